@@ -1,0 +1,376 @@
+//! Checkpoints: one file each, replaced atomically, checked when read.
+//!
+//! A checkpoint is a safetensors file: the arrays of the [`StateDict`], and as metadata the format's name and
+//! version, the configuration, the scalars and a CRC-32C over the whole file. A truncated, altered or foreign file
+//! is therefore refused with its name, never half loaded.
+//!
+//! In a run's `checkpoints/` lie `step-N.ckpt` and two one-line text files, `latest` and `best`, which name one of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use serde::{Deserialize, Serialize};
+
+use crate::atomic_file::write_atomically;
+use crate::config::TrainConfig;
+use crate::container;
+use crate::crc32c::{crc32c, extend};
+use crate::state_dict::StateDict;
+
+const FORMAT: &str = "kfcpo-checkpoint";
+const FORMAT_VERSION: &str = "1";
+const NO_CHECKSUM: &str = "00000000";
+const LATEST: &str = "latest";
+const BEST: &str = "best";
+
+/// What the loop around the runner must remember: the runner's own state is the [`StateDict`].
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Session {
+    /// Seconds of training so far, over all sessions of the run.
+    pub wall_s: f64,
+    /// Highest mean return of a feasible checkpoint so far (cost <= limit over 100 episodes).
+    pub best_return: Option<f64>,
+}
+
+/// A complete training state.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checkpoint {
+    /// The run's configuration.
+    pub config: TrainConfig,
+    /// Environment steps taken when it was written.
+    pub steps: u64,
+    /// State of the loop.
+    pub session: Session,
+    /// State of the runner.
+    pub state: StateDict,
+}
+
+impl Checkpoint {
+    /// The file's bytes.
+    ///
+    /// # Errors
+    ///
+    /// When something cannot be expressed in JSON.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let metadata = BTreeMap::from([
+            ("format".to_owned(), FORMAT.to_owned()),
+            ("format_version".to_owned(), FORMAT_VERSION.to_owned()),
+            ("program_version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+            ("config".to_owned(), serde_json::to_string(&self.config)?),
+            ("steps".to_owned(), self.steps.to_string()),
+            ("session".to_owned(), serde_json::to_string(&self.session)?),
+            ("scalars".to_owned(), serde_json::to_string(&self.state.scalars)?),
+            ("checksum".to_owned(), NO_CHECKSUM.to_owned()),
+        ]);
+        let mut bytes = container::to_bytes(&self.state.tensors, &metadata);
+        let at = checksum_position(&bytes)?;
+        let checksum = format!("{:08x}", crc32c(&bytes));
+        bytes[at..at + NO_CHECKSUM.len()].copy_from_slice(checksum.as_bytes());
+        Ok(bytes)
+    }
+
+    /// Reads what [`Checkpoint::to_bytes`] wrote.
+    ///
+    /// # Errors
+    ///
+    /// When the bytes are foreign, incomplete, altered or of another format version.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let (tensors, metadata) =
+            container::from_bytes(bytes).context("truncated, damaged or no checkpoint at all")?;
+        let text = |key: &str| {
+            let text = metadata.get(key).map(String::as_str);
+            text.with_context(|| format!("the metadata lacks `{key}`"))
+        };
+        if text("format").ok() != Some(FORMAT) {
+            bail!("not a checkpoint of this program (a safetensors file of another origin)");
+        }
+        let version = text("format_version")?;
+        ensure!(
+            version == FORMAT_VERSION,
+            "has format version {version}; this program reads version {FORMAT_VERSION}"
+        );
+        ensure!(
+            text("checksum")? == format!("{:08x}", checksum_of(bytes)?),
+            "damaged: its checksum does not match its content"
+        );
+        let scalars = serde_json::from_str(text("scalars")?).context("scalars")?;
+        Ok(Self {
+            config: serde_json::from_str(text("config")?)
+                .context("its configuration does not fit this version of the program")?,
+            steps: text("steps")?.parse().context("steps")?,
+            session: serde_json::from_str(text("session")?).context("session")?,
+            state: StateDict { tensors, scalars },
+        })
+    }
+
+    /// Reads a checkpoint file.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read or [`Checkpoint::from_bytes`] refuses it; the message names the file.
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        Self::from_bytes(&bytes).with_context(|| format!("checkpoint {}", path.display()))
+    }
+}
+
+/// Where the eight checksum digits stand. `"checksum":"` with plain quotes occurs only once: inside the other
+/// metadata strings every quote is escaped, and array names come after the metadata.
+fn checksum_position(bytes: &[u8]) -> Result<usize> {
+    const KEY: &[u8] = b"\"checksum\":\"";
+    let header = container::header_of(bytes)?;
+    let found = header.windows(KEY.len()).position(|window| window == KEY);
+    let at = found.context("the metadata lacks `checksum`")? + 8 + KEY.len();
+    ensure!(at + NO_CHECKSUM.len() <= bytes.len(), "truncated");
+    Ok(at)
+}
+
+/// CRC-32C of the file with zeros in place of its checksum.
+fn checksum_of(bytes: &[u8]) -> Result<u32> {
+    let at = checksum_position(bytes)?;
+    let before = crc32c(&bytes[..at]);
+    let zeros = extend(before, NO_CHECKSUM.as_bytes());
+    Ok(extend(zeros, &bytes[at + NO_CHECKSUM.len()..]))
+}
+
+/// Which checkpoint of a run is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Selector {
+    /// The newest.
+    Latest,
+    /// The highest return among the feasible ones.
+    Best,
+    /// The one written at this many environment steps.
+    Step(u64),
+}
+
+impl FromStr for Selector {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            LATEST => Ok(Self::Latest),
+            BEST => Ok(Self::Best),
+            _ => (text.parse().map(Self::Step))
+                .map_err(|_| "expected `latest`, `best` or a number of steps".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Latest => f.write_str(LATEST),
+            Self::Best => f.write_str(BEST),
+            Self::Step(steps) => write!(f, "{steps}"),
+        }
+    }
+}
+
+/// The `checkpoints/` directory of a run.
+#[derive(Debug, Clone)]
+pub struct CheckpointStore {
+    dir: PathBuf,
+}
+
+impl CheckpointStore {
+    /// The store in `dir`, which need not exist yet.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self { dir: dir.into() }
+    }
+
+    /// Steps of the checkpoints present, ascending. Empty where there is no directory.
+    pub fn steps(&self) -> Vec<u64> {
+        let Ok(entries) = fs::read_dir(&self.dir) else {
+            return Vec::new();
+        };
+        let names = entries.flatten().map(|entry| entry.file_name());
+        let steps: BTreeSet<u64> = names.filter_map(|name| steps_in_name(name.to_str()?)).collect();
+        steps.into_iter().collect()
+    }
+
+    fn path(&self, steps: u64) -> PathBuf {
+        self.dir.join(format!("step-{steps:012}.ckpt"))
+    }
+
+    /// Steps named by `latest` or `best`.
+    fn pointer(&self, name: &str) -> Option<u64> {
+        let text = fs::read_to_string(self.dir.join(name)).ok()?;
+        steps_in_name(text.trim())
+    }
+
+    /// Writes `checkpoint`, names it `latest` (and `best` if so), and removes all but the last `keep` and the best.
+    ///
+    /// # Errors
+    ///
+    /// When the disk refuses; the former checkpoints are then all still there.
+    pub fn save(&self, checkpoint: &Checkpoint, is_best: bool, keep: usize) -> Result<PathBuf> {
+        fs::create_dir_all(&self.dir)
+            .with_context(|| format!("cannot create {}", self.dir.display()))?;
+        let path = self.path(checkpoint.steps);
+        write_atomically(&path, &checkpoint.to_bytes()?)?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let line = format!("{name}\n");
+        if is_best {
+            write_atomically(&self.dir.join(BEST), line.as_bytes())?;
+        }
+        write_atomically(&self.dir.join(LATEST), line.as_bytes())?;
+        self.retain(checkpoint.steps, keep);
+        Ok(path)
+    }
+
+    /// Removes old checkpoints, and those beyond `newest`: after a fall-back to an older checkpoint they belong to a
+    /// future that was abandoned. A file that cannot be removed is left: it costs space, not correctness.
+    fn retain(&self, newest: u64, keep: usize) {
+        let best = self.pointer(BEST);
+        let past: Vec<u64> = self.steps().into_iter().filter(|s| *s <= newest).collect();
+        let kept = &past[past.len().saturating_sub(keep)..];
+        for steps in self.steps() {
+            if !kept.contains(&steps) && best != Some(steps) {
+                let _ = fs::remove_file(self.path(steps));
+            }
+        }
+    }
+
+    /// Removes temporary files left by a killed process. Only for the process that holds the run's lock.
+    pub fn remove_leftovers(&self) {
+        let Ok(entries) = fs::read_dir(&self.dir) else {
+            return;
+        };
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name.starts_with('.') && name.ends_with(".tmp") {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+
+    /// Reads the selected checkpoint; no other is taken in its place.
+    ///
+    /// # Errors
+    ///
+    /// When it is not there (the message lists those that are) or cannot be read.
+    pub fn load(&self, selector: Selector) -> Result<Checkpoint> {
+        let present = self.steps();
+        ensure!(!present.is_empty(), "no checkpoint in {}", self.dir.display());
+        let steps = match selector {
+            Selector::Latest => self.pointer(LATEST).or(present.last().copied()),
+            Selector::Best => Some(self.pointer(BEST).ok_or_else(|| {
+                anyhow!("no checkpoint in {} was feasible yet: there is no `best`", self.dir.display())
+            })?),
+            Selector::Step(steps) => Some(steps),
+        };
+        match steps.filter(|steps| present.contains(steps)) {
+            Some(steps) => Checkpoint::read(&self.path(steps)),
+            None => {
+                let names: Vec<String> = present.iter().map(u64::to_string).collect();
+                bail!("no checkpoint `{selector}` in {}; there are: {}", self.dir.display(), names.join(", "))
+            }
+        }
+    }
+
+    /// Reads the newest readable checkpoint (a finished file counts even if the process died before `latest` named
+    /// it), and returns a warning for each newer one that was not.
+    ///
+    /// # Errors
+    ///
+    /// When none can be read.
+    pub fn load_newest_readable(&self) -> Result<(Checkpoint, Vec<String>)> {
+        let candidates = self.steps();
+        ensure!(!candidates.is_empty(), "no checkpoint in {}", self.dir.display());
+        let mut warnings = Vec::new();
+        for steps in candidates.into_iter().rev() {
+            match Checkpoint::read(&self.path(steps)) {
+                Ok(checkpoint) => return Ok((checkpoint, warnings)),
+                Err(error) => warnings.push(format!("{error:#}")),
+            }
+        }
+        bail!("no readable checkpoint in {}:\n  {}", self.dir.display(), warnings.join("\n  "))
+    }
+}
+
+fn steps_in_name(name: &str) -> Option<u64> {
+    name.strip_prefix("step-")?.strip_suffix(".ckpt")?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state_dict::HostTensor;
+
+    fn sample(steps: u64) -> Checkpoint {
+        let mut state = StateDict::new();
+        let theta = HostTensor::new([3], vec![1.0, f32::NAN, -0.0]).unwrap();
+        state.put_host("policy.theta", theta).unwrap();
+        state.put_f64("mean", 0.1 + 0.2).unwrap();
+        state.put("note", "a \"checksum\":\"12345678\" in quotes").unwrap();
+        let session = Session { wall_s: 1.5, best_return: Some(-3.25) };
+        Checkpoint { config: TrainConfig::default(), steps, session, state }
+    }
+
+    #[test]
+    fn comes_back_exactly() {
+        let original = sample(7);
+        let bytes = original.to_bytes().unwrap();
+        assert_eq!(bytes, sample(7).to_bytes().unwrap());
+        let back = Checkpoint::from_bytes(&bytes).unwrap();
+        assert_eq!(back.to_bytes().unwrap(), bytes);
+        assert_eq!(back.state.get_f64("mean").unwrap(), 0.1 + 0.2);
+        assert_eq!((back.steps, back.session), (7, original.session));
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_cut_is_noticed() {
+        let bytes = sample(7).to_bytes().unwrap();
+        for position in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[position] ^= 1 << (position % 8);
+            assert!(Checkpoint::from_bytes(&damaged).is_err(), "byte {position}");
+            assert!(Checkpoint::from_bytes(&bytes[..position]).is_err(), "cut at {position}");
+        }
+    }
+
+    #[test]
+    fn a_safetensors_file_of_other_origin_is_called_so() {
+        let bytes = container::to_bytes(&BTreeMap::new(), &BTreeMap::new());
+        let error = Checkpoint::from_bytes(&bytes).unwrap_err().to_string();
+        assert!(error.contains("not a checkpoint"), "{error}");
+    }
+
+    #[test]
+    fn keeps_the_last_few_and_the_best() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = CheckpointStore::new(dir.path());
+        for steps in [10, 20, 30, 40, 50] {
+            store.save(&sample(steps), steps == 20, 2).unwrap();
+        }
+        assert_eq!(store.steps(), [20, 40, 50]);
+        assert_eq!(store.load(Selector::Latest).unwrap().steps, 50);
+        assert_eq!(store.load(Selector::Best).unwrap().steps, 20);
+        assert_eq!(store.load(Selector::Step(40)).unwrap().steps, 40);
+        let error = store.load(Selector::Step(41)).unwrap_err().to_string();
+        assert!(error.contains("20, 40, 50"), "{error}");
+    }
+
+    #[test]
+    fn a_broken_latest_falls_back_and_its_future_is_dropped() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = CheckpointStore::new(dir.path());
+        for steps in [10, 20, 30] {
+            store.save(&sample(steps), false, 5).unwrap();
+        }
+        let newest = store.path(30);
+        let bytes = fs::read(&newest).unwrap();
+        fs::write(&newest, &bytes[..bytes.len() / 2]).unwrap();
+        let (checkpoint, warnings) = store.load_newest_readable().unwrap();
+        assert_eq!((checkpoint.steps, warnings.len()), (20, 1));
+        assert!(warnings[0].contains("step-000000000030.ckpt"), "{}", warnings[0]);
+        store.save(&sample(25), false, 5).unwrap();
+        assert_eq!(store.steps(), [10, 20, 25]);
+    }
+}

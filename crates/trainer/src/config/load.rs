@@ -1,0 +1,337 @@
+//! Resolves a configuration: defaults < preset < `--config` file < `--set key.path=value` < flag.
+//!
+//! Every source is a JSON tree laid over the one before, leaf by leaf, so that an error can name the source, the
+//! key and what would have been valid. The keys that exist are those of [`TrainConfig::default`].
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::algorithm;
+use crate::config::TrainConfig;
+use crate::error::UsageError;
+
+/// Tuned configurations compiled into the program: (name, JSON).
+pub const PRESETS: &[(&str, &str)] =
+    &[("quick", include_str!("../../../../assets/presets/quick.json"))];
+
+/// Keys that may change when a run is resumed; any other would make it a different run.
+const CHANGEABLE_ON_RESUME: &[&str] = &["total_steps", "checkpoint"];
+
+/// What the command line says about the configuration.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    /// Name of a preset.
+    pub preset: Option<String>,
+    /// A configuration file, complete or partial.
+    pub file: Option<PathBuf>,
+    /// `key.path=value` settings, in order.
+    pub sets: Vec<String>,
+    /// Values of dedicated flags: (flag, key, value).
+    pub flags: Vec<(&'static str, &'static str, Value)>,
+}
+
+/// The configuration of a new run.
+///
+/// # Errors
+///
+/// [`UsageError`] for an unknown key, environment or algorithm, an unsuitable value or an unreadable file.
+pub fn resolve(sources: &Sources) -> Result<TrainConfig> {
+    let mut tree = Tree::new(&TrainConfig::default())?;
+    if let Some(name) = &sources.preset {
+        let known = PRESETS.iter().find(|(preset, _)| preset == name);
+        let (_, text) = known.ok_or_else(|| {
+            let names: Vec<&str> = PRESETS.iter().map(|(preset, _)| *preset).collect();
+            UsageError::new(format!("unknown preset `{name}`; there are: {}", names.join(", ")))
+        })?;
+        tree.lay_text(&format!("preset {name}"), text)?;
+    }
+    if let Some(path) = &sources.file {
+        tree.lay_text(&path.display().to_string(), &read(path)?)?;
+    }
+    lay_command_line(&mut tree, sources)?;
+    finish(tree)
+}
+
+/// The configuration of a run that continues: `saved`, changed by the command line where that leaves it the same run.
+///
+/// # Errors
+///
+/// As [`resolve`], and for a change of anything but the length of the run and its checkpoints.
+pub fn resolve_resumed(saved: &TrainConfig, sources: &Sources) -> Result<TrainConfig> {
+    if sources.file.is_some() || sources.preset.is_some() {
+        return Err(UsageError::new(
+            "--resume takes the configuration from the run; --config and --preset do not apply",
+        ))?;
+    }
+    let mut tree = Tree::new(saved)?;
+    lay_command_line(&mut tree, sources)?;
+    let resumed = finish(tree)?;
+    let (before, after) = (serde_json::to_value(saved)?, serde_json::to_value(&resumed)?);
+    for (key, value) in before.as_object().into_iter().flatten() {
+        if after.get(key) != Some(value) && !CHANGEABLE_ON_RESUME.contains(&key.as_str()) {
+            return Err(UsageError::new(format!(
+                "--resume cannot change `{key}`: it would be another run (changeable: {})",
+                CHANGEABLE_ON_RESUME.join(", ")
+            )))?;
+        }
+    }
+    Ok(resumed)
+}
+
+fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path)
+        .map_err(|error| UsageError::new(format!("cannot read {}: {error}", path.display())).into())
+}
+
+fn lay_command_line(tree: &mut Tree, sources: &Sources) -> Result<()> {
+    for set in &sources.sets {
+        let (key, text) = set.split_once('=').ok_or_else(|| {
+            UsageError::new(format!("--set {set}: expected key.path=value, for example gamma=0.99"))
+        })?;
+        let value = serde_json::from_str(text).unwrap_or_else(|_| unquoted(text));
+        tree.lay(&format!("--set {set}"), &mut Vec::new(), &nested(key, value))?;
+    }
+    for (flag, key, value) in &sources.flags {
+        tree.lay(flag, &mut Vec::new(), &nested(key, value.clone()))?;
+    }
+    Ok(())
+}
+
+/// A value typed without JSON's quotes and brackets: `tanh`, `1_000_000`, `64,64`.
+fn unquoted(text: &str) -> Value {
+    if text.contains(',') {
+        let parts = text.split(',').map(str::trim);
+        return parts.map(|part| serde_json::from_str(part).unwrap_or_else(|_| json!(part))).collect();
+    }
+    let digits = text.replace('_', "");
+    let is_number = digits.starts_with(|c: char| c.is_ascii_digit());
+    let number = is_number.then(|| serde_json::from_str::<Value>(&digits).ok());
+    number.flatten().unwrap_or_else(|| json!(text))
+}
+
+/// `a.b` and v as `{"a": {"b": v}}`.
+fn nested(key: &str, value: Value) -> Value {
+    key.rsplit('.').fold(value, |inner, part| {
+        Value::Object(Map::from_iter([(part.to_owned(), inner)]))
+    })
+}
+
+fn finish(tree: Tree) -> Result<TrainConfig> {
+    let mut config = TrainConfig::deserialize(&tree.value)?;
+    config.validate().map_err(|error| UsageError::new(format!("{error:#}")))?;
+    let env = envs::find(&config.env).map_err(|error| UsageError::new(error.to_string()))?;
+    config.env = env.id.to_string();
+    config.algo = algorithm::find(&config.algo)?.name.to_owned();
+    Ok(config)
+}
+
+/// The configuration as JSON while sources are laid over it.
+struct Tree {
+    value: Value,
+}
+
+impl Tree {
+    fn new(base: &TrainConfig) -> Result<Self> {
+        Ok(Self { value: serde_json::to_value(base).context("configuration")? })
+    }
+
+    fn lay_text(&mut self, source: &str, text: &str) -> Result<()> {
+        let value: Value = serde_json::from_str(text)
+            .map_err(|error| UsageError::new(format!("{source}: not valid JSON: {error}")))?;
+        if !value.is_object() {
+            return Err(UsageError::new(format!("{source}: expected a JSON object of settings")))?;
+        }
+        self.lay(source, &mut Vec::new(), &value)
+    }
+
+    /// Lays `patch` over the node at `path`.
+    fn lay(&mut self, source: &str, path: &mut Vec<String>, patch: &Value) -> Result<()> {
+        let node = path.iter().fold(&mut self.value, |node, key| &mut node[key]);
+        match (node, patch) {
+            (Value::Object(section), Value::Object(entries)) => {
+                for key in entries.keys().filter(|key| !section.contains_key(*key)) {
+                    Err(unknown_key(source, path, key, section))?;
+                }
+                for (key, entry) in entries {
+                    path.push(key.clone());
+                    self.lay(source, path, entry)?;
+                    path.pop();
+                }
+                Ok(())
+            }
+            (Value::Object(section), _) => Err(UsageError::new(format!(
+                "{source}: `{}` is a section with the keys {}; it has no value of its own",
+                path.join("."),
+                keys(section)
+            )))?,
+            (leaf, _) => {
+                *leaf = fitted(leaf, patch);
+                TrainConfig::deserialize(&self.value).map_err(|error| {
+                    UsageError::new(format!("{source}: `{}`: {error}", path.join(".")))
+                })?;
+                Ok(())
+            }
+        }
+    }
+}
+
+/// `1e6` and `5.0` for an integer key, a lone number for a list.
+fn fitted(former: &Value, new: &Value) -> Value {
+    let whole = |number: f64| number.fract() == 0.0 && (0.0..9e15).contains(&number);
+    match (former, new) {
+        (Value::Number(old), Value::Number(number)) if !old.is_f64() && number.is_f64() => {
+            match number.as_f64().filter(|number| whole(*number)) {
+                Some(number) => json!(number as u64),
+                None => new.clone(),
+            }
+        }
+        (Value::Array(_), Value::Number(_)) => json!([new]),
+        _ => new.clone(),
+    }
+}
+
+fn unknown_key(source: &str, path: &[String], key: &str, section: &Map<String, Value>) -> UsageError {
+    let full = |key: &str| [path, &[key.to_owned()]].concat().join(".");
+    let hint = match nearest(key, section.keys().map(String::as_str)) {
+        Some(near) => format!(" Did you mean `{}`?", full(near)),
+        None => String::new(),
+    };
+    let place = if path.is_empty() { String::new() } else { format!(" in `{}`", path.join(".")) };
+    UsageError::new(format!(
+        "{source}: unknown key `{}`.{hint}\nvalid keys{place}: {}",
+        full(key),
+        keys(section)
+    ))
+}
+
+fn keys(section: &Map<String, Value>) -> String {
+    section.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// The candidate closest to `word`, if it is close enough to be a slip of the finger.
+pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let limit = 1 + word.chars().count() / 3;
+    let measured = candidates.map(|candidate| (edit_distance(word, candidate), candidate));
+    measured.filter(|(distance, _)| *distance <= limit).min().map(|(_, candidate)| candidate)
+}
+
+/// Levenshtein distance: insertions, deletions and substitutions from `a` to `b`.
+fn edit_distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, to) in b.iter().enumerate() {
+            let substituted = diagonal + usize::from(from != *to);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_sets(sets: &[&str]) -> Result<TrainConfig> {
+        let sets = sets.iter().map(|set| (*set).to_owned()).collect();
+        resolve(&Sources { sets, ..Sources::default() })
+    }
+
+    fn message(result: Result<TrainConfig>) -> String {
+        let error = result.unwrap_err();
+        assert!(error.downcast_ref::<UsageError>().is_some(), "{error:#}");
+        error.to_string()
+    }
+
+    #[test]
+    fn later_sources_win() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("c.json");
+        fs::write(&file, r#"{"gamma": 0.5, "seed": 3, "kfcpo": {"damping": 0.2}}"#).unwrap();
+        let config = resolve(&Sources {
+            preset: Some("quick".into()),
+            file: Some(file),
+            sets: vec!["seed=4".into(), "num_envs=8".into()],
+            flags: vec![("--seed", "seed", json!(5))],
+        })
+        .unwrap();
+        assert_eq!((config.gamma, config.seed, config.num_envs), (0.5, 5, 8));
+        assert_eq!(config.kfcpo.damping, 0.2);
+        assert_eq!(config.total_steps, 1_000_000);
+        assert_eq!(config.kfcpo.epochs, TrainConfig::default().kfcpo.epochs);
+    }
+
+    #[test]
+    fn a_resolved_configuration_resolves_to_itself() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("config.json");
+        let config = with_sets(&["seed=9", "policy.hidden=32,16", "policy.activation=relu"]).unwrap();
+        fs::write(&file, serde_json::to_string(&config).unwrap()).unwrap();
+        let again = resolve(&Sources { file: Some(file), ..Sources::default() }).unwrap();
+        assert_eq!(again, config);
+    }
+
+    #[test]
+    fn values_may_be_typed_plainly() {
+        let sets = ["total_steps=1e6", "policy.hidden=128", "env=PointGoal1", "seed=1_000", "cost_limit=10"];
+        let config = with_sets(&sets).unwrap();
+        assert_eq!((config.total_steps, config.seed), (1_000_000, 1000));
+        assert_eq!(config.policy.hidden, [128]);
+        assert_eq!(config.env, "SafetyPointGoal1-v0");
+        assert_eq!(config.cost_limit, 10.0);
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_with_a_suggestion() {
+        let text = message(with_sets(&["kfcpo.dampng=0.1"]));
+        assert!(text.contains("`kfcpo.dampng`") && text.contains("Did you mean `kfcpo.damping`"), "{text}");
+        assert!(text.contains("target_kl"), "{text}");
+        let text = message(with_sets(&["zzz=1"]));
+        assert!(!text.contains("Did you mean") && text.contains("cost_limit"), "{text}");
+        assert!(message(with_sets(&["kfcpo=1"])).contains("section"));
+        assert!(message(with_sets(&["gamma.x=1"])).contains("gamma"));
+        assert!(message(with_sets(&["gamma"])).contains("key.path=value"));
+    }
+
+    #[test]
+    fn unsuitable_values_name_the_key() {
+        for (set, part) in [
+            ("gamma=high", "`gamma`"),
+            ("seed=-1", "`seed`"),
+            ("num_envs=2.5", "`num_envs`"),
+            ("policy.activation=sigmoid", "tanh"),
+            ("gamma=1.5", "gamma = 1.5"),
+            ("env=PointGaol1", "SafetyPointGoal1-v0"),
+            ("algo=nope", "kfcpo"),
+        ] {
+            let text = message(with_sets(&[set]));
+            assert!(text.contains(part), "{set}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_resumed_run_may_only_be_extended() {
+        let saved = TrainConfig::default();
+        let sources = |key, value| Sources { flags: vec![("--flag", key, value)], ..Sources::default() };
+        let longer = resolve_resumed(&saved, &sources("total_steps", json!(20_000_000))).unwrap();
+        assert_eq!(longer.total_steps, 20_000_000);
+        assert!(resolve_resumed(&saved, &sources("seed", json!(saved.seed))).is_ok());
+        let text = message(resolve_resumed(&saved, &sources("seed", json!(77))));
+        assert!(text.contains("`seed`"), "{text}");
+    }
+
+    #[test]
+    fn distances_are_levenshteins() {
+        assert_eq!(edit_distance("kitten", "sitting"), 3);
+        assert_eq!(edit_distance("", "abc"), 3);
+        assert_eq!(nearest("gama", ["gamma", "seed"].into_iter()), Some("gamma"));
+        assert_eq!(nearest("q", ["gamma", "seed"].into_iter()), None);
+    }
+}

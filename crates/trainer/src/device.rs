@@ -1,0 +1,212 @@
+//! Chooses the device. The only file that names backends.
+//!
+//! Never `Device::default()`: it takes the first backend compiled in, present or not, and panics at the first
+//! operation where there is none.
+
+use std::fmt;
+use std::str::FromStr;
+
+use anyhow::{Result, bail};
+use burn::tensor::Device;
+
+/// What `--device` asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DeviceChoice {
+    /// The best GPU compiled in and present, else the CPU.
+    #[default]
+    Auto,
+    /// burn's flex backend.
+    Cpu,
+    /// Any adapter wgpu finds.
+    Wgpu,
+    /// wgpu pinned to Vulkan.
+    Vulkan,
+    /// The CUDA device of this index.
+    Cuda(usize),
+}
+
+impl FromStr for DeviceChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            "wgpu" => Ok(Self::Wgpu),
+            "vulkan" => Ok(Self::Vulkan),
+            "cuda" => Ok(Self::Cuda(0)),
+            _ => (text.strip_prefix("cuda:").and_then(|index| index.parse().ok()))
+                .map(Self::Cuda)
+                .ok_or_else(|| "expected auto, cpu, wgpu, vulkan, cuda or cuda:N".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Wgpu => f.write_str("wgpu"),
+            Self::Vulkan => f.write_str("vulkan"),
+            Self::Cuda(index) => write!(f, "cuda:{index}"),
+        }
+    }
+}
+
+/// A device that is there.
+#[derive(Debug, Clone)]
+pub struct SelectedDevice {
+    /// The device, without autodiff.
+    pub device: Device,
+    /// Which one it is; never [`DeviceChoice::Auto`].
+    pub choice: DeviceChoice,
+}
+
+impl SelectedDevice {
+    /// Name for reports: `cpu`, `wgpu`, `vulkan`, `cuda:0`.
+    pub fn name(&self) -> String {
+        self.choice.to_string()
+    }
+}
+
+/// Finds the chosen device without touching the others.
+///
+/// # Errors
+///
+/// When it is not compiled in (naming the cargo feature) or not present (naming the driver).
+pub fn select_device(choice: DeviceChoice) -> Result<SelectedDevice> {
+    let device = match choice {
+        DeviceChoice::Auto => return select_best(),
+        DeviceChoice::Cpu => cpu()?,
+        DeviceChoice::Wgpu => wgpu()?,
+        DeviceChoice::Vulkan => vulkan()?,
+        DeviceChoice::Cuda(index) => cuda(index)?,
+    };
+    Ok(SelectedDevice { device, choice })
+}
+
+/// Waits until everything queued on the device is done; timings need it.
+///
+/// # Errors
+///
+/// When the device failed.
+pub fn synchronize(device: &Device) -> Result<()> {
+    device.sync().map_err(|error| anyhow::anyhow!("the device failed: {error:?}"))
+}
+
+fn select_best() -> Result<SelectedDevice> {
+    let candidates = [
+        (cfg!(feature = "cuda"), DeviceChoice::Cuda(0)),
+        (cfg!(feature = "vulkan") && has_gpu_adapter(), DeviceChoice::Vulkan),
+        (cfg!(feature = "wgpu") && has_gpu_adapter(), DeviceChoice::Wgpu),
+    ];
+    for (possible, choice) in candidates {
+        if possible && let Ok(selected) = select_device(choice) {
+            return Ok(selected);
+        }
+    }
+    select_device(DeviceChoice::Cpu)
+}
+
+#[cfg(feature = "flex")]
+fn cpu() -> Result<Device> {
+    Ok(Device::flex())
+}
+
+#[cfg(not(feature = "flex"))]
+fn cpu() -> Result<Device> {
+    bail!("the CPU backend is not compiled in: build with --features flex");
+}
+
+/// Whether wgpu finds a GPU. A software renderer is no reason to leave the CPU backend, which is faster.
+#[cfg(feature = "wgpu")]
+fn has_gpu_adapter() -> bool {
+    use burn::tensor::DeviceType;
+    let adapters = Device::enumerate(DeviceType::Wgpu);
+    adapters.into_iter().any(|adapter| !format!("{adapter:?}").contains("Cpu"))
+}
+
+#[cfg(not(feature = "wgpu"))]
+fn has_gpu_adapter() -> bool {
+    false
+}
+
+#[cfg(feature = "wgpu")]
+fn wgpu() -> Result<Device> {
+    use burn::tensor::{DeviceKind, DeviceType};
+    if Device::enumerate(DeviceType::Wgpu).is_empty() {
+        bail!("wgpu finds no adapter: install a Vulkan, Metal or DirectX 12 driver, or use --device cpu");
+    }
+    Ok(Device::wgpu(DeviceKind::DefaultDevice))
+}
+
+#[cfg(not(feature = "wgpu"))]
+fn wgpu() -> Result<Device> {
+    bail!("wgpu is not compiled in: build with --features wgpu, or use --device cpu");
+}
+
+#[cfg(feature = "vulkan")]
+fn vulkan() -> Result<Device> {
+    use burn::tensor::{DeviceKind, DeviceType};
+    if Device::enumerate(DeviceType::Vulkan).is_empty() {
+        bail!("Vulkan finds no adapter: install a Vulkan driver, or use --device cpu");
+    }
+    Ok(Device::vulkan(DeviceKind::DefaultDevice))
+}
+
+#[cfg(not(feature = "vulkan"))]
+fn vulkan() -> Result<Device> {
+    bail!("Vulkan is not compiled in: build with --features vulkan, or use --device cpu");
+}
+
+#[cfg(feature = "cuda")]
+fn cuda(index: usize) -> Result<Device> {
+    use burn::tensor::DeviceType;
+    let present = Device::enumerate(DeviceType::Cuda).len();
+    if present == 0 {
+        bail!("no CUDA device: the NVIDIA driver (libcuda) is missing or sees no GPU; use --device cpu");
+    }
+    if index >= present {
+        bail!("cuda:{index} does not exist: the driver sees {present} device(s), counted from 0");
+    }
+    Ok(Device::cuda(index))
+}
+
+#[cfg(not(feature = "cuda"))]
+fn cuda(_index: usize) -> Result<Device> {
+    bail!("CUDA is not compiled in: build with --features cuda, or use --device cpu");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_make_the_round_trip() {
+        for name in ["auto", "cpu", "wgpu", "vulkan", "cuda:0", "cuda:3"] {
+            assert_eq!(name.parse::<DeviceChoice>().unwrap().to_string(), name);
+        }
+        assert_eq!("cuda".parse(), Ok(DeviceChoice::Cuda(0)));
+        for wrong in ["", "CPU", "cuda:", "cuda:x", "gpu"] {
+            assert!(wrong.parse::<DeviceChoice>().is_err(), "{wrong}");
+        }
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    #[test]
+    fn a_backend_left_out_names_its_feature() {
+        let error = select_device(DeviceChoice::Cuda(0)).unwrap_err().to_string();
+        assert!(error.contains("--features cuda"), "{error}");
+    }
+
+    #[cfg(feature = "flex")]
+    #[test]
+    fn auto_finds_something_that_computes() {
+        let selected = select_device(DeviceChoice::Auto).unwrap();
+        assert_ne!(selected.choice, DeviceChoice::Auto);
+        let sum = burn::tensor::Tensor::<1>::from_floats([1.0, 2.0], &selected.device).sum();
+        assert_eq!(sum.into_scalar::<f32>(), 3.0);
+        synchronize(&selected.device).unwrap();
+    }
+}

@@ -1,0 +1,155 @@
+//! The progress line on stderr: rewritten in place on a terminal, a line every few seconds elsewhere.
+
+use std::io::{IsTerminal, Write, stderr};
+use std::time::{Duration, Instant};
+
+use crate::runner::IterationReport;
+
+/// Between two updates of the line on a terminal.
+const TERMINAL_INTERVAL: Duration = Duration::from_millis(100);
+/// Between two lines in a log file.
+const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
+/// Share of the newest iteration in the smoothed speed.
+const SPEED_SMOOTHING: f64 = 0.1;
+
+/// Shows how a run is getting on. Failing to print never ends a run.
+#[derive(Debug)]
+pub struct Progress {
+    quiet: bool,
+    terminal: bool,
+    cost_limit: f64,
+    total_steps: u64,
+    seconds_per_step: Option<f64>,
+    shown: Option<Instant>,
+    /// Whether the cursor stands behind an unfinished line.
+    open: bool,
+}
+
+impl Progress {
+    /// A progress line for a run of `total_steps` environment steps.
+    pub fn new(quiet: bool, total_steps: u64, cost_limit: f64) -> Self {
+        Self {
+            quiet,
+            terminal: stderr().is_terminal(),
+            cost_limit,
+            total_steps,
+            seconds_per_step: None,
+            shown: None,
+            open: false,
+        }
+    }
+
+    /// Shows an iteration, if the last one shown is old enough or `last` is set.
+    pub fn show(&mut self, report: &IterationReport, last: bool) {
+        let seconds = (report.rollout_s + report.update_s) / report.steps.max(1) as f64;
+        let former = self.seconds_per_step.unwrap_or(seconds);
+        let smoothed = former + SPEED_SMOOTHING * (seconds - former);
+        self.seconds_per_step = Some(smoothed);
+        let interval = if self.terminal { TERMINAL_INTERVAL } else { PLAIN_INTERVAL };
+        let due = self.shown.is_none_or(|shown| shown.elapsed() >= interval);
+        if self.quiet || !(due || last) {
+            return;
+        }
+        self.shown = Some(Instant::now());
+        let line = line(report, self.total_steps, self.cost_limit, smoothed);
+        if self.terminal {
+            self.open = true;
+            let _ = write!(stderr(), "\r{line}\x1b[K");
+        } else {
+            let _ = writeln!(stderr(), "{line}");
+        }
+    }
+
+    /// Prints a message on a line of its own, even when quiet.
+    pub fn message(&mut self, text: &str) {
+        self.finish();
+        let _ = writeln!(stderr(), "{text}");
+    }
+
+    /// Ends the line, so that whatever comes next stands below it.
+    pub fn finish(&mut self) {
+        if std::mem::take(&mut self.open) {
+            let _ = writeln!(stderr());
+        }
+    }
+}
+
+fn line(report: &IterationReport, total_steps: u64, cost_limit: f64, seconds_per_step: f64) -> String {
+    let remaining = total_steps.saturating_sub(report.total_steps) as f64 * seconds_per_step;
+    let metric = |name: &str| report.metrics.iter().find(|(n, _)| *n == name).map(|(_, v)| *v);
+    let mut text = format!(
+        "iter {} | {} / {} steps | {} steps/s | ETA {} | return {} | cost {} of {cost_limit}",
+        report.iteration,
+        count(report.total_steps as f64),
+        count(total_steps as f64),
+        count(1.0 / seconds_per_step.max(1e-12)),
+        duration(remaining),
+        number(report.return_mean),
+        number(report.cost_mean),
+    );
+    if let Some(kl) = metric("kl").or_else(|| metric("kl_mean")) {
+        text.push_str(&format!(" | KL {kl:.4}"));
+    }
+    if let Some(rollbacks) = metric("rollbacks") {
+        text.push_str(&format!(" | rollbacks {rollbacks}"));
+    }
+    text
+}
+
+/// A number of the last 100 episodes; a dash before the first one ends.
+fn number(value: f64) -> String {
+    if value.is_nan() { "-".to_owned() } else { format!("{value:.2}") }
+}
+
+fn count(value: f64) -> String {
+    match value {
+        _ if value >= 1e6 => format!("{:.2}M", value / 1e6),
+        _ if value >= 1e4 => format!("{:.0}k", value / 1e3),
+        _ => format!("{value:.0}"),
+    }
+}
+
+fn duration(seconds: f64) -> String {
+    let seconds = seconds.round().clamp(0.0, 1e9) as u64;
+    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
+    match hours {
+        0 => format!("{minutes}:{:02}", seconds % 60),
+        _ => format!("{hours}:{minutes:02}:{:02}", seconds % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_shows_speed_and_cost_against_the_limit() {
+        let report = IterationReport {
+            iteration: 12,
+            steps: 20_480,
+            total_steps: 245_760,
+            rollout_s: 0.1,
+            update_s: 0.2,
+            episodes: 3,
+            return_mean: 4.567,
+            return_std: 1.0,
+            cost_mean: 31.04,
+            cost_std: 2.0,
+            length_mean: 1000.0,
+            step_cost: 30.0,
+            metrics: vec![("kl", 0.00912), ("rollbacks", 1.0)],
+        };
+        assert_eq!(
+            line(&report, 1_000_000, 25.0, 1e-4),
+            "iter 12 | 246k / 1.00M steps | 10k steps/s | ETA 1:15 | return 4.57 | cost 31.04 of 25 | KL 0.0091 | rollbacks 1"
+        );
+    }
+
+    #[test]
+    fn durations_are_readable() {
+        assert_eq!(duration(59.6), "1:00");
+        assert_eq!(duration(3_725.0), "1:02:05");
+        assert_eq!(duration(f64::INFINITY), "277777:46:40");
+        assert_eq!(number(f64::NAN), "-");
+    }
+}

@@ -1,0 +1,193 @@
+//! TensorBoard event files, written without TensorFlow or protobuf libraries.
+//!
+//! A file is a sequence of TFRecords (little-endian length, masked CRC-32C of it, payload, masked CRC-32C of that);
+//! each payload is a protobuf `tensorflow.Event`. Field numbers are those of TensorFlow's event.proto and
+//! summary.proto.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+
+use crate::crc32c::crc32c;
+use crate::log::csv::steps_per_s;
+use crate::runner::IterationReport;
+
+/// `SessionLog.SessionStatus.START`: TensorBoard drops the events of earlier files from this step on.
+const SESSION_START: u64 = 1;
+/// Added to a rotated CRC so that a CRC over data that contains CRCs stays meaningful (TFRecord's mask).
+const MASK_DELTA: u32 = 0xa282_ead8;
+
+/// Writes one event file.
+#[derive(Debug)]
+pub struct TensorBoardLog {
+    path: PathBuf,
+    file: File,
+}
+
+impl TensorBoardLog {
+    /// Starts a new event file in `dir`; events that earlier files hold beyond `resumed_at` steps are declared void.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written.
+    pub fn create(dir: &Path, resumed_at: Option<u64>) -> Result<Self> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let name = format!(
+            "events.out.tfevents.{:010}.{:09}.{}",
+            now.as_secs(),
+            now.subsec_nanos(),
+            std::process::id()
+        );
+        let path = dir.join(name);
+        let file = OpenOptions::new().create_new(true).append(true).open(&path);
+        let file = file.with_context(|| format!("cannot write {}", path.display()))?;
+        let mut log = Self { path, file };
+        let mut event = Message::event(0);
+        event.bytes(3, b"brain.Event:2");
+        log.write(&[event])?;
+        if let Some(steps) = resumed_at {
+            let mut session = Message::default();
+            session.varint(1, SESSION_START);
+            let mut event = Message::event(steps + 1);
+            event.bytes(7, &session.0);
+            log.write(&[event])?;
+        }
+        Ok(log)
+    }
+
+    /// Appends the scalars of one iteration, at its total number of environment steps. NaN is left out.
+    ///
+    /// # Errors
+    ///
+    /// When the disk refuses.
+    pub fn append(&mut self, report: &IterationReport) -> Result<()> {
+        let common = [
+            ("Metrics/EpRet", report.return_mean),
+            ("Metrics/EpCost", report.cost_mean),
+            ("Metrics/EpLen", report.length_mean),
+            ("Metrics/StepCost", report.step_cost),
+            ("Time/FPS", steps_per_s(report)),
+            ("Time/Rollout", report.rollout_s),
+            ("Time/Update", report.update_s),
+        ];
+        let common = common.into_iter().map(|(tag, value)| (tag.to_owned(), value));
+        let metrics = (report.metrics.iter()).map(|(name, value)| (tag_of(name), *value));
+        let scalars = common.chain(metrics).filter(|(_, value)| !value.is_nan());
+        let mut summary = Message::default();
+        for (tag, value) in scalars {
+            let mut entry = Message::default();
+            entry.bytes(1, tag.as_bytes());
+            entry.float(2, value as f32);
+            summary.bytes(1, &entry.0);
+        }
+        let mut event = Message::event(report.total_steps);
+        event.bytes(5, &summary.0);
+        self.write(&[event])
+    }
+
+    fn write(&mut self, events: &[Message]) -> Result<()> {
+        let bytes: Vec<u8> = events.iter().flat_map(|event| record(&event.0)).collect();
+        let written = self.file.write_all(&bytes);
+        written.with_context(|| format!("cannot write {}", self.path.display()))
+    }
+}
+
+/// The tag of an algorithm's metric: `kl` is shown where OmniSafe's users look for it.
+fn tag_of(name: &str) -> String {
+    match name {
+        "kl" | "kl_mean" => "Train/KL".to_owned(),
+        _ => format!("Train/{name}"),
+    }
+}
+
+fn record(payload: &[u8]) -> Vec<u8> {
+    let length = (payload.len() as u64).to_le_bytes();
+    let mut bytes = length.to_vec();
+    bytes.extend(masked(crc32c(&length)).to_le_bytes());
+    bytes.extend(payload);
+    bytes.extend(masked(crc32c(payload)).to_le_bytes());
+    bytes
+}
+
+fn masked(crc: u32) -> u32 {
+    crc.rotate_right(15).wrapping_add(MASK_DELTA)
+}
+
+/// A protobuf message being written.
+#[derive(Debug, Default)]
+struct Message(Vec<u8>);
+
+impl Message {
+    /// An `Event` with the present time and a step.
+    fn event(step: u64) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mut event = Self::default();
+        event.key(1, 1);
+        event.0.extend(now.as_secs_f64().to_le_bytes());
+        event.varint(2, step);
+        event
+    }
+
+    fn key(&mut self, field: u64, wire_type: u64) {
+        self.raw_varint(field << 3 | wire_type);
+    }
+
+    fn raw_varint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.0.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        self.0.push(value as u8);
+    }
+
+    fn varint(&mut self, field: u64, value: u64) {
+        self.key(field, 0);
+        self.raw_varint(value);
+    }
+
+    fn bytes(&mut self, field: u64, bytes: &[u8]) {
+        self.key(field, 2);
+        self.raw_varint(bytes.len() as u64);
+        self.0.extend(bytes);
+    }
+
+    fn float(&mut self, field: u64, value: f32) {
+        self.key(field, 5);
+        self.0.extend(value.to_le_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_protobuf() {
+        let mut message = Message::default();
+        message.varint(1, 150); // the example of protobuf's encoding page
+        assert_eq!(message.0, [0x08, 0x96, 0x01]);
+        let mut message = Message::default();
+        message.bytes(2, b"testing");
+        assert_eq!(message.0, [&[0x12, 0x07][..], b"testing"].concat());
+        let mut message = Message::default();
+        message.float(2, 1.0);
+        assert_eq!(message.0, [0x15, 0, 0, 0x80, 0x3f]);
+    }
+
+    #[test]
+    fn records_carry_masked_checksums() {
+        let payload = b"payload";
+        let bytes = record(payload);
+        assert_eq!(bytes.len(), 8 + 4 + payload.len() + 4);
+        assert_eq!(bytes[..8], 7u64.to_le_bytes());
+        let unmask = |bytes: &[u8]| {
+            let stored = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+            stored.wrapping_sub(MASK_DELTA).rotate_left(15)
+        };
+        assert_eq!(unmask(&bytes[8..12]), crc32c(&bytes[..8]));
+        assert_eq!(unmask(&bytes[19..]), crc32c(payload));
+    }
+}

@@ -1,0 +1,269 @@
+//! Figures: curves with a spread over a common horizontal axis, drawn as SVG.
+
+use std::fmt::Write;
+
+/// Colours that stay apart for the colour-blind (Okabe and Ito 2008).
+const PALETTE: [&str; 7] =
+    ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"];
+const PANEL_WIDTH: f64 = 420.0;
+const PANEL_HEIGHT: f64 = 280.0;
+const LEFT: f64 = 62.0;
+const RIGHT: f64 = 16.0;
+const TOP: f64 = 58.0;
+const BOTTOM: f64 = 48.0;
+/// Intervals aimed at between ticks.
+const TICKS: f64 = 5.0;
+/// Share of the data's range left free above and below.
+const HEADROOM: f64 = 0.05;
+/// Width of a letter of the legend, roughly.
+const LETTER: f64 = 6.6;
+
+/// One point of a curve.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Point {
+    /// Horizontal position.
+    pub x: f64,
+    /// The curve.
+    pub y: f64,
+    /// Lower edge of the spread.
+    pub low: f64,
+    /// Upper edge of the spread.
+    pub high: f64,
+}
+
+/// A named curve. Its colour is its place in the panel, the same in every panel of a figure.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Curve {
+    /// Name in the legend.
+    pub name: String,
+    /// Points, left to right.
+    pub points: Vec<Point>,
+}
+
+/// One pair of axes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Panel {
+    /// What stands on the vertical axis.
+    pub label: String,
+    /// The curves.
+    pub curves: Vec<Curve>,
+    /// A dashed horizontal line and its name.
+    pub limit: Option<(f64, String)>,
+}
+
+/// Panels side by side under one title, with a common horizontal axis.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Figure {
+    /// Title.
+    pub title: String,
+    /// What stands on the horizontal axis.
+    pub x_label: String,
+    /// The panels.
+    pub panels: Vec<Panel>,
+}
+
+impl Figure {
+    /// The figure as an SVG document.
+    pub fn to_svg(&self) -> String {
+        let width = PANEL_WIDTH * self.panels.len() as f64;
+        let mut svg = format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {PANEL_HEIGHT:.0}\" \
+             font-family=\"system-ui, sans-serif\" font-size=\"12\" fill=\"#222\">\n\
+             <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n\
+             <text x=\"{:.0}\" y=\"20\" text-anchor=\"middle\" font-size=\"15\">{}</text>\n",
+            width / 2.0,
+            escaped(&self.title)
+        );
+        self.draw_legend(&mut svg);
+        let points = || self.panels.iter().flat_map(|p| &p.curves).flat_map(|c| &c.points);
+        let x_range = range(points().map(|p| p.x), 0.0);
+        for (index, panel) in self.panels.iter().enumerate() {
+            let _ = writeln!(svg, "<g transform=\"translate({:.0} 0)\">", PANEL_WIDTH * index as f64);
+            panel.draw(&mut svg, x_range, &self.x_label);
+            svg.push_str("</g>\n");
+        }
+        svg.push_str("</svg>\n");
+        svg
+    }
+
+    fn draw_legend(&self, svg: &mut String) {
+        let mut x = LEFT;
+        for (index, curve) in self.panels.first().iter().flat_map(|p| &p.curves).enumerate() {
+            let _ = writeln!(
+                svg,
+                "<line x1=\"{x:.0}\" y1=\"38\" x2=\"{:.0}\" y2=\"38\" stroke=\"{}\" stroke-width=\"3\"/>\
+                 <text x=\"{:.0}\" y=\"42\">{}</text>",
+                x + 18.0,
+                color(index),
+                x + 24.0,
+                escaped(&curve.name)
+            );
+            x += 44.0 + LETTER * curve.name.chars().count() as f64;
+        }
+    }
+}
+
+impl Panel {
+    fn draw(&self, svg: &mut String, x_range: (f64, f64), x_label: &str) {
+        let points = || self.curves.iter().flat_map(|curve| &curve.points);
+        let edges = points().flat_map(|p| [p.y, p.low, p.high]);
+        let limit = self.limit.iter().map(|(value, _)| *value);
+        let y_range = range(edges.chain(limit), HEADROOM);
+        let (right, bottom) = (PANEL_WIDTH - RIGHT, PANEL_HEIGHT - BOTTOM);
+        let x = |value: f64| LEFT + (value - x_range.0) / (x_range.1 - x_range.0) * (right - LEFT);
+        let y = |value: f64| bottom - (value - y_range.0) / (y_range.1 - y_range.0) * (bottom - TOP);
+
+        for tick in ticks(y_range) {
+            let _ = writeln!(
+                svg,
+                "<line x1=\"{LEFT}\" y1=\"{0:.1}\" x2=\"{right}\" y2=\"{0:.1}\" stroke=\"#e4e4e4\"/>\
+                 <text x=\"{1}\" y=\"{2:.1}\" text-anchor=\"end\">{3}</text>",
+                y(tick),
+                LEFT - 6.0,
+                y(tick) + 4.0,
+                short(tick)
+            );
+        }
+        for tick in ticks(x_range) {
+            let _ = writeln!(
+                svg,
+                "<line x1=\"{0:.1}\" y1=\"{bottom}\" x2=\"{0:.1}\" y2=\"{1}\" stroke=\"#888\"/>\
+                 <text x=\"{0:.1}\" y=\"{2}\" text-anchor=\"middle\">{3}</text>",
+                x(tick),
+                bottom + 4.0,
+                bottom + 18.0,
+                short(tick)
+            );
+        }
+        let _ = writeln!(
+            svg,
+            "<path d=\"M{LEFT} {TOP}V{bottom}H{right}\" fill=\"none\" stroke=\"#888\"/>\
+             <text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{}</text>\
+             <text transform=\"translate(16 {:.1}) rotate(-90)\" text-anchor=\"middle\">{}</text>",
+            (LEFT + right) / 2.0,
+            PANEL_HEIGHT - 10.0,
+            escaped(x_label),
+            (TOP + bottom) / 2.0,
+            escaped(&self.label)
+        );
+        for (index, curve) in self.curves.iter().enumerate() {
+            let upper = curve.points.iter().map(|p| (x(p.x), y(p.high)));
+            let lower = curve.points.iter().rev().map(|p| (x(p.x), y(p.low)));
+            let _ = writeln!(
+                svg,
+                "<path d=\"{}Z\" fill=\"{color}\" fill-opacity=\"0.18\"/>\
+                 <path d=\"{}\" fill=\"none\" stroke=\"{color}\" stroke-width=\"2\"/>",
+                path(upper.chain(lower)),
+                path(curve.points.iter().map(|p| (x(p.x), y(p.y)))),
+                color = color(index)
+            );
+        }
+        if let Some((value, name)) = &self.limit {
+            let _ = writeln!(
+                svg,
+                "<line x1=\"{LEFT}\" y1=\"{0:.1}\" x2=\"{right}\" y2=\"{0:.1}\" stroke=\"#c00\" \
+                 stroke-width=\"1.5\" stroke-dasharray=\"6 4\"/>\
+                 <text x=\"{right}\" y=\"{1:.1}\" text-anchor=\"end\" fill=\"#c00\">{2}</text>",
+                y(*value),
+                y(*value) - 5.0,
+                escaped(name)
+            );
+        }
+    }
+}
+
+fn color(index: usize) -> &'static str {
+    PALETTE[index % PALETTE.len()]
+}
+
+fn path(points: impl Iterator<Item = (f64, f64)>) -> String {
+    let mut text = String::new();
+    for (index, (x, y)) in points.enumerate() {
+        let _ = write!(text, "{}{x:.1} {y:.1}", if index == 0 { 'M' } else { 'L' });
+    }
+    text
+}
+
+/// Smallest and largest finite value, widened by `headroom` of their distance; never empty.
+fn range(values: impl Iterator<Item = f64>, headroom: f64) -> (f64, f64) {
+    let finite = values.filter(|value| value.is_finite());
+    let (low, high) =
+        finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
+    if low > high {
+        return (0.0, 1.0);
+    }
+    let distance = if high > low { high - low } else { high.abs().max(1.0) };
+    let free = if high > low { headroom * distance } else { 0.5 * distance };
+    (low - free, high + free)
+}
+
+/// Multiples of 1, 2 or 5 times a power of ten inside the range.
+fn ticks((low, high): (f64, f64)) -> Vec<f64> {
+    let raw = (high - low) / TICKS;
+    let power = 10f64.powf(raw.log10().floor());
+    let factor = [1.0, 2.0, 5.0, 10.0].into_iter().find(|f| f * power >= raw).unwrap_or(10.0);
+    let step = factor * power;
+    let first = (low / step).ceil() as i64;
+    let last = (high / step).floor() as i64;
+    (first..=last).map(|index| index as f64 * step).collect()
+}
+
+/// A tick's number without noise digits: 2.5M, 500k, 0.2.
+fn short(value: f64) -> String {
+    let trimmed = |value: f64| {
+        let text = format!("{value:.2}");
+        let text = text.trim_end_matches('0').trim_end_matches('.');
+        if text == "-0" { "0".to_owned() } else { text.to_owned() }
+    };
+    match value.abs() {
+        size if size >= 1e6 => trimmed(value / 1e6) + "M",
+        size if size >= 1e4 => trimmed(value / 1e3) + "k",
+        _ => trimmed(value),
+    }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_round_and_inside() {
+        assert_eq!(ticks((0.0, 10.0)), [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]);
+        assert_eq!(ticks((-0.9, 2.1)), [0.0, 1.0, 2.0]);
+        assert_eq!(ticks((0.0, 4e6)), [0.0, 1e6, 2e6, 3e6, 4e6]);
+        assert_eq!(short(2_500_000.0), "2.5M");
+        assert_eq!(short(20_000.0), "20k");
+        assert_eq!(short(-0.001), "0");
+    }
+
+    #[test]
+    fn ranges_survive_odd_data() {
+        assert_eq!(range([].into_iter(), 0.1), (0.0, 1.0));
+        assert_eq!(range([f64::NAN, 4.0].into_iter(), 0.1), (2.0, 6.0));
+        assert_eq!(range([0.0, 10.0].into_iter(), 0.1), (-1.0, 11.0));
+    }
+
+    #[test]
+    fn a_figure_holds_its_curves_and_the_limit() {
+        let points = |y: f64| {
+            let point = |x: f64| Point { x, y: y * x, low: y * x - 1.0, high: y * x + 1.0 };
+            [0.0, 1.0, 2.0].into_iter().map(point).collect()
+        };
+        let curves = vec![
+            Curve { name: "a<b".into(), points: points(1.0) },
+            Curve { name: "c".into(), points: points(2.0) },
+        ];
+        let panel = Panel { label: "cost".into(), curves, limit: Some((25.0, "limit 25".into())) };
+        let figure = Figure { title: "T & U".into(), x_label: "steps".into(), panels: vec![panel] };
+        let svg = figure.to_svg();
+        for part in ["a&lt;b", "T &amp; U", "limit 25", "stroke-dasharray", PALETTE[0], PALETTE[1]] {
+            assert!(svg.contains(part), "{part} in {svg}");
+        }
+        assert_eq!(svg.matches("fill-opacity").count(), 2);
+        assert!(!svg.contains("NaN"));
+    }
+}
