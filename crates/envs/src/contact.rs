@@ -1,0 +1,231 @@
+//! MuJoCo's soft contact law for a few bodies: records in a scratch slice and a Newton solver.
+//!
+//! Every contact has a frame (normal n, tangents t1, t2), five friction directions (two slides, one
+//! torsion, two rolls) and ten pyramid edges `J_n +- mu_i J_i` that share one regularisation
+//! `R = 2 mu^2 (1 - d) / d (1 + mu^2) w`, w the sum of the two bodies' `invweight0`. The accelerations
+//! minimise
+//!
+//! ```text
+//! 1/2 (a - a_free)' M (a - a_free) + sum over edges 1/(2R) min(0, e)^2,    e = J a + b J v + k d r
+//! ```
+//!
+//! with r the (negative) gap, `b = 2 / (0.95 * 0.02)`, `k = 1 / (0.95 * 0.02)^2` and the impedance d(r) of
+//! [`impedance`]. All of a contact's edges are sums of the six numbers `y = J a + b J v` in its frame, so a
+//! contact keeps y (36 floats in all) and no Jacobian.
+//!
+//! The objective is minimised body by body (block descent, exact Newton steps in each block): the Point weighs
+//! 650 vases, so one vase against the Point settles within two sweeps, and any number of bodies needs no
+//! larger matrix than 6 x 6.
+//!
+//! Symbols: a acceleration, v velocity, w angular velocity, n normal, r gap (in formulas) or lever arm, s0
+//! the start of the caller's scratch. A slot is one body's place in the scratch; slot [`AGENT_SLOT`] is a
+//! planar body (x, y, yaw), [`STATIC_SLOT`] never moves, the others have six degrees of freedom.
+//!
+//! # References
+//! MuJoCo documentation, "Computation: constraint model"; engine 2.3.3.
+
+mod shape;
+mod solver;
+
+pub use shape::{box_box, floor_box, sphere_box};
+pub use solver::solve;
+
+#[cfg(feature = "gpu")]
+use cubecl::prelude::*;
+
+/// Movable bodies that can be in the solver at once, next to the agent.
+pub const MAX_BODIES: usize = 6;
+/// Contacts that can exist at once; further ones are dropped.
+pub const MAX_CONTACTS: usize = 48;
+/// Floats of scratch that one environment's contact code needs.
+pub const SCRATCH_LEN: usize = CONTACTS + MAX_CONTACTS * CONTACT_LEN;
+
+/// Slot of the agent (planar: x, y, yaw).
+pub const AGENT_SLOT: usize = 0;
+/// Slot of everything that never moves.
+pub const STATIC_SLOT: usize = MAX_BODIES + 1;
+
+// The scratch: a header, temporaries of one function each, bodies, contacts.
+pub(crate) const ACTIVE: usize = 0;
+pub(crate) const COUNT: usize = 1;
+/// Scratch offset: 1 where the agent touches a movable body, else 0.
+pub const TOUCH: usize = 2;
+/// Scratch offset of the constraint force on the agent: x, y \[N\], yaw \[N m\], world frame.
+pub const AGENT_FORCE: usize = 3;
+pub(crate) const SPARE_GEOM: usize = 8;
+const SURFACE: usize = 24;
+const TERM: usize = 28;
+const BODIES: usize = 140;
+const CONTACTS: usize = BODIES + (MAX_BODIES + 2) * BODY_LEN;
+
+// One body.
+const BODY_LEN: usize = 44;
+pub(crate) const ACC: usize = 0;
+pub(crate) const VEL: usize = 6;
+pub(crate) const FREE: usize = 12;
+/// Mass; for the planar agent followed by mass * com (x, y) and the moment of inertia about the origin.
+pub(crate) const MASS: usize = 18;
+/// Moment of inertia about the centre: xx, yy, zz, xy, xz, yz in the world frame.
+pub(crate) const INERTIA: usize = 19;
+/// Position 3, world-from-body rotation 9 (row by row), half sizes 3.
+pub(crate) const GEOM: usize = 25;
+pub(crate) const TOUCHES: usize = 40;
+pub(crate) const INDEX: usize = 41;
+pub(crate) const ASLEEP: usize = 42;
+
+// One contact.
+const CONTACT_LEN: usize = 36;
+const FIRST: usize = 0;
+const SECOND: usize = 1;
+const FRAME: usize = 2;
+const ARM_FIRST: usize = 11;
+const ARM_SECOND: usize = 14;
+const Y: usize = 17;
+const DY: usize = 23;
+const STIFF: usize = 29;
+const MU: usize = 30;
+
+const DAMPING: f32 = 2.0 / (0.95 * 0.02);
+const STIFFNESS: f32 = 1.0 / (0.95 * 0.95 * 0.02 * 0.02);
+
+/// Offset of a slot's body record.
+#[cfg_attr(feature = "gpu", cube)]
+#[inline(always)]
+pub(crate) fn body(s0: usize, slot: usize) -> usize {
+    s0 + BODIES + slot * BODY_LEN
+}
+
+#[cfg_attr(feature = "gpu", cube)]
+#[inline(always)]
+fn contact(s0: usize, index: usize) -> usize {
+    s0 + CONTACTS + index * CONTACT_LEN
+}
+
+/// Sets the material of the contacts pushed next: sliding friction, torsional and rolling friction \[m\], and the
+/// sum of the two bodies' translational `invweight0` \[1/kg\].
+#[cfg_attr(feature = "gpu", cube)]
+#[inline(always)]
+pub fn set_surface(
+    scratch: &mut [f32],
+    s0: usize,
+    slide: f32,
+    torsion: f32,
+    roll: f32,
+    inverse_weight: f32,
+) {
+    scratch[s0 + SURFACE] = slide;
+    scratch[s0 + SURFACE + 1] = torsion;
+    scratch[s0 + SURFACE + 2] = roll;
+    scratch[s0 + SURFACE + 3] = inverse_weight;
+}
+
+/// Impedance d of a contact with gap `gap` \[m\]: MuJoCo's default solimp (0.9, 0.95, 0.001, 0.5, 2).
+#[cfg_attr(feature = "gpu", cube)]
+#[inline(always)]
+pub fn impedance(gap: f32) -> f32 {
+    let x = (gap.abs() * 1000.0).min(1.0);
+    let rest = 1.0 - x;
+    let y = if x <= 0.5 {
+        2.0 * x * x
+    } else {
+        1.0 - 2.0 * rest * rest
+    };
+    0.9 + 0.05 * y
+}
+
+/// Adds a contact at `(px, py, pz)` with the unit normal `(nx, ny, nz)` from body `first` to body `second`
+/// and the gap `gap` < 0; its y takes the bodies' velocities and present accelerations.
+#[cfg_attr(feature = "gpu", cube)]
+pub fn push_contact(
+    scratch: &mut [f32],
+    s0: usize,
+    first: usize,
+    second: usize,
+    nx: f32,
+    ny: f32,
+    nz: f32,
+    px: f32,
+    py: f32,
+    pz: f32,
+    gap: f32,
+) {
+    let count = scratch[s0 + COUNT] as usize;
+    if count < MAX_CONTACTS && gap < 0.0 {
+        scratch[s0 + COUNT] = (count + 1) as f32;
+        let c = contact(s0, count);
+        let b1 = body(s0, first);
+        let b2 = body(s0, second);
+        scratch[b1 + TOUCHES] += 1.0;
+        scratch[b2 + TOUCHES] += 1.0;
+        scratch[c + FIRST] = first as f32;
+        scratch[c + SECOND] = second as f32;
+        // MuJoCo's tangents: world y, or world z where the normal is near y, made orthogonal to the normal.
+        let flat = ny.abs() < 0.5;
+        let along = if flat { ny } else { nz };
+        let sy = if flat { 1.0f32 } else { 0.0f32 };
+        let tx = -along * nx;
+        let ty = sy - along * ny;
+        let tz = (1.0 - sy) - along * nz;
+        let scale = 1.0 / (tx * tx + ty * ty + tz * tz).sqrt();
+        let tx = tx * scale;
+        let ty = ty * scale;
+        let tz = tz * scale;
+        scratch[c + FRAME] = nx;
+        scratch[c + FRAME + 1] = ny;
+        scratch[c + FRAME + 2] = nz;
+        scratch[c + FRAME + 3] = tx;
+        scratch[c + FRAME + 4] = ty;
+        scratch[c + FRAME + 5] = tz;
+        scratch[c + FRAME + 6] = ny * tz - nz * ty;
+        scratch[c + FRAME + 7] = nz * tx - nx * tz;
+        scratch[c + FRAME + 8] = nx * ty - ny * tx;
+        scratch[c + ARM_FIRST] = px - scratch[b1 + GEOM];
+        scratch[c + ARM_FIRST + 1] = py - scratch[b1 + GEOM + 1];
+        scratch[c + ARM_FIRST + 2] = pz - scratch[b1 + GEOM + 2];
+        scratch[c + ARM_SECOND] = px - scratch[b2 + GEOM];
+        scratch[c + ARM_SECOND + 1] = py - scratch[b2 + GEOM + 1];
+        scratch[c + ARM_SECOND + 2] = pz - scratch[b2 + GEOM + 2];
+        let d = impedance(gap);
+        let mu = scratch[s0 + SURFACE];
+        let torsion = scratch[s0 + SURFACE + 1];
+        let roll = scratch[s0 + SURFACE + 2];
+        let weight = scratch[s0 + SURFACE + 3];
+        scratch[c + STIFF] = d / ((1.0 - d) * 2.0 * mu * mu * (1.0 + mu * mu) * weight);
+        scratch[c + MU] = mu;
+        scratch[c + MU + 1] = mu;
+        scratch[c + MU + 2] = torsion;
+        scratch[c + MU + 3] = roll;
+        scratch[c + MU + 4] = roll;
+        for i in 0..6 {
+            scratch[c + Y + i] = 0.0;
+        }
+        add_motion(scratch, c, c + Y, c + ARM_SECOND, b2 + VEL, DAMPING);
+        add_motion(scratch, c, c + Y, c + ARM_SECOND, b2 + ACC, 1.0);
+        add_motion(scratch, c, c + Y, c + ARM_FIRST, b1 + VEL, -DAMPING);
+        add_motion(scratch, c, c + Y, c + ARM_FIRST, b1 + ACC, -1.0);
+        scratch[c + Y] += STIFFNESS * d * gap;
+    }
+}
+
+/// Adds `factor` times the motion (3 linear, 3 angular numbers at `motion`) of a body with lever arm at `arm`,
+/// seen in contact `c`'s frame, to the six numbers at `to`.
+#[cfg_attr(feature = "gpu", cube)]
+#[inline]
+fn add_motion(scratch: &mut [f32], c: usize, to: usize, arm: usize, motion: usize, factor: f32) {
+    let rx = scratch[arm];
+    let ry = scratch[arm + 1];
+    let rz = scratch[arm + 2];
+    let wx = factor * scratch[motion + 3];
+    let wy = factor * scratch[motion + 4];
+    let wz = factor * scratch[motion + 5];
+    let vx = factor * scratch[motion] + wy * rz - wz * ry;
+    let vy = factor * scratch[motion + 1] + wz * rx - wx * rz;
+    let vz = factor * scratch[motion + 2] + wx * ry - wy * rx;
+    for i in 0..3 {
+        let fx = scratch[c + FRAME + 3 * i];
+        let fy = scratch[c + FRAME + 3 * i + 1];
+        let fz = scratch[c + FRAME + 3 * i + 2];
+        scratch[to + i] += fx * vx + fy * vy + fz * vz;
+        scratch[to + 3 + i] += fx * wx + fy * wy + fz * wz;
+    }
+}
