@@ -26,6 +26,7 @@
 
 mod shape;
 mod solver;
+mod vector;
 
 pub use shape::{box_box, floor_box, sphere_box};
 pub use solver::solve;
@@ -63,9 +64,9 @@ const BODY_LEN: usize = 44;
 pub(crate) const ACC: usize = 0;
 pub(crate) const VEL: usize = 6;
 pub(crate) const FREE: usize = 12;
-/// Mass; for the planar agent followed by mass * com (x, y) and the moment of inertia about the origin.
 pub(crate) const MASS: usize = 18;
-/// Moment of inertia about the centre: xx, yy, zz, xy, xz, yz in the world frame.
+/// Moments of inertia about the centre, world frame: xx, yy, zz, xy, xz, yz. Of the planar agent: mass times com
+/// offset x, y, moment about the origin, zeros.
 pub(crate) const INERTIA: usize = 19;
 /// Position 3, world-from-body rotation 9 (row by row), half sizes 3.
 pub(crate) const GEOM: usize = 25;

@@ -1,1 +1,31 @@
-//! envs
+//! Safety-Gymnasium's navigation tasks, thousands of environments a call, on the device.
+//!
+//! An environment is an agent in a level of a task ([`registry`]). [`VecEnv`] steps many of them at
+//! once. The step of one environment is a plain function over slices (`step.rs`), written once and
+//! run by a rayon loop on the CPU and by one launch on a GPU.
+//!
+//! Numbers are SI, angles radians, frames world unless a name says otherwise.
+
+#![warn(missing_docs)]
+
+mod agent;
+mod error;
+mod kernel;
+mod layout;
+mod level;
+mod lidar;
+mod math;
+mod object;
+mod registry;
+mod rng;
+mod sensors;
+mod state;
+mod step;
+mod task;
+mod vec_env;
+
+pub use agent::AgentKind;
+pub use error::EnvError;
+pub use level::{Level, ObjectGroup, ObjectKind, TaskKind};
+pub use registry::{EnvSpec, find, registry};
+pub use vec_env::{StepBatch, VecEnv};

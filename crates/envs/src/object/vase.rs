@@ -305,8 +305,8 @@ pub fn vases_substep(
     let ax = scratch[a + ACC] - scratch[a + FREE];
     let ay = scratch[a + ACC + 1] - scratch[a + FREE + 1];
     let aw = scratch[a + ACC + 5] - scratch[a + FREE + 5];
-    let mx = scratch[a + MASS + 1];
-    let my = scratch[a + MASS + 2];
+    let mx = scratch[a + INERTIA];
+    let my = scratch[a + INERTIA + 1];
     scratch[s0 + AGENT_FORCE] = mass * ax - my * aw;
     scratch[s0 + AGENT_FORCE + 1] = mass * ay + mx * aw;
     scratch[s0 + AGENT_FORCE + 2] = -my * ax + mx * ay + inertia * aw;
@@ -356,9 +356,12 @@ fn load_agent(
     scratch[a + ACC + 1] = scratch[a + FREE + 1];
     scratch[a + ACC + 5] = scratch[a + FREE + 5];
     scratch[a + MASS] = mass;
-    scratch[a + MASS + 1] = mx;
-    scratch[a + MASS + 2] = my;
-    scratch[a + MASS + 3] = inertia;
+    scratch[a + INERTIA] = mx;
+    scratch[a + INERTIA + 1] = my;
+    scratch[a + INERTIA + 2] = inertia;
+    for k in 3..6 {
+        scratch[a + INERTIA + k] = 0.0;
+    }
     scratch[a + GEOM] = x;
     scratch[a + GEOM + 1] = y;
     scratch[a + GEOM + 2] = POINT_Z;

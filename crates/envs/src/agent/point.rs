@@ -1,0 +1,167 @@
+//! The Point: a sphere with a cube for a nose, two slide joints and a hinge, a motor along its nose
+//! and a velocity servo for its yaw.
+//!
+//! Everything is solved in the agent's frame, where the mass matrix is constant and the (isotropic)
+//! joint damping does not turn: M = [[m, 0, 0], [0, m, b], [0, b, I]] with b = m * (com offset),
+//! I about the body origin. Integration is MuJoCo's semi-implicit Euler with implicit joint damping,
+//! (M + h D) a = tau, v += h a, q += h v, ten times an environment step. The yaw servo is unstable
+//! while unsaturated (error gain about -4 a substep), so the ten substeps are explicit: any
+//! smoothing changes what the agent senses.
+//!
+//! Constants: safety-gymnasium 1.0.0 `assets/xmls/point.xml`, compiled by MuJoCo 2.3.3.
+
+#[cfg(feature = "gpu")]
+use cubecl::prelude::*;
+
+use super::Agent;
+use crate::math::{sin_cos, wrap_angle};
+use crate::sensors::{PLANAR_SENSORS, planar_sensors};
+use crate::state::{AGENT_OWN, COS, DX, DY, LANES, OMEGA, SIN, TOUCH, VX, VY, X, Y, YAW};
+
+/// Length of an action: thrust, turn.
+pub const ACTION_DIM: usize = 2;
+/// Length of the agent's part of an observation.
+pub const SENSOR_DIM: usize = PLANAR_SENSORS;
+/// State fields of the Point alone: its acceleration at the end of the step, agent frame.
+pub const STATE_FIELDS: usize = 2;
+const ACC_X: usize = AGENT_OWN;
+const ACC_Y: usize = AGENT_OWN + 1;
+
+const SUBSTEPS: u32 = 10;
+/// MuJoCo timestep \[s\].
+const H: f64 = 0.002;
+const RADIUS: f64 = 0.1;
+/// Density 1: sphere of radius 0.1 and cube of side 0.1 \[kg\].
+const MASS: f64 = 4.0 / 3.0 * core::f64::consts::PI * RADIUS * RADIUS * RADIUS + CUBE_MASS;
+const CUBE_MASS: f64 = 0.1 * 0.1 * 0.1;
+/// The cube's centre lies 0.1 m ahead of the body origin: first moment m c \[kg m\].
+const MOMENT: f64 = CUBE_MASS * 0.1;
+/// Inertia about the body origin \[kg m^2\].
+const INERTIA: f64 =
+    0.4 * (MASS - CUBE_MASS) * RADIUS * RADIUS + CUBE_MASS * 2.0 * 0.1 * 0.1 / 12.0 + CUBE_MASS * 0.1 * 0.1;
+const SLIDE_DAMPING: f64 = 0.01;
+const HINGE_DAMPING: f64 = 0.005;
+
+/// Motor and servo act through a gear of 0.3 and saturate at 0.05.
+const GEAR: f32 = 0.3;
+const FORCE_LIMIT: f32 = 0.05;
+
+// Inverse of M + h D (integration) and of M (accelerometer), both constant in the agent frame.
+const DAMPED_MASS: f64 = MASS + H * SLIDE_DAMPING;
+const DAMPED_INERTIA: f64 = INERTIA + H * HINGE_DAMPING;
+const DAMPED_DET: f64 = DAMPED_MASS * DAMPED_INERTIA - MOMENT * MOMENT;
+const DAMPED_XX: f32 = (1.0 / DAMPED_MASS) as f32;
+const DAMPED_YY: f32 = (DAMPED_INERTIA / DAMPED_DET) as f32;
+const DAMPED_YT: f32 = (-MOMENT / DAMPED_DET) as f32;
+const DAMPED_TT: f32 = (DAMPED_MASS / DAMPED_DET) as f32;
+const DET: f64 = MASS * INERTIA - MOMENT * MOMENT;
+const FREE_XX: f32 = (1.0 / MASS) as f32;
+const FREE_YY: f32 = (INERTIA / DET) as f32;
+const FREE_YT: f32 = (-MOMENT / DET) as f32;
+
+const STEP: f32 = H as f32;
+const MOMENT_F: f32 = MOMENT as f32;
+const SLIDE_DAMPING_F: f32 = SLIDE_DAMPING as f32;
+const HINGE_DAMPING_F: f32 = HINGE_DAMPING as f32;
+
+/// Torque of the servo and the hinge's damping at yaw rate `omega` \[N m\].
+#[cfg_attr(feature = "gpu", cube)]
+#[inline(always)]
+fn yaw_torque(turn: f32, omega: f32) -> f32 {
+    GEAR * (turn - GEAR * omega).max(-FORCE_LIMIT).min(FORCE_LIMIT) - HINGE_DAMPING_F * omega
+}
+
+/// The Point agent.
+pub struct Point;
+
+#[cfg_attr(feature = "gpu", cube)]
+impl Agent for Point {
+    fn reset(state: &mut [f32], base: usize, yaw: f32) {
+        let (sin, cos) = sin_cos(yaw);
+        state[base + YAW * LANES] = yaw;
+        state[base + SIN * LANES] = sin;
+        state[base + COS * LANES] = cos;
+        state[base + VX * LANES] = 0.0;
+        state[base + VY * LANES] = 0.0;
+        state[base + OMEGA * LANES] = 0.0;
+        state[base + DX * LANES] = 0.0;
+        state[base + DY * LANES] = 0.0;
+        state[base + TOUCH * LANES] = 0.0;
+        state[base + ACC_X * LANES] = 0.0;
+        state[base + ACC_Y * LANES] = 0.0;
+    }
+
+    fn advance(
+        _params: &[f32],
+        state: &mut [f32],
+        base: usize,
+        u0: f32,
+        u1: f32,
+        _scratch: &mut [f32],
+        _scratch_at: usize,
+    ) {
+        let thrust = GEAR * u0.max(-FORCE_LIMIT).min(FORCE_LIMIT);
+        let turn = u1.max(-1.0f32).min(1.0f32);
+        let mut vx = state[base + VX * LANES];
+        let mut vy = state[base + VY * LANES];
+        let mut omega = state[base + OMEGA * LANES];
+        let mut cos = state[base + COS * LANES];
+        let mut sin = state[base + SIN * LANES];
+        let mut dx = 0.0f32;
+        let mut dy = 0.0f32;
+        let mut dyaw = 0.0f32;
+
+        for _ in 0..SUBSTEPS {
+            let ahead = cos * vx + sin * vy;
+            let left = cos * vy - sin * vx;
+            let force_x = thrust + MOMENT_F * omega * omega - SLIDE_DAMPING_F * ahead;
+            let force_y = left * -SLIDE_DAMPING_F;
+            let torque = yaw_torque(turn, omega);
+            let ax = DAMPED_XX * force_x;
+            let ay = DAMPED_YY * force_y + DAMPED_YT * torque;
+            vx += STEP * (cos * ax - sin * ay);
+            vy += STEP * (sin * ax + cos * ay);
+            omega += STEP * (DAMPED_YT * force_y + DAMPED_TT * torque);
+            dx += STEP * vx;
+            dy += STEP * vy;
+            // Turn the frame by the small angle h omega; its full sine and cosine are refreshed below.
+            let angle = STEP * omega;
+            dyaw += angle;
+            let z = angle * angle;
+            let s = angle - angle * z * (0.166_666_67f32 - z * 0.008_333_333f32);
+            let versine = z * (0.5f32 - z * 0.041_666_668f32);
+            let turned = cos - (cos * versine + sin * s);
+            sin = sin - (sin * versine - cos * s);
+            cos = turned;
+        }
+
+        // Angles and positions are summed apart and added once: one rounding a step, not ten.
+        let yaw = wrap_angle(state[base + YAW * LANES] + dyaw);
+        let (new_sin, new_cos) = sin_cos(yaw);
+        state[base + YAW * LANES] = yaw;
+        state[base + SIN * LANES] = new_sin;
+        state[base + COS * LANES] = new_cos;
+        state[base + X * LANES] += dx;
+        state[base + Y * LANES] += dy;
+        state[base + DX * LANES] = dx;
+        state[base + DY * LANES] = dy;
+        state[base + VX * LANES] = vx;
+        state[base + VY * LANES] = vy;
+        state[base + OMEGA * LANES] = omega;
+        state[base + TOUCH * LANES] = 0.0;
+
+        // The accelerometer sees the acceleration without implicit damping, at the new state.
+        let ahead = new_cos * vx + new_sin * vy;
+        let left = new_cos * vy - new_sin * vx;
+        let force_x = thrust + MOMENT_F * omega * omega - SLIDE_DAMPING_F * ahead;
+        let force_y = left * -SLIDE_DAMPING_F;
+        state[base + ACC_X * LANES] = FREE_XX * force_x;
+        state[base + ACC_Y * LANES] = FREE_YY * force_y + FREE_YT * yaw_torque(turn, omega);
+    }
+
+    fn observe(state: &mut [f32], base: usize, obs: &mut [f32], at: usize) {
+        let acc_x = state[base + ACC_X * LANES];
+        let acc_y = state[base + ACC_Y * LANES];
+        planar_sensors(state, base, acc_x, acc_y, obs, at);
+    }
+}

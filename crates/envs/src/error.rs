@@ -1,0 +1,39 @@
+//! What can go wrong when an environment is built or restored.
+
+use thiserror::Error;
+
+/// Errors of this crate; a shape bug in the caller's tensors panics instead.
+#[derive(Debug, Error, PartialEq)]
+pub enum EnvError {
+    /// No registered environment has this id.
+    #[error("unknown environment `{id}`; the valid ids are {}", valid.join(", "))]
+    UnknownEnv {
+        /// What was asked for.
+        id: String,
+        /// Every id the registry holds.
+        valid: Vec<String>,
+    },
+    /// A vectorised environment needs at least one environment, and can count them exactly in
+    /// float32 only below 2^24.
+    #[error("num_envs must be between 1 and 16777215, got {0}")]
+    NumEnvs(usize),
+    /// The environments have no kernel for the device's backend.
+    #[error("environments do not run on {0}: use the CPU backend `flex`, or build with feature `gpu`")]
+    UnsupportedDevice(String),
+    /// A saved state does not fit the environment it is restored into.
+    #[error("state has shape {got:?}, expected {expected:?}")]
+    StateShape {
+        /// Shape of the given tensor.
+        got: Vec<usize>,
+        /// Shape that [`crate::VecEnv::state`] would return.
+        expected: Vec<usize>,
+    },
+    /// A recording lacks an array or has one of the wrong size.
+    #[error("recording `{file}`: {problem}")]
+    Recording {
+        /// Name of the recording, for the message.
+        file: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+}

@@ -1,0 +1,264 @@
+//! Runs the scalar bodies over all environments: the only file that knows threads and launches.
+//!
+//! On the CPU backend (`flex`) a rayon task takes whole blocks of 32 environments and updates the
+//! state in place; on CubeCL backends one launch steps one environment a unit. Both call the same
+//! functions of [`crate::step`].
+
+use burn::tensor::{Device, Tensor};
+
+use crate::agent::{AgentKind, Point};
+use crate::error::EnvError;
+use crate::level::TaskKind;
+use crate::registry::EnvSpec;
+use crate::state::LANES;
+use crate::step::{SCALARS, SCRATCH, observe_one, reset_one, step_one};
+use crate::task::Goal;
+
+/// What one step of all environments returns.
+pub(crate) struct Stepped {
+    /// `[blocks, state_dim, 32]`
+    pub state: Tensor<3>,
+    /// `[num_envs, obs_dim]`, after autoreset.
+    pub obs: Tensor<2>,
+    /// `[num_envs, obs_dim]`, before autoreset.
+    pub final_obs: Tensor<2>,
+    /// `[SCALARS, num_envs]`
+    pub scalars: Tensor<2>,
+}
+
+/// Everything a launch needs besides the tensors.
+#[derive(Debug)]
+pub(crate) struct Kernel {
+    agent: AgentKind,
+    task: TaskKind,
+    params: Vec<f32>,
+    num_envs: usize,
+    obs_dim: usize,
+    action_dim: usize,
+    state_dim: usize,
+    device: Device,
+}
+
+
+
+impl Kernel {
+    /// # Errors
+    /// [`EnvError::UnsupportedDevice`] where `device` has no kernels.
+    pub fn new(spec: &EnvSpec, num_envs: usize, seed: u64, device: &Device) -> Result<Self, EnvError> {
+        let device = device.clone().without_autodiff();
+        if !supports(&device) {
+            return Err(EnvError::UnsupportedDevice(format!("{device:?}")));
+        }
+        Ok(Self {
+            agent: spec.agent,
+            task: spec.level.task,
+            params: spec.params(seed),
+            num_envs,
+            obs_dim: spec.obs_dim,
+            action_dim: spec.action_dim,
+            state_dim: spec.state_dim(),
+            device,
+        })
+    }
+
+    /// Shape of the state tensor.
+    pub fn state_shape(&self) -> [usize; 3] {
+        [self.num_envs.div_ceil(LANES), self.state_dim, LANES]
+    }
+
+    /// The device the tensors live on.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Begins a new episode everywhere. Returns the state and the observations `[num_envs, obs_dim]`.
+    pub fn reset(&self, state: Tensor<3>, stagger: bool) -> (Tensor<3>, Tensor<2>) {
+        #[cfg(feature = "flex")]
+        if cpu::lives_here(&self.device) {
+            return cpu::reset(self, state, stagger);
+        }
+        unreachable!("Kernel::new refuses devices without kernels (reset, {stagger}, {state:?})")
+    }
+
+    /// Steps every environment under `action [num_envs, action_dim]`.
+    pub fn step(&self, state: Tensor<3>, action: Tensor<2>) -> Stepped {
+        #[cfg(feature = "flex")]
+        if cpu::lives_here(&self.device) {
+            return cpu::step(self, state, action);
+        }
+        unreachable!("Kernel::new refuses devices without kernels (step, {state:?}, {action:?})")
+    }
+}
+
+fn supports(device: &Device) -> bool {
+    #[cfg(feature = "flex")]
+    if cpu::lives_here(device) {
+        return true;
+    }
+    let _ = device;
+    false
+}
+
+/// One block of up to 32 environments: the unit of work on the CPU, and all that a replay needs.
+pub(crate) struct Block<'a> {
+    pub params: &'a [f32],
+    pub state: &'a mut [f32],
+    /// Global index of the block's first environment.
+    pub first_env: usize,
+}
+
+impl Block<'_> {
+    /// Begins a new episode in the first `obs.len() / obs_dim` lanes.
+    pub fn reset(&mut self, agent: AgentKind, task: TaskKind, stagger: f32, obs: &mut [f32], obs_dim: usize) {
+        match (agent, task) {
+            (AgentKind::Point, TaskKind::Goal) => {
+                for (lane, row) in obs.chunks_exact_mut(obs_dim).enumerate() {
+                    let env = (self.first_env + lane) as u32;
+                    reset_one::<Point, Goal>(self.params, self.state, lane, env, stagger);
+                    observe_one::<Point>(self.params, self.state, lane, row, 0);
+                }
+            }
+        }
+    }
+
+    /// Observes the first `obs.len() / obs_dim` lanes as they are.
+    pub fn observe(&mut self, agent: AgentKind, obs: &mut [f32], obs_dim: usize) {
+        match agent {
+            AgentKind::Point => {
+                for (lane, row) in obs.chunks_exact_mut(obs_dim).enumerate() {
+                    observe_one::<Point>(self.params, self.state, lane, row, 0);
+                }
+            }
+        }
+    }
+
+    /// Steps the first `obs.len() / obs_dim` lanes. `scalars` is `[SCALARS, 32]`.
+    pub fn step(
+        &mut self,
+        agent: AgentKind,
+        task: TaskKind,
+        action: &[f32],
+        action_dim: usize,
+        obs: &mut [f32],
+        final_obs: &mut [f32],
+        obs_dim: usize,
+        scalars: &mut [f32; SCALARS * LANES],
+    ) {
+        let mut scratch = [0.0; SCRATCH];
+        let lanes = obs.len() / obs_dim;
+        match (agent, task) {
+            (AgentKind::Point, TaskKind::Goal) => {
+                for lane in 0..lanes {
+                    step_one::<Point, Goal>(
+                        self.params,
+                        action,
+                        lane * action_dim,
+                        self.state,
+                        lane,
+                        (self.first_env + lane) as u32,
+                        obs,
+                        final_obs,
+                        lane * obs_dim,
+                        scalars,
+                        lane,
+                        LANES,
+                        &mut scratch,
+                        0,
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[cfg(feature = "flex")]
+mod cpu {
+    use burn::backend::DispatchDevice;
+    use burn::tensor::{Device, Tensor, TensorData};
+    use burn_flex::{Flex, FlexTensor};
+    use rayon::prelude::*;
+
+    use super::{Block, Kernel, Stepped};
+    use crate::state::LANES;
+    use crate::step::SCALARS;
+
+    pub(super) fn lives_here(device: &Device) -> bool {
+        matches!(device.as_dispatch(), DispatchDevice::Flex(_))
+    }
+
+    fn primitive<const D: usize>(tensor: Tensor<D>) -> FlexTensor {
+        let flex = tensor.try_into_primitive::<Flex>().expect("tensor lives on the environments' device");
+        if flex.as_slice::<f32>().is_some_and(|s| s.len() * 4 == flex.bytes().len()) {
+            flex
+        } else {
+            flex.to_contiguous()
+        }
+    }
+
+    fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> Tensor<D> {
+        Tensor::from_primitive::<Flex>(FlexTensor::from_data(TensorData::new(values, shape)))
+    }
+
+    pub(super) fn reset(kernel: &Kernel, state: Tensor<3>, stagger: bool) -> (Tensor<3>, Tensor<2>) {
+        let mut state = primitive(state);
+        let mut obs = vec![0.0; kernel.num_envs * kernel.obs_dim];
+        state
+            .storage_mut::<f32>()
+            .par_chunks_mut(kernel.state_dim * LANES)
+            .zip(obs.par_chunks_mut(kernel.obs_dim * LANES))
+            .enumerate()
+            .for_each(|(i, (state, obs))| {
+                let mut block = Block { params: &kernel.params, state, first_env: i * LANES };
+                block.reset(kernel.agent, kernel.task, f32::from(u8::from(stagger)), obs, kernel.obs_dim);
+            });
+        (Tensor::from_primitive::<Flex>(state), tensor(obs, [kernel.num_envs, kernel.obs_dim]))
+    }
+
+    pub(super) fn step(kernel: &Kernel, state: Tensor<3>, action: Tensor<2>) -> Stepped {
+        let (n, dim) = (kernel.num_envs, kernel.obs_dim);
+        let mut state = primitive(state);
+        let action = primitive(action);
+        let action = action.as_slice::<f32>().expect("actions are contiguous float32");
+        let mut obs = vec![0.0; n * dim];
+        let mut final_obs = vec![0.0; n * dim];
+        let mut scalars = vec![0.0; n * SCALARS];
+
+        // Row-major [SCALARS, n]: hand every block its part of each row.
+        let mut rows: Vec<_> = scalars.chunks_exact_mut(n).map(|row| row.chunks_mut(LANES)).collect();
+        let parts: Vec<[&mut [f32]; SCALARS]> = (0..n.div_ceil(LANES))
+            .map(|_| core::array::from_fn(|row| rows[row].next().expect("one part a block")))
+            .collect();
+
+        state
+            .storage_mut::<f32>()
+            .par_chunks_mut(kernel.state_dim * LANES)
+            .zip(action.par_chunks(kernel.action_dim * LANES))
+            .zip(obs.par_chunks_mut(dim * LANES).zip(final_obs.par_chunks_mut(dim * LANES)))
+            .zip(parts)
+            .enumerate()
+            .for_each(|(i, (((state, action), (obs, final_obs)), mut parts))| {
+                let mut block = Block { params: &kernel.params, state, first_env: i * LANES };
+                let mut out = [0.0; SCALARS * LANES];
+                block.step(
+                    kernel.agent,
+                    kernel.task,
+                    action,
+                    kernel.action_dim,
+                    obs,
+                    final_obs,
+                    dim,
+                    &mut out,
+                );
+                for (part, row) in parts.iter_mut().zip(out.chunks_exact(LANES)) {
+                    part.copy_from_slice(&row[..part.len()]);
+                }
+            });
+
+        Stepped {
+            state: Tensor::from_primitive::<Flex>(state),
+            obs: tensor(obs, [n, dim]),
+            final_obs: tensor(final_obs, [n, dim]),
+            scalars: tensor(scalars, [SCALARS, n]),
+        }
+    }
+}

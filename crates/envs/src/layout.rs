@@ -1,0 +1,129 @@
+//! Sampling of layouts by rejection, as the original does it.
+//!
+//! Objects are placed one after another (agent first, then the level's groups in order), each uniformly
+//! in the square shrunk by its own keepout, 100 tries each; when one finds no place the whole layout
+//! starts over. Source: safety-gymnasium 1.0.0, `utils/random_generator.py`.
+
+#[cfg(feature = "gpu")]
+use cubecl::prelude::*;
+
+use crate::level::{
+    GROUP_COUNT, GROUP_FIELDS, GROUP_KEEPOUT, GROUP_OFFSET, GROUP_ROW, PARAM_AGENT_KEEPOUT,
+    PARAM_EXTENT, PARAM_GROUP, PARAM_GROUPS,
+};
+use crate::math::square;
+use crate::rng::draw;
+use crate::state::{LANES, X, Y};
+
+const TRIES: u32 = 100;
+const RESTARTS: u32 = 10_000;
+
+/// Whether (x, y) with clearance `keepout` fits among the agent and the objects placed so far:
+/// all of groups `0..groups`, the first `count` of group `groups`, leaving out group `skip`.
+#[cfg_attr(feature = "gpu", cube)]
+pub fn fits(
+    params: &[f32],
+    state: &mut [f32],
+    base: usize,
+    x: f32,
+    y: f32,
+    keepout: f32,
+    groups: usize,
+    count: usize,
+    skip: usize,
+) -> bool {
+    let from_agent = square(x - state[base + X * LANES]) + square(y - state[base + Y * LANES]);
+    let mut free = from_agent >= square(params[PARAM_AGENT_KEEPOUT] + keepout);
+    for g in 0..groups + 1 {
+        let row = PARAM_GROUP + g * GROUP_ROW;
+        let mut placed = count;
+        if g < groups {
+            placed = params[row + GROUP_COUNT] as usize;
+        }
+        if g == skip {
+            placed = 0;
+        }
+        let clearance = square(params[row + GROUP_KEEPOUT] + keepout);
+        let fields = params[row + GROUP_FIELDS] as usize;
+        let mut at = base + (params[row + GROUP_OFFSET] as usize) * LANES;
+        for _ in 0..placed {
+            let distance = square(x - state[at]) + square(y - state[at + LANES]);
+            if distance < clearance {
+                free = false;
+            }
+            at += fields * LANES;
+        }
+    }
+    free
+}
+
+/// A uniform coordinate in the placement square shrunk by `keepout`.
+#[cfg_attr(feature = "gpu", cube)]
+pub fn place(params: &[f32], state: &mut [f32], base: usize, env: u32, keepout: f32) -> f32 {
+    let half = params[PARAM_EXTENT] - keepout;
+    let unit = draw(params, state, base, env);
+    (unit + unit - 1.0) * half
+}
+
+/// Writes a fresh layout: positions of the agent and of every object.
+#[cfg_attr(feature = "gpu", cube)]
+pub fn sample_layout(params: &[f32], state: &mut [f32], base: usize, env: u32) {
+    let groups = params[PARAM_GROUPS] as usize;
+    let mut complete = false;
+    let mut restarts = 0u32;
+    while !complete && restarts < RESTARTS {
+        restarts += 1;
+        complete = true;
+        let agent_keepout = params[PARAM_AGENT_KEEPOUT];
+        state[base + X * LANES] = place(params, state, base, env, agent_keepout);
+        state[base + Y * LANES] = place(params, state, base, env, agent_keepout);
+        for g in 0..groups {
+            let row = PARAM_GROUP + g * GROUP_ROW;
+            let count = params[row + GROUP_COUNT] as usize;
+            let fields = params[row + GROUP_FIELDS] as usize;
+            let keepout = params[row + GROUP_KEEPOUT];
+            let mut at = base + (params[row + GROUP_OFFSET] as usize) * LANES;
+            for i in 0..count {
+                let mut placed = false;
+                let mut tries = 0u32;
+                while complete && !placed && tries < TRIES {
+                    tries += 1;
+                    let x = place(params, state, base, env, keepout);
+                    let y = place(params, state, base, env, keepout);
+                    if fits(params, state, base, x, y, keepout, g, i, groups) {
+                        state[at] = x;
+                        state[at + LANES] = y;
+                        placed = true;
+                    }
+                }
+                complete = complete && placed;
+                at += fields * LANES;
+            }
+        }
+    }
+}
+
+/// Moves the single object of group `group` to a new place among the agent and all other objects where
+/// they are now; false when 10000 tries found none (the object then stays).
+#[cfg_attr(feature = "gpu", cube)]
+pub fn resample(params: &[f32], state: &mut [f32], base: usize, env: u32, group: usize) -> bool {
+    let groups = params[PARAM_GROUPS] as usize;
+    let row = PARAM_GROUP + group * GROUP_ROW;
+    let last = PARAM_GROUP + (groups - 1) * GROUP_ROW;
+    let last_count = params[last + GROUP_COUNT] as usize;
+    let keepout = params[row + GROUP_KEEPOUT];
+    let at = base + (params[row + GROUP_OFFSET] as usize) * LANES;
+    let mut placed = false;
+    let mut tries = 0u32;
+    while !placed && tries < RESTARTS {
+        tries += 1;
+        let x = place(params, state, base, env, keepout);
+        let y = place(params, state, base, env, keepout);
+        if fits(params, state, base, x, y, keepout, groups - 1, last_count, group) {
+            state[at] = x;
+            state[at + LANES] = y;
+            placed = true;
+        }
+    }
+    placed
+}

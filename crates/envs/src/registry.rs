@@ -1,0 +1,120 @@
+//! Every environment there is: agents times levels.
+
+use std::sync::OnceLock;
+
+use crate::agent::AgentKind;
+use crate::error::EnvError;
+use crate::level::{LEVELS, LIDAR_BINS, Level, TaskKind};
+
+/// Agents the registry offers with every level.
+const AGENTS: &[AgentKind] = &[AgentKind::Point];
+
+/// An environment: an agent in a level.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EnvSpec {
+    /// Safety-Gymnasium's id, for example `SafetyPointGoal1-v0`.
+    pub id: String,
+    /// Length of an observation.
+    pub obs_dim: usize,
+    /// Length of an action; each number is clipped to [-1, 1].
+    pub action_dim: usize,
+    /// Steps after which an episode is truncated.
+    pub max_episode_steps: usize,
+    /// The agent.
+    pub agent: AgentKind,
+    /// The level.
+    pub level: &'static Level,
+}
+
+impl EnvSpec {
+    fn new(agent: AgentKind, level: &'static Level) -> Self {
+        Self {
+            id: format!("Safety{}{}-v0", agent.name(), level.name()),
+            obs_dim: agent.sensor_dim() + level.lidar_dim(),
+            action_dim: agent.action_dim(),
+            max_episode_steps: level.max_episode_steps,
+            agent,
+            level,
+        }
+    }
+
+    /// The short id, for example `PointGoal1`.
+    pub fn short_id(&self) -> String {
+        format!("{}{}", self.agent.name(), self.level.name())
+    }
+
+    /// Numbers one environment has in the state tensor.
+    pub fn state_dim(&self) -> usize {
+        self.level.state_dim(self.agent.state_fields())
+    }
+
+    /// Names and lengths of the observation's parts, in order.
+    pub fn obs_parts(&self) -> Vec<(&'static str, usize)> {
+        let lidars = self.level.groups.iter().map(|group| (group.kind.lidar_name(), LIDAR_BINS));
+        self.agent.sensors().iter().copied().chain(lidars).collect()
+    }
+
+    /// Parameters of the scalar bodies for this environment under `seed`.
+    pub(crate) fn params(&self, seed: u64) -> Vec<f32> {
+        self.level.params(seed, self.agent.state_fields(), self.agent.sensor_dim())
+    }
+}
+
+impl Level {
+    /// Task and difficulty, for example `Goal1`.
+    pub fn name(&self) -> String {
+        let task = match self.task {
+            TaskKind::Goal => "Goal",
+        };
+        format!("{task}{}", self.number)
+    }
+}
+
+/// All environments.
+pub fn registry() -> &'static [EnvSpec] {
+    static REGISTRY: OnceLock<Vec<EnvSpec>> = OnceLock::new();
+    REGISTRY.get_or_init(|| {
+        AGENTS
+            .iter()
+            .flat_map(|agent| LEVELS.iter().map(|level| EnvSpec::new(*agent, level)))
+            .collect()
+    })
+}
+
+/// The environment called `id`: Safety-Gymnasium's id or the short one.
+///
+/// # Errors
+/// [`EnvError::UnknownEnv`], which lists the valid ids.
+pub fn find(id: &str) -> Result<EnvSpec, EnvError> {
+    registry().iter().find(|spec| spec.id == id || spec.short_id() == id).cloned().ok_or_else(|| {
+        EnvError::UnknownEnv {
+            id: id.to_owned(),
+            valid: registry().iter().map(|spec| spec.id.clone()).collect(),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_spellings_find_the_same_environment() {
+        assert_eq!(find("SafetyPointGoal1-v0").unwrap(), find("PointGoal1").unwrap());
+    }
+
+    #[test]
+    fn an_unknown_id_lists_the_valid_ones() {
+        let message = find("PointGoal9").unwrap_err().to_string();
+        assert!(message.contains("PointGoal9") && message.contains("SafetyPointGoal1-v0"), "{message}");
+    }
+
+    #[test]
+    fn observation_lengths_are_those_of_the_original() {
+        for (id, dim) in [("PointGoal0", 28), ("PointGoal1", 60), ("PointGoal2", 60)] {
+            let spec = find(id).unwrap();
+            assert_eq!(spec.obs_dim, dim, "{id}");
+            assert_eq!(spec.obs_parts().iter().map(|part| part.1).sum::<usize>(), dim, "{id}");
+        }
+    }
+}

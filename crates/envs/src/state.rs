@@ -1,0 +1,56 @@
+//! Where each number of an environment's state lies.
+//!
+//! The state of all environments is one tensor `[ceil(num_envs / 32), state_dim, 32]` (float32): a
+//! block of 32 environments, field by field. Field `f` of the environment in lane `l` of a block is
+//! `block[f * LANES + l]`; scalar bodies get the block as a slice and the lane as `base`. A rayon
+//! worker owns whole blocks, a GPU warp reads 32 neighbouring numbers.
+
+/// Environments in a block; the stride between the fields of one environment.
+pub const LANES: usize = 32;
+
+/// Steps taken in the current episode.
+pub const STEPS: usize = 0;
+/// Episodes begun, counting the current one; part of the random key.
+pub const EPISODE: usize = 1;
+/// Random numbers drawn in the current episode; part of the random key.
+pub const DRAW: usize = 2;
+/// 1 where the episode began with [`crate::VecEnv::reset_staggered`], else 0.
+pub const PARTIAL: usize = 3;
+/// Sum of rewards of the current episode.
+pub const RETURN: usize = 4;
+/// Sum of costs of the current episode.
+pub const COST: usize = 5;
+/// First of four numbers a task may keep.
+pub const TASK: usize = 6;
+/// First number of the agent; the first six are common to all agents.
+pub const AGENT: usize = 10;
+
+/// Agent position x, world frame \[m\].
+pub const X: usize = AGENT;
+/// Agent position y, world frame \[m\].
+pub const Y: usize = AGENT + 1;
+/// Agent yaw in (-pi, pi] \[rad\].
+pub const YAW: usize = AGENT + 2;
+/// Velocity x of the agent's body origin, world frame \[m/s\].
+pub const VX: usize = AGENT + 3;
+/// Velocity y of the agent's body origin, world frame \[m/s\].
+pub const VY: usize = AGENT + 4;
+/// Yaw rate \[rad/s\].
+pub const OMEGA: usize = AGENT + 5;
+/// Cosine of the yaw.
+pub const COS: usize = AGENT + 6;
+/// Sine of the yaw.
+pub const SIN: usize = AGENT + 7;
+/// Displacement x in the last step \[m\]: finer than the difference of two float32 positions.
+pub const DX: usize = AGENT + 8;
+/// Displacement y in the last step \[m\].
+pub const DY: usize = AGENT + 9;
+/// 1 where the agent touches a movable object or obstacle at the end of the step, else 0.
+pub const TOUCH: usize = AGENT + 10;
+/// First number that belongs to one kind of agent.
+pub const AGENT_OWN: usize = AGENT + 11;
+
+/// Fields of an object that cannot move: x, y.
+pub const STATIC_FIELDS: usize = 2;
+/// Fields of a vase: position 3, quaternion 4 (w first), velocity 3, angular velocity 3, world frame.
+pub const VASE_FIELDS: usize = 13;

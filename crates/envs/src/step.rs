@@ -1,0 +1,169 @@
+//! One environment, one step: the order of things, for any agent and any task.
+
+#[cfg(feature = "gpu")]
+use cubecl::prelude::*;
+
+use crate::agent::Agent;
+use crate::layout::sample_layout;
+use crate::level::{
+    GROUP_COUNT, GROUP_FIELDS, GROUP_KIND, GROUP_OFFSET, GROUP_ROW, ObjectKind, PARAM_GROUP,
+    PARAM_GROUPS, PARAM_MAX_STEPS, PARAM_OBS_DIM,
+};
+use crate::lidar::observe_lidars;
+use crate::math::{TAU, sin_cos, wrap_angle};
+use crate::object::inside_hazard;
+use crate::rng::draw;
+use crate::state::{COST, DRAW, EPISODE, LANES, PARTIAL, RETURN, STEPS, TASK};
+use crate::task::Task;
+
+/// Rows of the per-step scalars `[SCALARS, num_envs]`.
+pub const SCALARS: usize = 8;
+/// Row: reward of the step.
+pub const REWARD: usize = 0;
+/// Row: cost of the step, 0 or 1.
+pub const STEP_COST: usize = 1;
+/// Row: 1 where the episode ended by itself.
+pub const TERMINATED: usize = 2;
+/// Row: 1 where the episode reached its step limit.
+pub const TRUNCATED: usize = 3;
+/// Row: sum of rewards of the episode up to and including this step.
+pub const EPISODE_RETURN: usize = 4;
+/// Row: sum of costs of the episode up to and including this step.
+pub const EPISODE_COST: usize = 5;
+/// Row: steps of the episode up to and including this one.
+pub const EPISODE_LENGTH: usize = 6;
+/// Row: 1 where the episode began in its middle (`reset_staggered`).
+pub const EPISODE_PARTIAL: usize = 7;
+
+/// Numbers of working memory a step needs.
+pub const SCRATCH: usize = 1;
+
+const VASE: f32 = ObjectKind::Vase.code();
+/// Height of a vase's centre at rest: half its width less the depth it sinks into the soft floor \[m\].
+const VASE_REST_Z: f32 = 0.099_96;
+
+/// Gives every vase of a fresh layout a yaw and puts it at rest.
+#[cfg_attr(feature = "gpu", cube)]
+fn settle_vases(params: &[f32], state: &mut [f32], base: usize, env: u32) {
+    let groups = params[PARAM_GROUPS] as usize;
+    for g in 0..groups {
+        let row = PARAM_GROUP + g * GROUP_ROW;
+        if params[row + GROUP_KIND] == VASE {
+            let count = params[row + GROUP_COUNT] as usize;
+            let fields = params[row + GROUP_FIELDS] as usize;
+            let mut at = base + (params[row + GROUP_OFFSET] as usize) * LANES;
+            for _ in 0..count {
+                let half = draw(params, state, base, env) * (TAU * 0.5);
+                let (sin, cos) = sin_cos(half);
+                state[at + 2 * LANES] = VASE_REST_Z;
+                state[at + 3 * LANES] = cos;
+                state[at + 4 * LANES] = 0.0;
+                state[at + 5 * LANES] = 0.0;
+                state[at + 6 * LANES] = sin;
+                for field in 7..13usize {
+                    state[at + field * LANES] = 0.0;
+                }
+                at += fields * LANES;
+            }
+        }
+    }
+}
+
+/// Begins a new episode: layout, yaws, agent at rest, task. `stagger` > 0 begins it at a uniform
+/// random step count and marks it partial.
+#[cfg_attr(feature = "gpu", cube)]
+pub fn reset_one<A: Agent, T: Task>(
+    params: &[f32],
+    state: &mut [f32],
+    base: usize,
+    env: u32,
+    stagger: f32,
+) {
+    state[base + EPISODE * LANES] += 1.0;
+    state[base + DRAW * LANES] = 0.0;
+    state[base + RETURN * LANES] = 0.0;
+    state[base + COST * LANES] = 0.0;
+    for i in 0..4usize {
+        state[base + (TASK + i) * LANES] = 0.0;
+    }
+    sample_layout(params, state, base, env);
+    let yaw = wrap_angle(draw(params, state, base, env) * TAU);
+    A::reset(state, base, yaw);
+    settle_vases(params, state, base, env);
+    T::reset(params, state, base, env);
+    let phase = draw(params, state, base, env) * params[PARAM_MAX_STEPS];
+    let mut steps = 0.0f32;
+    if stagger > 0.5 {
+        steps = (phase as u32) as f32;
+    }
+    state[base + STEPS * LANES] = steps;
+    state[base + PARTIAL * LANES] = stagger;
+}
+
+/// Writes the observation of the current state to `obs[at..]`.
+#[cfg_attr(feature = "gpu", cube)]
+pub fn observe_one<A: Agent>(params: &[f32], state: &mut [f32], base: usize, obs: &mut [f32], at: usize) {
+    A::observe(state, base, obs, at);
+    observe_lidars(params, state, base, obs, at);
+}
+
+/// Steps one environment and, where the episode ends, begins the next (same-step autoreset).
+///
+/// `state[base..]` is the environment in its block, `action[action_at..]` its action, `obs[obs_at..]`
+/// and `final_obs[obs_at..]` its observations after and before an autoreset (equal where the episode
+/// goes on), `scalars[scalars_at + row * scalars_stride]` its row of [`SCALARS`] numbers.
+#[cfg_attr(feature = "gpu", cube)]
+pub fn step_one<A: Agent, T: Task>(
+    params: &[f32],
+    action: &[f32],
+    action_at: usize,
+    state: &mut [f32],
+    base: usize,
+    env: u32,
+    obs: &mut [f32],
+    final_obs: &mut [f32],
+    obs_at: usize,
+    scalars: &mut [f32],
+    scalars_at: usize,
+    scalars_stride: usize,
+    scratch: &mut [f32],
+    scratch_at: usize,
+) {
+    A::advance(params, state, base, action[action_at], action[action_at + 1], scratch, scratch_at);
+
+    let reward = T::reward(params, state, base);
+    let mut cost = 0.0f32;
+    if inside_hazard(params, state, base) {
+        cost = 1.0;
+    }
+    let alive = T::finish_step(params, state, base, env);
+
+    let steps = state[base + STEPS * LANES] + 1.0;
+    let episode_return = state[base + RETURN * LANES] + reward;
+    let episode_cost = state[base + COST * LANES] + cost;
+    state[base + STEPS * LANES] = steps;
+    state[base + RETURN * LANES] = episode_return;
+    state[base + COST * LANES] = episode_cost;
+
+    let terminated = if alive { 0.0f32 } else { 1.0f32 };
+    let truncated = if steps >= params[PARAM_MAX_STEPS] { 1.0f32 } else { 0.0f32 };
+    scalars[scalars_at + REWARD * scalars_stride] = reward;
+    scalars[scalars_at + STEP_COST * scalars_stride] = cost;
+    scalars[scalars_at + TERMINATED * scalars_stride] = terminated;
+    scalars[scalars_at + TRUNCATED * scalars_stride] = truncated;
+    scalars[scalars_at + EPISODE_RETURN * scalars_stride] = episode_return;
+    scalars[scalars_at + EPISODE_COST * scalars_stride] = episode_cost;
+    scalars[scalars_at + EPISODE_LENGTH * scalars_stride] = steps;
+    scalars[scalars_at + EPISODE_PARTIAL * scalars_stride] = state[base + PARTIAL * LANES];
+
+    observe_one::<A>(params, state, base, final_obs, obs_at);
+    if terminated + truncated > 0.5 {
+        reset_one::<A, T>(params, state, base, env, 0.0);
+        observe_one::<A>(params, state, base, obs, obs_at);
+    } else {
+        let dim = params[PARAM_OBS_DIM] as usize;
+        for i in 0..dim {
+            obs[obs_at + i] = final_obs[obs_at + i];
+        }
+    }
+}

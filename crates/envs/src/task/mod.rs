@@ -1,0 +1,21 @@
+//! Tasks: what is rewarded, what ends.
+
+mod goal;
+
+pub use goal::Goal;
+
+#[cfg(feature = "gpu")]
+use cubecl::prelude::*;
+
+/// A task, composed statically with an agent; all functions see one environment's numbers only.
+#[cfg_attr(feature = "gpu", cube)]
+pub trait Task: 'static + Send + Sync {
+    /// Completes a fresh layout (all objects placed, agent at rest).
+    fn reset(params: &[f32], state: &mut [f32], base: usize, env: u32);
+
+    /// Reward of the step just simulated.
+    fn reward(params: &[f32], state: &mut [f32], base: usize) -> f32;
+
+    /// What the task does after reward and cost: a reached goal moves. False ends the episode.
+    fn finish_step(params: &[f32], state: &mut [f32], base: usize, env: u32) -> bool;
+}

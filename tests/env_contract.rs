@@ -1,0 +1,200 @@
+//! What every registered environment must keep: shapes, determinism, autoreset, ranges.
+
+use burn::tensor::{Device, Tensor};
+use envs::{EnvSpec, VecEnv, registry};
+
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().try_to_vec::<f32>().expect("float32")
+}
+
+/// Actions from a small integer generator: the same on every machine.
+fn actions(spec: &EnvSpec, n: usize, step: usize, device: &Device) -> Tensor<2> {
+    let data: Vec<f32> = (0..n * spec.action_dim)
+        .map(|i| {
+            let mut x = (i + 1) as u64 * 0x9E37_79B9_7F4A_7C15 ^ (step as u64 / 8 + 1) * 0xD1B5_4A32_D192_ED03;
+            x = (x ^ (x >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            ((x >> 40) as f32 / (1u64 << 24) as f32) * 2.0 - 1.0
+        })
+        .collect();
+    Tensor::<1>::from_floats(data.as_slice(), device).reshape([n, spec.action_dim])
+}
+
+fn make(spec: &EnvSpec, n: usize, seed: u64) -> VecEnv {
+    VecEnv::new(spec.clone(), n, seed, &Device::flex()).expect("the CPU backend is always supported")
+}
+
+#[test]
+fn shapes_are_those_of_the_specification() {
+    for spec in registry() {
+        for n in [1, 31, 32, 33, 100] {
+            let mut env = make(spec, n, 1);
+            assert_eq!(env.reset().dims(), [n, spec.obs_dim], "{}", spec.id);
+            let batch = env.step(actions(spec, n, 0, &Device::flex()));
+            assert_eq!(batch.obs.dims(), [n, spec.obs_dim], "{}", spec.id);
+            assert_eq!(batch.final_obs.dims(), [n, spec.obs_dim], "{}", spec.id);
+            for column in [
+                &batch.reward,
+                &batch.cost,
+                &batch.terminated,
+                &batch.truncated,
+                &batch.episode_return,
+                &batch.episode_cost,
+                &batch.episode_length,
+                &batch.episode_partial,
+            ] {
+                assert_eq!(column.dims(), [n], "{}", spec.id);
+            }
+        }
+    }
+}
+
+#[test]
+fn no_environments_is_an_error() {
+    assert!(VecEnv::new(registry()[0].clone(), 0, 1, &Device::flex()).is_err());
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bits_and_another_does_not() {
+    for spec in registry() {
+        let run = |seed: u64| {
+            let mut env = make(spec, 40, seed);
+            let mut trace = values(env.reset());
+            for t in 0..50 {
+                let batch = env.step(actions(spec, 40, t, &Device::flex()));
+                trace.extend(values(batch.obs));
+                trace.extend(values(batch.reward));
+            }
+            trace.iter().map(|x| x.to_bits()).collect::<Vec<_>>()
+        };
+        assert_eq!(run(5), run(5), "{}", spec.id);
+        assert_ne!(run(5), run(6), "{}", spec.id);
+    }
+}
+
+#[test]
+fn an_environment_does_not_depend_on_its_neighbours_or_the_thread_count() {
+    let spec = &registry()[1];
+    let run = |n: usize, threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a thread pool");
+        pool.install(|| {
+            let mut env = make(spec, n, 9);
+            env.reset();
+            let mut trace = Vec::new();
+            for t in 0..40 {
+                let batch = env.step(actions(spec, n, t, &Device::flex()));
+                trace.extend(values(batch.obs.slice([0..70, 0..spec.obs_dim])));
+            }
+            trace
+        })
+    };
+    let one = run(200, 1);
+    assert_eq!(one, run(200, 3));
+    assert_eq!(one, run(70, 2));
+}
+
+#[test]
+fn a_restored_state_continues_bit_for_bit() {
+    for spec in registry() {
+        let (n, device) = (33, Device::flex());
+        let mut env = make(spec, n, 3);
+        env.reset_staggered();
+        for t in 0..30 {
+            env.step(actions(spec, n, t, &device));
+        }
+        let saved = env.state();
+        let mut twin = make(spec, n, 3);
+        twin.set_state(saved).expect("same kind");
+        for t in 30..1100 {
+            let (a, b) = (env.step(actions(spec, n, t, &device)), twin.step(actions(spec, n, t, &device)));
+            assert_eq!(values(a.obs), values(b.obs), "{} step {t}", spec.id);
+            assert_eq!(values(a.episode_return), values(b.episode_return), "{} step {t}", spec.id);
+        }
+        assert!(make(spec, n + 64, 3).set_state(env.state()).is_err());
+    }
+}
+
+#[test]
+fn episodes_are_truncated_at_exactly_their_limit_and_begin_anew() {
+    for spec in registry() {
+        let (n, device) = (5, Device::flex());
+        let mut env = make(spec, n, 2);
+        let first = values(env.reset());
+        for t in 1..=spec.max_episode_steps + 3 {
+            let batch = env.step(actions(spec, n, t, &device));
+            let (obs, last) = (values(batch.obs), values(batch.final_obs));
+            let length = values(batch.episode_length);
+            if t == spec.max_episode_steps {
+                assert_eq!(values(batch.truncated), vec![1.0; n], "{}", spec.id);
+                assert_eq!(length, vec![t as f32; n]);
+                for i in 0..n {
+                    let row = i * spec.obs_dim..(i + 1) * spec.obs_dim;
+                    assert_ne!(obs[row.clone()], last[row.clone()], "{}: the new episode's observation", spec.id);
+                    assert_ne!(obs[row.clone()], first[row], "{}: another layout", spec.id);
+                }
+            } else {
+                assert_eq!(values(batch.truncated), vec![0.0; n], "{} step {t}", spec.id);
+                assert_eq!(obs, last, "{}: final_obs equals obs while the episode goes on", spec.id);
+                assert_eq!(length, vec![(t % spec.max_episode_steps) as f32; n]);
+            }
+        }
+    }
+}
+
+#[test]
+fn rewards_costs_and_observations_stay_in_range() {
+    for spec in registry() {
+        let (n, device) = (64, Device::flex());
+        let mut env = make(spec, n, 11);
+        env.reset_staggered();
+        let (mut cost_sum, mut run_return, mut run_cost) = (0.0, vec![0.0f64; n], vec![0.0f32; n]);
+        for t in 0..1500 {
+            let batch = env.step(actions(spec, n, t, &device));
+            for x in values(batch.obs).iter().chain(&values(batch.final_obs)) {
+                assert!(x.is_finite() && x.abs() < 500.0, "{} step {t}: {x}", spec.id);
+            }
+            let (reward, cost) = (values(batch.reward), values(batch.cost));
+            let done: Vec<f32> = values(batch.terminated + batch.truncated);
+            let (total, total_cost) = (values(batch.episode_return), values(batch.episode_cost));
+            for i in 0..n {
+                // A step covers at most about 3 cm, and reaching the goal gives 1.
+                assert!(reward[i].abs() < 1.1, "{} step {t}: reward {}", spec.id, reward[i]);
+                assert!(cost[i] == 0.0 || cost[i] == 1.0);
+                run_return[i] += f64::from(reward[i]);
+                run_cost[i] += cost[i];
+                assert!((run_return[i] - f64::from(total[i])).abs() < 1e-3, "{} step {t}", spec.id);
+                assert_eq!(run_cost[i], total_cost[i]);
+                cost_sum += cost[i];
+                if done[i] > 0.0 {
+                    (run_return[i], run_cost[i]) = (0.0, 0.0);
+                }
+            }
+        }
+        let expects_cost = spec.level.groups.iter().any(|group| group.constrained);
+        assert_eq!(cost_sum > 0.0, expects_cost, "{}: costs {cost_sum}", spec.id);
+    }
+}
+
+#[test]
+fn staggered_episodes_are_flagged_once_and_end_at_different_times() {
+    let spec = &registry()[1];
+    let (n, device) = (256, Device::flex());
+    let mut env = make(spec, n, 4);
+    env.reset_staggered();
+    let (mut ends, mut partial_ends) = (vec![0usize; n], vec![0usize; n]);
+    for t in 0..spec.max_episode_steps {
+        let batch = env.step(actions(spec, n, t, &device));
+        let (truncated, partial) = (values(batch.truncated), values(batch.episode_partial));
+        for i in 0..n {
+            if truncated[i] > 0.0 {
+                assert_eq!(partial[i], 1.0);
+                ends[i] = t;
+                partial_ends[i] += 1;
+            } else {
+                assert_eq!(partial[i] == 1.0, partial_ends[i] == 0, "the next episode is whole");
+            }
+        }
+    }
+    assert_eq!(partial_ends, vec![1; n]);
+    let mean = ends.iter().sum::<usize>() as f64 / n as f64;
+    assert!((400.0..600.0).contains(&mean), "ends spread uniformly, mean {mean}");
+}
