@@ -253,7 +253,8 @@ def measure(update: KfacUpdate, policy: Policy, batch: Batch, seconds: float) ->
     """Median wall and processor time of an update in milliseconds, after a warm-up."""
     for _ in range(2):
         update.update(policy, batch)
-    wall, processor = [], []
+    wall: list[float] = []
+    processor: list[float] = []
     end = time.perf_counter() + seconds
     while time.perf_counter() < end or len(wall) < 5:
         start, start_processor = time.perf_counter(), time.process_time()

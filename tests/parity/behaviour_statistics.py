@@ -190,7 +190,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> int:
     """Runs every policy in every environment and writes the file after each."""
     arguments = parse_arguments()
-    document = {"source": "safety-gymnasium 1.0.0, mujoco 2.3.3", "envs": {}}
+    document: dict[str, Any] = {"source": "safety-gymnasium 1.0.0, mujoco 2.3.3", "envs": {}}
     if arguments.out.exists():
         document["envs"] = json.loads(arguments.out.read_text(encoding="utf-8"))["envs"]
     for env_id in arguments.envs:

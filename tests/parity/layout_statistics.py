@@ -156,13 +156,13 @@ def histogram(per_layout: np.ndarray, low: float, high: float, bins: int) -> dic
 def histograms(layouts: list[Layout], half_extent: float) -> dict[str, Any]:
     """Marginal distributions of every coordinate and yaw."""
     points = {
-        "agent": np.array([l.agent[None] for l in layouts]),
-        "goal": np.array([l.goal[None] for l in layouts]),
-        "respawn_goal": np.array([l.respawned_goal[None] for l in layouts]),
-        "hazard": np.array([l.hazards for l in layouts]),
-        "vase": np.array([l.vases for l in layouts]),
+        "agent": np.array([layout.agent[None] for layout in layouts]),
+        "goal": np.array([layout.goal[None] for layout in layouts]),
+        "respawn_goal": np.array([layout.respawned_goal[None] for layout in layouts]),
+        "hazard": np.array([layout.hazards for layout in layouts]),
+        "vase": np.array([layout.vases for layout in layouts]),
     }
-    yaws = {"agent": np.array([[l.agent_yaw] for l in layouts]), "vase": np.array([l.vase_yaws for l in layouts])}
+    yaws = {"agent": np.array([[layout.agent_yaw] for layout in layouts]), "vase": np.array([layout.vase_yaws for layout in layouts])}
     result = {}
     for name, values in points.items():
         for axis, label in enumerate("xy"):

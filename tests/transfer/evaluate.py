@@ -85,7 +85,7 @@ def run_episodes(job: Job, episodes: int, workers: int) -> Iterator[Episode]:
 def bootstrap_interval(values: np.ndarray) -> list[float]:
     """Bounds of the 95 % percentile bootstrap interval of the mean."""
     picks = np.random.default_rng(0).integers(len(values), size=(BOOTSTRAP_RESAMPLES, len(values)))
-    return np.percentile(values[picks].mean(axis=1), [2.5, 97.5]).tolist()
+    return [float(bound) for bound in np.percentile(values[picks].mean(axis=1), [2.5, 97.5])]
 
 
 def summarise(episodes: list[Episode], cost_limit: float) -> dict[str, Any]:

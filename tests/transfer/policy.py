@@ -35,12 +35,12 @@ class Policy:
     @property
     def obs_dim(self) -> int:
         """Size D of the observation."""
-        return self.obs_mean.shape[0]
+        return int(self.obs_mean.shape[0])
 
     @property
     def action_dim(self) -> int:
         """Size A of the action."""
-        return self.log_std.shape[0]
+        return int(self.log_std.shape[0])
 
     def mean(self, obs: np.ndarray) -> np.ndarray:
         """Mean action [A] of an observation [D], not clipped."""
@@ -104,7 +104,7 @@ def parse_number(path: Path, metadata: dict[str, str], key: str) -> float:
 
 def collect_layers(path: Path, arrays: dict[str, np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
     """Weight and bias of `layers.0`, `layers.1`, ... up to the first index that is absent."""
-    layers = []
+    layers: list[tuple[np.ndarray, np.ndarray]] = []
     while f"layers.{len(layers)}.weight" in arrays:
         name = f"layers.{len(layers)}"
         if f"{name}.bias" not in arrays:
@@ -120,7 +120,7 @@ def check_shapes(path: Path, policy: Policy) -> None:
     if policy.activation not in ACTIVATIONS:
         raise PolicyFileError(f"{path}: activation {policy.activation!r}, expected one of {', '.join(ACTIVATIONS)}")
     width = policy.obs_dim
-    expected = {"obs_std": (policy.obs_std, (width,))}
+    expected: dict[str, tuple[np.ndarray, tuple[int, ...]]] = {"obs_std": (policy.obs_std, (width,))}
     for index, (weight, bias) in enumerate(policy.layers):
         expected[f"layers.{index}.weight"] = (weight, (bias.shape[0], width))
         width = bias.shape[0]
