@@ -35,9 +35,9 @@ pub use solver::solve;
 use cubecl::prelude::*;
 
 /// Movable bodies that can be in the solver at once, next to the agent.
-pub const MAX_BODIES: usize = 6;
+pub const MAX_BODIES: usize = 10;
 /// Contacts that can exist at once; further ones are dropped.
-pub const MAX_CONTACTS: usize = 48;
+pub const MAX_CONTACTS: usize = 96;
 /// Floats of scratch that one environment's contact code needs.
 pub const SCRATCH_LEN: usize = CONTACTS + MAX_CONTACTS * CONTACT_LEN;
 

@@ -143,7 +143,7 @@ pub fn sphere_box(
 /// Component of box b's axis `other` on box a's axis `own` (`swap`: a's `other` on b's `own`).
 #[cfg_attr(feature = "gpu", cube)]
 #[inline(always)]
-fn relative(scratch: &[f32], s0: usize, swap: bool, own: usize, other: usize) -> f32 {
+fn relative(scratch: &mut [f32], s0: usize, swap: bool, own: usize, other: usize) -> f32 {
     if swap {
         scratch[s0 + REL + 3 * other + own]
     } else {
@@ -216,9 +216,9 @@ pub fn box_box(scratch: &mut [f32], s0: usize, a: usize, ga: usize, b: usize, gb
                         least = over;
                         code = 6 + 3 * i + j;
                         let scale = if along < 0.0 {
-                            -1.0 / length
+                            -1.0f32 / length
                         } else {
-                            1.0 / length
+                            1.0f32 / length
                         };
                         scratch[s0 + AXIS + i] = 0.0;
                         scratch[s0 + AXIS + i1] = n1 * scale;
@@ -283,9 +283,9 @@ fn face_contacts(
         if kw.abs() < 0.5 && edges < 2 {
             edges += 1;
             let e = q + 3 * edges;
-            scratch[e] = -2.0 * half * ku;
-            scratch[e + 1] = -2.0 * half * kv;
-            scratch[e + 2] = -2.0 * half * kw;
+            scratch[e] = -2.0f32 * half * ku;
+            scratch[e + 1] = -2.0f32 * half * kv;
+            scratch[e + 2] = -2.0f32 * half * kw;
         }
     }
     clip(
@@ -360,8 +360,8 @@ fn edge_contacts(
                 + half_span * along_span
                 + half_rest * along_rest
                 + half_edge * along_edge;
-            scratch[q + 3 + axis] = -2.0 * half_edge * along_edge;
-            scratch[q + 6 + axis] = -2.0 * half_span * along_span;
+            scratch[q + 3 + axis] = -2.0f32 * half_edge * along_edge;
+            scratch[q + 6 + axis] = -2.0f32 * half_span * along_span;
         }
         scratch[q + 2] -= scratch[ga + 12 + w];
         for k in 0..3 {
@@ -541,7 +541,7 @@ fn emit(
 #[cfg_attr(feature = "gpu", cube)]
 #[inline(always)]
 fn turned(
-    scratch: &[f32],
+    scratch: &mut [f32],
     row: usize,
     u: usize,
     v: usize,

@@ -7,12 +7,12 @@
 #[cfg(feature = "gpu")]
 use cubecl::prelude::*;
 
-use super::vector::{Vec3, cross, dot, vec3};
+use super::vector::{cross, dot, vec3};
 use super::*;
 
 const NEWTON_STEPS: usize = 20;
 const SEARCH_STEPS: usize = 12;
-const SWEEPS: usize = 8;
+const SWEEPS: usize = 30;
 /// A block is solved when its Newton decrement is below mass * this \[(m/s^2)^2\]: 2e-6 m/s in a substep.
 const DECREMENT: f32 = 1e-6;
 /// Sweeps end when no acceleration moved by more than the root of this \[(m/s^2)^2\]: 1e-4 m/s in a substep.
@@ -23,7 +23,7 @@ const LEVER: f32 = 0.02;
 /// 1 where `slot` is contact `c`'s second body, -1 where its first, 0 where neither.
 #[cfg_attr(feature = "gpu", cube)]
 #[inline(always)]
-fn side_of(scratch: &[f32], c: usize, slot: usize) -> f32 {
+fn side_of(scratch: &mut [f32], c: usize, slot: usize) -> f32 {
     let id = slot as f32;
     let second = if scratch[c + SECOND] == id { 1.0f32 } else { 0.0f32 };
     if scratch[c + FIRST] == id { -1.0f32 } else { second }
@@ -60,7 +60,7 @@ fn edge_along(e: f32, de: f32, t: f32) -> (f32, f32, f32) {
 
 /// Slope, curvature and number of changed edges of the contacts of `slot` at `t` along the step.
 #[cfg_attr(feature = "gpu", cube)]
-fn contacts_along(scratch: &[f32], s0: usize, slot: usize, t: f32) -> (f32, f32, f32) {
+fn contacts_along(scratch: &mut [f32], s0: usize, slot: usize, t: f32) -> (f32, f32, f32) {
     let mut slope = 0.0f32;
     let mut curvature = 0.0f32;
     let mut changed = 0.0f32;
@@ -359,7 +359,7 @@ fn solve_block(scratch: &mut [f32], s0: usize, slot: usize) -> f32 {
                 search += 1;
                 let (slope, curvature, changed) = contacts_along(scratch, s0, slot, t);
                 let slope = slope + inertia_slope + t * inertia_curvature;
-                if slope.abs() <= -0.1 * slope_0 {
+                if slope.abs() <= -0.1f32 * slope_0 {
                     // All edges on their old sides: the objective is quadratic and the full step solved it.
                     solved = changed == 0.0 && search == 1;
                     search = SEARCH_STEPS;

@@ -278,7 +278,12 @@ pub fn vases_substep(
             let dx = scratch[b + GEOM] - scratch[c + GEOM];
             let dy = scratch[b + GEOM + 1] - scratch[c + GEOM + 1];
             if dx * dx + dy * dy < 4.0 * VASE_REACH * VASE_REACH {
-                box_box(scratch, s0, slot, b + GEOM, other, c + GEOM);
+                // MuJoCo's order, which decides ties between the boxes' faces: the lower vase first.
+                if scratch[b + INDEX] < scratch[c + INDEX] {
+                    box_box(scratch, s0, slot, b + GEOM, other, c + GEOM);
+                } else {
+                    box_box(scratch, s0, other, c + GEOM, slot, b + GEOM);
+                }
             }
         }
     }
@@ -421,8 +426,8 @@ fn move_vase(
     let wy = half * scratch[b + VEL + 4];
     let wz = half * scratch[b + VEL + 5];
     let angle2 = wx * wx + wy * wy + wz * wz;
-    let s = 1.0 - angle2 * (1.0 / 6.0 - angle2 * (1.0 / 120.0));
-    let c = 1.0 - angle2 * (0.5 - angle2 * (1.0 / 24.0));
+    let s = 1.0 - angle2 * (0.166_666_67f32 - angle2 * 0.008_333_333f32);
+    let c = 1.0 - angle2 * (0.5f32 - angle2 * 0.041_666_668f32);
     let w = state[at + 3 * stride];
     let x = state[at + 4 * stride];
     let y = state[at + 5 * stride];
