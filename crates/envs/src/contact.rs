@@ -24,11 +24,16 @@
 //! # References
 //! MuJoCo documentation, "Computation: constraint model"; engine 2.3.3.
 
+mod block;
+mod boxes;
+mod free_body;
 mod shape;
 mod solver;
 mod vector;
 
-pub use shape::{box_box, floor_box, sphere_box};
+pub use boxes::box_box;
+pub use free_body::{FREE_BODY_FIELDS, load_free_body, move_free_body};
+pub use shape::{floor_box, sphere_box};
 pub use solver::solve;
 
 #[cfg(feature = "gpu")]
@@ -55,12 +60,12 @@ pub const TOUCH: usize = 2;
 pub const AGENT_FORCE: usize = 3;
 pub(crate) const SPARE_GEOM: usize = 8;
 const SURFACE: usize = 24;
-const TERM: usize = 28;
-const BODIES: usize = 140;
+const TEMPORARY: usize = 28;
+const BODIES: usize = 60;
 const CONTACTS: usize = BODIES + (MAX_BODIES + 2) * BODY_LEN;
 
 // One body.
-const BODY_LEN: usize = 44;
+const BODY_LEN: usize = 70;
 pub(crate) const ACC: usize = 0;
 pub(crate) const VEL: usize = 6;
 pub(crate) const FREE: usize = 12;
@@ -73,6 +78,11 @@ pub(crate) const GEOM: usize = 25;
 pub(crate) const TOUCHES: usize = 40;
 pub(crate) const INDEX: usize = 41;
 pub(crate) const ASLEEP: usize = 42;
+/// The solver's, six numbers each: gradient, Newton direction, inertia's part of the gradient, path of the search.
+const GRAD: usize = 44;
+const DIRECTION: usize = 50;
+const PULL: usize = 56;
+const PATH: usize = 62;
 
 // One contact.
 const CONTACT_LEN: usize = 36;
@@ -106,14 +116,7 @@ fn contact(s0: usize, index: usize) -> usize {
 /// sum of the two bodies' translational `invweight0` \[1/kg\].
 #[cfg_attr(feature = "gpu", cube)]
 #[inline(always)]
-pub fn set_surface(
-    scratch: &mut [f32],
-    s0: usize,
-    slide: f32,
-    torsion: f32,
-    roll: f32,
-    inverse_weight: f32,
-) {
+pub fn set_surface(scratch: &mut [f32], s0: usize, slide: f32, torsion: f32, roll: f32, inverse_weight: f32) {
     scratch[s0 + SURFACE] = slide;
     scratch[s0 + SURFACE + 1] = torsion;
     scratch[s0 + SURFACE + 2] = roll;
@@ -126,11 +129,7 @@ pub fn set_surface(
 pub fn impedance(gap: f32) -> f32 {
     let x = (gap.abs() * 1000.0).min(1.0);
     let rest = 1.0 - x;
-    let y = if x <= 0.5 {
-        2.0 * x * x
-    } else {
-        1.0 - 2.0 * rest * rest
-    };
+    let y = if x <= 0.5 { 2.0 * x * x } else { 1.0 - 2.0 * rest * rest };
     0.9 + 0.05 * y
 }
 

@@ -20,12 +20,6 @@ pub(crate) fn vec3(x: f32, y: f32, z: f32) -> Vec3 {
 
 #[cfg_attr(feature = "gpu", cube)]
 #[inline(always)]
-pub(crate) fn dot(a: Vec3, b: Vec3) -> f32 {
-    a.x * b.x + a.y * b.y + a.z * b.z
-}
-
-#[cfg_attr(feature = "gpu", cube)]
-#[inline(always)]
-pub(crate) fn cross(a: Vec3, b: Vec3) -> Vec3 {
+pub(crate) fn cross(a: &Vec3, b: &Vec3) -> Vec3 {
     vec3(a.y * b.z - a.z * b.y, a.z * b.x - a.x * b.z, a.x * b.y - a.y * b.x)
 }

@@ -8,14 +8,13 @@
 use cubecl::prelude::*;
 
 use crate::contact::{
-    ACC, ACTIVE, AGENT_FORCE, AGENT_SLOT, ASLEEP, COUNT, FREE, GEOM, INDEX, INERTIA, MASS,
-    MAX_BODIES, SPARE_GEOM, STATIC_SLOT, TOUCH, TOUCHES, VEL, body, box_box, floor_box,
+    ACC, ACTIVE, AGENT_FORCE, AGENT_SLOT, ASLEEP, COUNT, FREE, FREE_BODY_FIELDS, GEOM, INDEX, INERTIA, MASS,
+    MAX_BODIES, SPARE_GEOM, STATIC_SLOT, TOUCH, TOUCHES, VEL, body, box_box, floor_box, load_free_body, move_free_body,
     set_surface, solve, sphere_box,
 };
 
-/// State fields of one vase: position 3 \[m\], quaternion w x y z, velocity 3 \[m/s\], angular velocity 3
-/// \[rad/s\]; world frame.
-pub const VASE_FIELDS: usize = 13;
+/// State fields of one vase, those of a free body.
+pub const VASE_FIELDS: usize = FREE_BODY_FIELDS;
 /// Height of the centre of a vase at rest, sunk into the soft floor \[m\].
 pub const VASE_REST_Z: f32 = 0.1 - 4e-5;
 
@@ -75,7 +74,7 @@ pub fn vases_begin(
         let resting = at_rest(state, at, stride);
         if (dx * dx + dy * dy < near * near || !resting) && active < MAX_BODIES {
             active += 1;
-            load_vase(state, at, stride, i, resting, scratch, s0, active);
+            load_free_body(state, at, stride, scratch, s0, active, VASE_MASS, VASE_INERTIA, HALF, i, resting);
         }
     }
     // Bystanders: a vase that an active one may hit. One pass is enough for 20 ms.
@@ -99,16 +98,8 @@ pub fn vases_begin(
             }
             if close && !known && active < MAX_BODIES {
                 active += 1;
-                load_vase(
-                    state,
-                    at,
-                    stride,
-                    i,
-                    at_rest(state, at, stride),
-                    scratch,
-                    s0,
-                    active,
-                );
+                let resting = at_rest(state, at, stride);
+                load_free_body(state, at, stride, scratch, s0, active, VASE_MASS, VASE_INERTIA, HALF, i, resting);
             }
         }
     }
@@ -147,60 +138,6 @@ fn at_rest(state: &[f32], at: usize, stride: usize) -> bool {
         && z.abs() < REST_HEIGHT
 }
 
-/// Copies vase `index` (state at `at`) into the scratch's `slot`.
-#[cfg_attr(feature = "gpu", cube)]
-fn load_vase(
-    state: &[f32],
-    at: usize,
-    stride: usize,
-    index: usize,
-    resting: bool,
-    scratch: &mut [f32],
-    s0: usize,
-    slot: usize,
-) {
-    let b = body(s0, slot);
-    for k in 0..6 {
-        scratch[b + VEL + k] = state[at + (7 + k) * stride];
-        scratch[b + FREE + k] = 0.0;
-        scratch[b + INERTIA + k] = if k < 3 { VASE_INERTIA } else { 0.0f32 };
-    }
-    scratch[b + FREE + 2] = -GRAVITY;
-    scratch[b + MASS] = VASE_MASS;
-    for k in 0..6 {
-        scratch[b + ACC + k] = scratch[b + FREE + k];
-    }
-    for k in 0..3 {
-        scratch[b + GEOM + k] = state[at + k * stride];
-        scratch[b + GEOM + 12 + k] = HALF;
-    }
-    turn(
-        scratch,
-        b + GEOM + 3,
-        state[at + 3 * stride],
-        state[at + 4 * stride],
-        state[at + 5 * stride],
-        state[at + 6 * stride],
-    );
-    scratch[b + INDEX] = index as f32;
-    scratch[b + ASLEEP] = if resting { 1.0f32 } else { 0.0f32 };
-}
-
-/// Writes the rotation matrix of the unit quaternion at `to`.
-#[cfg_attr(feature = "gpu", cube)]
-#[inline]
-fn turn(scratch: &mut [f32], to: usize, w: f32, x: f32, y: f32, z: f32) {
-    scratch[to] = 1.0 - 2.0 * (y * y + z * z);
-    scratch[to + 1] = 2.0 * (x * y - w * z);
-    scratch[to + 2] = 2.0 * (x * z + w * y);
-    scratch[to + 3] = 2.0 * (x * y + w * z);
-    scratch[to + 4] = 1.0 - 2.0 * (x * x + z * z);
-    scratch[to + 5] = 2.0 * (y * z - w * x);
-    scratch[to + 6] = 2.0 * (x * z - w * y);
-    scratch[to + 7] = 2.0 * (y * z + w * x);
-    scratch[to + 8] = 1.0 - 2.0 * (x * x + y * y);
-}
-
 /// One substep of the active vases against the floor, the Point and each other.
 ///
 /// The agent is given by its pose (x, y \[m\], cos and sin of the yaw) and velocity (world frame) before the update,
@@ -234,10 +171,7 @@ pub fn vases_substep(
 ) {
     let active = scratch[s0 + ACTIVE] as usize;
     let a = body(s0, AGENT_SLOT);
-    load_agent(
-        scratch, s0, x, y, cos, sin, vx, vy, omega, force_x, force_y, torque, mass, mass_com,
-        inertia,
-    );
+    load_agent(scratch, s0, x, y, cos, sin, vx, vy, omega, force_x, force_y, torque, mass, mass_com, inertia);
     scratch[s0 + COUNT] = 0.0;
     for slot in 1..(active + 1) {
         scratch[body(s0, slot) + TOUCHES] = 0.0;
@@ -250,27 +184,14 @@ pub fn vases_substep(
         let near = POINT_REACH + VASE_REACH;
         if dx * dx + dy * dy < near * near {
             set_surface(scratch, s0, 1.0, 0.01, 0.01, POINT_WEIGHT + VASE_WEIGHT);
-            sphere_box(
-                scratch,
-                s0,
-                AGENT_SLOT,
-                x,
-                y,
-                POINT_Z,
-                POINT_RADIUS,
-                slot,
-                b + GEOM,
-            );
+            sphere_box(scratch, s0, AGENT_SLOT, x, y, POINT_Z, POINT_RADIUS, slot, b + GEOM);
             set_surface(scratch, s0, 1.0, 0.005, 0.0001, POINT_WEIGHT + VASE_WEIGHT);
             box_box(scratch, s0, AGENT_SLOT, s0 + SPARE_GEOM, slot, b + GEOM);
         }
     }
-    scratch[s0 + TOUCH] = if scratch[a + TOUCHES] > 0.0 {
-        1.0f32
-    } else {
-        0.0f32
-    };
+    scratch[s0 + TOUCH] = if scratch[a + TOUCHES] > 0.0 { 1.0f32 } else { 0.0f32 };
     set_surface(scratch, s0, 1.0, 0.005, 0.0001, 2.0 * VASE_WEIGHT);
+    let alone = scratch[s0 + COUNT];
     for slot in 1..(active + 1) {
         for other in (slot + 1)..(active + 1) {
             let b = body(s0, slot);
@@ -287,6 +208,7 @@ pub fn vases_substep(
             }
         }
     }
+    let linked = scratch[s0 + COUNT] > alone;
     // A sleeping vase that nothing touches keeps asleep; others feel the floor.
     set_surface(scratch, s0, 1.0, 0.005, 0.0001, VASE_WEIGHT);
     for slot in 1..(active + 1) {
@@ -304,7 +226,7 @@ pub fn vases_substep(
         }
     }
 
-    solve(scratch, s0, active);
+    solve(scratch, s0, active, linked);
 
     // Force on the agent: M (a - a_free).
     let ax = scratch[a + ACC] - scratch[a + FREE];
@@ -319,7 +241,9 @@ pub fn vases_substep(
     if step > 0.0 {
         for slot in 1..(active + 1) {
             if scratch[body(s0, slot) + ASLEEP] == 0.0 {
-                move_vase(state, base, stride, first, scratch, s0, slot, step);
+                let index = scratch[body(s0, slot) + INDEX] as usize;
+                let at = base + (first + VASE_FIELDS * index) * stride;
+                move_free_body(state, at, stride, scratch, s0, slot, step);
             }
         }
     }
@@ -352,8 +276,7 @@ fn load_agent(
     // M a = f with M = [m 0 -my; 0 m mx; -my mx I]: the yaw acceleration first.
     let mx = mass_com * cos;
     let my = mass_com * sin;
-    let spin =
-        (torque + (my * force_x - mx * force_y) / mass) / (inertia - mass_com * mass_com / mass);
+    let spin = (torque + (my * force_x - mx * force_y) / mass) / (inertia - mass_com * mass_com / mass);
     scratch[a + FREE] = (force_x + my * spin) / mass;
     scratch[a + FREE + 1] = (force_y - mx * spin) / mass;
     scratch[a + FREE + 5] = spin;
@@ -393,59 +316,6 @@ fn turn_planar(scratch: &mut [f32], to: usize, cos: f32, sin: f32) {
     scratch[to + 6] = 0.0;
     scratch[to + 7] = 0.0;
     scratch[to + 8] = 1.0;
-}
-
-/// Semi-implicit Euler for the vase in `slot`: velocities, then position and quaternion, scratch and state.
-#[cfg_attr(feature = "gpu", cube)]
-fn move_vase(
-    state: &mut [f32],
-    base: usize,
-    stride: usize,
-    first: usize,
-    scratch: &mut [f32],
-    s0: usize,
-    slot: usize,
-    step: f32,
-) {
-    let b = body(s0, slot);
-    let index = scratch[b + INDEX] as usize;
-    let at = base + (first + VASE_FIELDS * index) * stride;
-    for k in 0..6 {
-        let v = scratch[b + VEL + k] + step * scratch[b + ACC + k];
-        scratch[b + VEL + k] = v;
-        state[at + (7 + k) * stride] = v;
-    }
-    for k in 0..3 {
-        let p = scratch[b + GEOM + k] + step * scratch[b + VEL + k];
-        scratch[b + GEOM + k] = p;
-        state[at + k * stride] = p;
-    }
-    // q <- exp(w step / 2) q, the exponential to sixth order (w step / 2 is below 0.2).
-    let half = 0.5 * step;
-    let wx = half * scratch[b + VEL + 3];
-    let wy = half * scratch[b + VEL + 4];
-    let wz = half * scratch[b + VEL + 5];
-    let angle2 = wx * wx + wy * wy + wz * wz;
-    let s = 1.0 - angle2 * (0.166_666_67f32 - angle2 * 0.008_333_333f32);
-    let c = 1.0 - angle2 * (0.5f32 - angle2 * 0.041_666_668f32);
-    let w = state[at + 3 * stride];
-    let x = state[at + 4 * stride];
-    let y = state[at + 5 * stride];
-    let z = state[at + 6 * stride];
-    let nw = c * w - s * (wx * x + wy * y + wz * z);
-    let nx = c * x + s * (wx * w + wy * z - wz * y);
-    let ny = c * y + s * (wy * w + wz * x - wx * z);
-    let nz = c * z + s * (wz * w + wx * y - wy * x);
-    let scale = 1.0 / (nw * nw + nx * nx + ny * ny + nz * nz).sqrt();
-    let nw = nw * scale;
-    let nx = nx * scale;
-    let ny = ny * scale;
-    let nz = nz * scale;
-    state[at + 3 * stride] = nw;
-    state[at + 4 * stride] = nx;
-    state[at + 5 * stride] = ny;
-    state[at + 6 * stride] = nz;
-    turn(scratch, b + GEOM + 3, nw, nx, ny, nz);
 }
 
 /// 1 if any of the vases moves at 1e-4 m/s or faster (Safety-Gymnasium's cost of displaced vases), else 0.

@@ -1,0 +1,122 @@
+//! Rigid bodies with six degrees of freedom, between the state and the scratch.
+
+#[cfg(feature = "gpu")]
+use cubecl::prelude::*;
+
+use super::*;
+
+/// State fields of one free body: position 3 \[m\], quaternion w x y z, velocity 3 \[m/s\], angular velocity 3
+/// \[rad/s\]; world frame.
+pub const FREE_BODY_FIELDS: usize = 13;
+
+const GRAVITY: f32 = 9.81;
+
+/// Copies the free body at `state[at + field * stride]` into `slot`: a box of half sizes `half` \[m\] whose three
+/// moments of inertia are equal, `moment` \[kg m^2\]. `index` and `resting` are the caller's notes. Its acceleration
+/// starts as that of free fall.
+#[cfg_attr(feature = "gpu", cube)]
+pub fn load_free_body(
+    state: &[f32],
+    at: usize,
+    stride: usize,
+    scratch: &mut [f32],
+    s0: usize,
+    slot: usize,
+    mass: f32,
+    moment: f32,
+    half: f32,
+    index: usize,
+    resting: bool,
+) {
+    let b = body(s0, slot);
+    for k in 0..6 {
+        scratch[b + VEL + k] = state[at + (7 + k) * stride];
+        scratch[b + FREE + k] = 0.0;
+        scratch[b + ACC + k] = 0.0;
+        scratch[b + PATH + k] = 0.0;
+        scratch[b + INERTIA + k] = if k < 3 { moment } else { 0.0f32 };
+    }
+    scratch[b + FREE + 2] = -GRAVITY;
+    scratch[b + ACC + 2] = -GRAVITY;
+    scratch[b + MASS] = mass;
+    for k in 0..3 {
+        scratch[b + GEOM + k] = state[at + k * stride];
+        scratch[b + GEOM + 12 + k] = half;
+    }
+    turn(
+        scratch,
+        b + GEOM + 3,
+        state[at + 3 * stride],
+        state[at + 4 * stride],
+        state[at + 5 * stride],
+        state[at + 6 * stride],
+    );
+    scratch[b + INDEX] = index as f32;
+    scratch[b + ASLEEP] = if resting { 1.0f32 } else { 0.0f32 };
+}
+
+/// Writes the rotation matrix of the unit quaternion at `to`.
+#[cfg_attr(feature = "gpu", cube)]
+#[inline]
+fn turn(scratch: &mut [f32], to: usize, w: f32, x: f32, y: f32, z: f32) {
+    scratch[to] = 1.0 - 2.0 * (y * y + z * z);
+    scratch[to + 1] = 2.0 * (x * y - w * z);
+    scratch[to + 2] = 2.0 * (x * z + w * y);
+    scratch[to + 3] = 2.0 * (x * y + w * z);
+    scratch[to + 4] = 1.0 - 2.0 * (x * x + z * z);
+    scratch[to + 5] = 2.0 * (y * z - w * x);
+    scratch[to + 6] = 2.0 * (x * z - w * y);
+    scratch[to + 7] = 2.0 * (y * z + w * x);
+    scratch[to + 8] = 1.0 - 2.0 * (x * x + y * y);
+}
+
+/// Semi-implicit Euler for the body in `slot` by `step` \[s\]: velocities, then position and quaternion, in the
+/// scratch and in the state at `state[at + field * stride]`.
+#[cfg_attr(feature = "gpu", cube)]
+pub fn move_free_body(
+    state: &mut [f32],
+    at: usize,
+    stride: usize,
+    scratch: &mut [f32],
+    s0: usize,
+    slot: usize,
+    step: f32,
+) {
+    let b = body(s0, slot);
+    for k in 0..6 {
+        let v = scratch[b + VEL + k] + step * scratch[b + ACC + k];
+        scratch[b + VEL + k] = v;
+        state[at + (7 + k) * stride] = v;
+    }
+    for k in 0..3 {
+        let p = scratch[b + GEOM + k] + step * scratch[b + VEL + k];
+        scratch[b + GEOM + k] = p;
+        state[at + k * stride] = p;
+    }
+    // q <- exp(w step / 2) q, the exponential to sixth order (w step / 2 is below 0.2).
+    let half = 0.5 * step;
+    let wx = half * scratch[b + VEL + 3];
+    let wy = half * scratch[b + VEL + 4];
+    let wz = half * scratch[b + VEL + 5];
+    let angle2 = wx * wx + wy * wy + wz * wz;
+    let s = 1.0 - angle2 * (0.166_666_67f32 - angle2 * 0.008_333_333f32);
+    let c = 1.0 - angle2 * (0.5f32 - angle2 * 0.041_666_668f32);
+    let w = state[at + 3 * stride];
+    let x = state[at + 4 * stride];
+    let y = state[at + 5 * stride];
+    let z = state[at + 6 * stride];
+    let nw = c * w - s * (wx * x + wy * y + wz * z);
+    let nx = c * x + s * (wx * w + wy * z - wz * y);
+    let ny = c * y + s * (wy * w + wz * x - wx * z);
+    let nz = c * z + s * (wz * w + wx * y - wy * x);
+    let scale = 1.0 / (nw * nw + nx * nx + ny * ny + nz * nz).sqrt();
+    let nw = nw * scale;
+    let nx = nx * scale;
+    let ny = ny * scale;
+    let nz = nz * scale;
+    state[at + 3 * stride] = nw;
+    state[at + 4 * stride] = nx;
+    state[at + 5 * stride] = ny;
+    state[at + 6 * stride] = nz;
+    turn(scratch, b + GEOM + 3, nw, nx, ny, nz);
+}
