@@ -1,0 +1,43 @@
+//! Diagnostics of value functions. Their targets are the lambda returns of [`Gae`](crate::Gae).
+
+use burn::tensor::Tensor;
+
+/// Share of the targets' variance that the values explain: `1 - Var(target - value) / Var(target)`, `[1]`.
+///
+/// Zero for constant targets, where the share has no meaning. Any shape, the same for both.
+pub fn explained_variance<const D: usize>(value: &Tensor<D>, target: &Tensor<D>) -> Tensor<1> {
+    let variance = |x: Tensor<D>| {
+        let mean = x.clone().mean();
+        (x - mean.unsqueeze()).square().mean()
+    };
+    let total = variance(target.clone());
+    let rest = variance(target.clone() - value.clone());
+    let constant = total.clone().lower_equal_scalar(0.0);
+    ((-rest / total.mask_fill(constant.clone(), 1.0)) + 1.0).mask_fill(constant, 0.0)
+}
+
+/// `mean (value - target)^2`, `[1]`. Any shape, the same for both.
+pub fn mean_squared_error<const D: usize>(value: &Tensor<D>, target: &Tensor<D>) -> Tensor<1> {
+    (value.clone() - target.clone()).square().mean()
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+    use crate::state::read;
+
+    #[test]
+    fn explained_variance_is_one_for_perfect_zero_for_constant_values() {
+        let device = Device::flex();
+        let target = Tensor::<1>::from_floats([1.0, 2.0, 6.0], &device);
+        let share = |value: &Tensor<1>, target: &Tensor<1>| read("e", explained_variance(value, target)).unwrap()[0];
+        assert_eq!(share(&target, &target), 1.0);
+        assert!(share(&Tensor::full([3], 4.0, &device), &target).abs() < 1e-6);
+        assert!((share(&(target.clone() * 0.5), &target) - 0.75).abs() < 1e-6);
+        let constant = Tensor::<1>::full([3], 4.0, &device);
+        assert_eq!(share(&target, &constant), 0.0);
+        assert_eq!(read("m", mean_squared_error(&constant, &target)).unwrap()[0], (9.0 + 4.0 + 4.0) / 3.0);
+    }
+}

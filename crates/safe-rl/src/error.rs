@@ -1,0 +1,55 @@
+//! What can go wrong in this crate.
+
+use thiserror::Error;
+
+/// Errors of this crate. Shape mistakes inside one call panic with a message instead, as burn's own operations do.
+#[derive(Debug, Clone, PartialEq, Error)]
+pub enum SafeRlError {
+    /// A configuration value lies outside its domain.
+    #[error("{name} = {value}: {reason}")]
+    InvalidConfig {
+        /// Name of the setting.
+        name: &'static str,
+        /// The value given.
+        value: f64,
+        /// What is expected.
+        reason: &'static str,
+    },
+    /// A name that is not in a fixed list.
+    #[error("unknown {what} `{name}`; valid: {valid}")]
+    UnknownName {
+        /// What kind of name.
+        what: &'static str,
+        /// The name given.
+        name: String,
+        /// The valid ones, separated by commas.
+        valid: &'static str,
+    },
+    /// A rollout was finished before any step was pushed.
+    #[error("the rollout holds no step")]
+    EmptyRollout,
+    /// A step's tensor has another shape than the rollout's first step.
+    #[error("{what}: expected shape {expected:?}, got {got:?}")]
+    ShapeMismatch {
+        /// Name of the tensor.
+        what: &'static str,
+        /// Expected shape.
+        expected: Vec<usize>,
+        /// Shape given.
+        got: Vec<usize>,
+    },
+    /// A saved state lacks an entry.
+    #[error("the saved state has no entry `{name}`")]
+    MissingState {
+        /// Name of the entry.
+        name: String,
+    },
+    /// The device failed while a result was read back.
+    #[error("reading back {what} failed: {reason}")]
+    ReadBack {
+        /// What was read.
+        what: &'static str,
+        /// The backend's message.
+        reason: String,
+    },
+}

@@ -1,0 +1,102 @@
+//! Kullback-Leibler divergence between diagonal Gaussian policies, in closed form.
+
+use burn::tensor::Tensor;
+use rayon::prelude::*;
+
+use crate::flex::{self, SHARD_ROWS};
+
+/// `KL(old || new)` of each sample, `[N]`.
+///
+/// With `d = log sigma_new - log sigma_old`, per action dimension:
+/// `1/2 (exp(-2 d) - 1 + 2 d) + 1/2 ((mu_old - mu_new) / sigma_new)^2`.
+///
+/// # Shapes
+/// Means `[N, A]`, log standard deviations `[A]`.
+pub fn gaussian_kl(old_mean: &Tensor<2>, old_log_std: &Tensor<1>, mean: &Tensor<2>, log_std: &Tensor<1>) -> Tensor<1> {
+    let d = log_std.clone() - old_log_std.clone();
+    let spread = ((d.clone() * -2.0).exp() - 1.0 + d * 2.0).sum() * 0.5;
+    let inv_std = (-log_std.clone()).exp().unsqueeze();
+    let shift = ((old_mean.clone() - mean.clone()) * inv_std).square().sum_dim(1).squeeze_dim::<1>(1) * 0.5;
+    shift + spread
+}
+
+/// Mean of [`gaussian_kl`] over the samples, `[1]`.
+pub fn mean_gaussian_kl(
+    old_mean: &Tensor<2>,
+    old_log_std: &Tensor<1>,
+    mean: &Tensor<2>,
+    log_std: &Tensor<1>,
+) -> Tensor<1> {
+    fused(old_mean, old_log_std, mean, log_std)
+        .unwrap_or_else(|| gaussian_kl(old_mean, old_log_std, mean, log_std).mean())
+}
+
+fn fused(old_mean: &Tensor<2>, old_log_std: &Tensor<1>, mean: &Tensor<2>, log_std: &Tensor<1>) -> Option<Tensor<1>> {
+    let [rows, columns] = mean.dims();
+    assert_eq!(old_mean.dims(), [rows, columns], "both means have one shape");
+    let (old, new) = (flex::view(old_mean)?, flex::view(mean)?);
+    let (old_log_std, log_std) = (flex::view(old_log_std)?, flex::view(log_std)?);
+    let inv_std: Vec<f32> = log_std.values().iter().map(|value| (-value).exp()).collect();
+    let spread: f32 = log_std
+        .values()
+        .iter()
+        .zip(old_log_std.values())
+        .map(|(new, old)| {
+            let d = new - old;
+            0.5 * ((-2.0 * d).exp_m1() + 2.0 * d)
+        })
+        .sum();
+    let shard = SHARD_ROWS * columns.max(1);
+    let partial: Vec<f64> = old
+        .values()
+        .par_chunks(shard)
+        .zip(new.values().par_chunks(shard))
+        .map(|(old, new)| {
+            let mut sum = 0.0f32;
+            for (old, new) in old.chunks_exact(columns).zip(new.chunks_exact(columns)) {
+                for ((old, new), inv) in old.iter().zip(new).zip(&inv_std) {
+                    let z = (old - new) * inv;
+                    sum += z * z;
+                }
+            }
+            f64::from(sum)
+        })
+        .collect();
+    let shift = (0.5 * partial.iter().sum::<f64>() / rows as f64) as f32;
+    Some(flex::tensor(vec![shift + spread], [1]))
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+    use crate::{NoiseKey, noise::normal_tensor, state::read};
+
+    #[test]
+    fn the_closed_form_agrees_with_numbers_worked_by_hand() {
+        let device = Device::flex();
+        let row = |values: [f32; 2]| Tensor::<2>::from_floats([values], &device);
+        let log_std = |values: [f32; 2]| Tensor::<1>::from_floats(values, &device);
+        let ln2 = std::f32::consts::LN_2;
+        // Same spread 1: half the squared distance. Spread 1 -> 2: ln 2 + 1/8 - 1/2 plus the shift over 2 * 4.
+        let same = gaussian_kl(&row([0.0, 1.0]), &log_std([0.0, 0.0]), &row([1.0, 3.0]), &log_std([0.0, 0.0]));
+        assert!((read("kl", same).unwrap()[0] - 2.5).abs() < 1e-6);
+        let wider = gaussian_kl(&row([0.0, 0.0]), &log_std([0.0, 0.0]), &row([2.0, 0.0]), &log_std([ln2, 0.0]));
+        assert!((read("kl", wider).unwrap()[0] - (ln2 + 0.125 - 0.5 + 0.5)).abs() < 1e-6);
+    }
+
+    #[test]
+    fn the_fused_mean_equals_the_plain_one() {
+        let device = Device::flex();
+        let noise = |step| normal_tensor(NoiseKey { seed: 1, stream: 0, step }, [3000, 2], &device);
+        let (old, new) = (noise(0), noise(0) + noise(1) * 0.1);
+        let old_log_std = Tensor::<1>::from_floats([-0.5, 0.1], &device);
+        let log_std = Tensor::<1>::from_floats([-0.45, 0.02], &device);
+        let plain = read("plain", gaussian_kl(&old, &old_log_std, &new, &log_std).mean()).unwrap()[0];
+        let fused = read("fused", fused(&old, &old_log_std, &new, &log_std).unwrap()).unwrap()[0];
+        assert!((fused - plain).abs() < 1e-6 * plain, "{fused} {plain}");
+        let zero = read("zero", mean_gaussian_kl(&old, &old_log_std, &old, &old_log_std)).unwrap()[0];
+        assert_eq!(zero, 0.0);
+    }
+}

@@ -1,0 +1,269 @@
+//! The distance to the cost limit, and how much of the step it gives to safety.
+//!
+//! | symbol | meaning |
+//! |---|---|
+//! | `d`, `J_C` | cost limit, episodic cost |
+//! | `m = (d - J_C) / max(d, 1)` | margin, negative beyond the limit |
+//! | `m0` | learned offset (integral term), in `[-1, 1]` |
+//! | `w = sigmoid((m0 - m) / tau)` | safety weight |
+//! | `p = S((m_h + m0 - m) / m_h)` | projection strength, `S(x) = x^2 (3 - 2 x)` on `[0, 1]` |
+//!
+//! That the weight depends smoothly on the margin is an idea of the KFCPO paper; these formulas, their constants and the
+//! integral term are this project's choice.
+//!
+//! # Integral term
+//!
+//! With a fixed offset a run settles where the pull of reward balances the weight, a few units above the limit. So
+//! `m0 <- m0 - rate * m` every iteration: a proportional-integral controller with the sigmoid as its actuator. Two rules
+//! keep the integral from winding up:
+//!
+//! - **Conditional integration.** While the actuator is saturated (`|m0 - m| > 4 tau`, weight beyond 0.98 or below 0.02)
+//!   and the increment would push it further in, the offset holds. At the start of a run (cost far above the limit, `w = 1`
+//!   anyway) or with a policy that never meets a hazard, integrating would only store a debt that is paid back later as
+//!   an overshoot of several iterations.
+//! - **Clamp** to `[-1, 1]`, the backstop.
+
+use crate::{SafeRlError, State};
+
+/// Constants of the margin.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MarginConfig {
+    /// Cost limit `d` per episode; zero is legal.
+    pub cost_limit: f64,
+    /// Width `tau` of the weight's transition.
+    pub temperature: f64,
+    /// Margin `m_h` above which reward is never projected.
+    pub projection_margin: f64,
+    /// Rate of the integral term; zero switches it off.
+    pub integral_rate: f64,
+    /// Bound of the offset.
+    pub integral_limit: f64,
+}
+
+impl Default for MarginConfig {
+    fn default() -> Self {
+        Self { cost_limit: 25.0, temperature: 0.1, projection_margin: 0.25, integral_rate: 0.02, integral_limit: 1.0 }
+    }
+}
+
+impl MarginConfig {
+    /// Checks every constant's domain.
+    ///
+    /// # Errors
+    /// [`SafeRlError::InvalidConfig`].
+    pub fn validate(&self) -> Result<(), SafeRlError> {
+        let positive = [
+            ("cost_limit", self.cost_limit, true),
+            ("margin_temperature", self.temperature, false),
+            ("projection_margin", self.projection_margin, false),
+            ("integral_rate", self.integral_rate, true),
+            ("integral_limit", self.integral_limit, true),
+        ];
+        for (name, value, zero_allowed) in positive {
+            if !value.is_finite() || value < 0.0 || (value == 0.0 && !zero_allowed) {
+                let reason =
+                    if zero_allowed { "must be finite and not negative" } else { "must be finite and positive" };
+                return Err(SafeRlError::InvalidConfig { name, value, reason });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The margin and what follows from it, for one iteration.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MarginWeights {
+    /// `m`.
+    pub margin: f64,
+    /// `m0`.
+    pub offset: f64,
+    /// Safety weight `w` in `[0, 1]`.
+    pub safety_weight: f64,
+    /// Projection strength `p` in `[0, 1]`.
+    pub projection_strength: f64,
+}
+
+/// Saturation of the weight, in units of tau, beyond which the integral holds: weight 0.982.
+const SATURATION: f64 = 4.0;
+
+/// Turns episodic costs into weights, and learns the offset.
+#[derive(Debug, Clone)]
+pub struct Margin {
+    config: MarginConfig,
+    offset: f64,
+}
+
+impl Margin {
+    /// A margin with offset zero.
+    ///
+    /// # Errors
+    /// [`SafeRlError::InvalidConfig`] if a constant is out of its domain.
+    pub fn new(config: MarginConfig) -> Result<Self, SafeRlError> {
+        config.validate()?;
+        Ok(Self { config, offset: 0.0 })
+    }
+
+    /// Constants in use.
+    pub fn config(&self) -> &MarginConfig {
+        &self.config
+    }
+
+    /// The learned offset `m0`.
+    pub fn offset(&self) -> f64 {
+        self.offset
+    }
+
+    /// `m` for an episodic cost; zero while the cost is unknown.
+    pub fn margin(&self, episodic_cost: Option<f64>) -> f64 {
+        let limit = self.config.cost_limit;
+        episodic_cost.filter(|cost| cost.is_finite()).map_or(0.0, |cost| (limit - cost) / limit.max(1.0))
+    }
+
+    /// One iteration: integrates the margin and returns the weights.
+    pub fn update(&mut self, episodic_cost: Option<f64>) -> MarginWeights {
+        let margin = self.margin(episodic_cost);
+        let increment = -self.config.integral_rate * margin;
+        let drive = (self.offset - margin) / self.config.temperature;
+        let winds_up = drive.abs() > SATURATION && drive * increment > 0.0;
+        if !winds_up {
+            let bound = self.config.integral_limit;
+            self.offset = (self.offset + increment).clamp(-bound, bound);
+        }
+        self.weights(margin)
+    }
+
+    /// The weights at a margin, with the present offset.
+    pub fn weights(&self, margin: f64) -> MarginWeights {
+        let distance = margin - self.offset;
+        let horizon = self.config.projection_margin;
+        MarginWeights {
+            margin,
+            offset: self.offset,
+            safety_weight: 1.0 / (1.0 + (distance / self.config.temperature).exp()),
+            projection_strength: smoothstep((horizon - distance) / horizon),
+        }
+    }
+
+    /// Everything needed to continue.
+    pub fn state(&self) -> State {
+        let mut state = State::default();
+        state.push_scalar("offset", self.offset);
+        state
+    }
+
+    /// Restores what [`state`](Self::state) returned.
+    ///
+    /// # Errors
+    /// [`SafeRlError::MissingState`].
+    pub fn load_state(&mut self, state: &State) -> Result<(), SafeRlError> {
+        self.offset = state.scalar("offset")?;
+        Ok(())
+    }
+}
+
+/// `S(x) = x^2 (3 - 2 x)` on `[0, 1]`, constant outside: flat at both ends, so the projection starts without a kink.
+fn smoothstep(x: f64) -> f64 {
+    let x = x.clamp(0.0, 1.0);
+    x * x * (3.0 - 2.0 * x)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn margin(cost_limit: f64) -> Margin {
+        Margin::new(MarginConfig { cost_limit, ..Default::default() }).unwrap()
+    }
+
+    #[test]
+    fn weights_agree_with_numbers_worked_by_hand() {
+        let margin = margin(25.0);
+        let at_limit = margin.weights(margin.margin(Some(25.0)));
+        assert_eq!((at_limit.margin, at_limit.safety_weight, at_limit.projection_strength), (0.0, 0.5, 1.0));
+        let safe = margin.weights(margin.margin(Some(12.5)));
+        assert!((safe.safety_weight - 1.0 / (1.0 + 5.0f64.exp())).abs() < 1e-12 && safe.projection_strength == 0.0);
+        let half = margin.weights(0.125);
+        assert!((half.projection_strength - 0.5).abs() < 1e-12);
+        assert_eq!(margin.weights(margin.margin(None)).margin, 0.0);
+        assert_eq!(margin.weights(margin.margin(Some(f64::NAN))).margin, 0.0);
+    }
+
+    #[test]
+    fn a_limit_of_zero_is_legal() {
+        let mut margin = margin(0.0);
+        let weights = margin.update(Some(3.0));
+        assert_eq!(weights.margin, -3.0);
+        assert!(weights.safety_weight > 0.999_999 && weights.projection_strength == 1.0);
+        assert_eq!(margin.update(Some(0.0)).margin, 0.0);
+    }
+
+    #[test]
+    fn weights_are_continuous_and_monotone_in_the_margin() {
+        let margin = margin(25.0);
+        let mut last = margin.weights(-2.0);
+        for i in 1..=40_000 {
+            let next = margin.weights(-2.0 + f64::from(i) * 1e-4);
+            assert!(next.safety_weight <= last.safety_weight && next.projection_strength <= last.projection_strength);
+            assert!(last.safety_weight - next.safety_weight < 3e-4);
+            assert!(last.projection_strength - next.projection_strength < 7e-4);
+            last = next;
+        }
+        assert!(last.safety_weight < 1e-8);
+    }
+
+    #[test]
+    fn the_offset_integrates_near_the_limit_and_shifts_both_weights() {
+        let mut margin = margin(25.0);
+        for _ in 0..10 {
+            margin.update(Some(27.5));
+        }
+        assert!((margin.offset() - 0.02).abs() < 1e-12, "ten times 0.02 * 0.1");
+        let weights = margin.weights(0.02);
+        assert_eq!((weights.safety_weight, weights.projection_strength), (0.5, 1.0));
+        let mut restored = self::margin(25.0);
+        restored.load_state(&margin.state()).unwrap();
+        assert_eq!(restored.offset(), margin.offset());
+    }
+
+    #[test]
+    fn a_saturated_weight_does_not_wind_the_offset_up() {
+        let mut margin = margin(25.0);
+        for _ in 0..1000 {
+            margin.update(Some(60.0));
+        }
+        assert_eq!(margin.offset(), 0.0, "cost far above the limit");
+        for _ in 0..1000 {
+            margin.update(Some(0.0));
+        }
+        assert_eq!(margin.offset(), 0.0, "cost far below the limit");
+        // Near the limit it integrates, stops at the edge of saturation, and comes back at once.
+        for _ in 0..1000 {
+            margin.update(Some(27.5));
+        }
+        assert!(margin.offset() > 0.29 && margin.offset() < 0.31, "{}", margin.offset());
+        let before = margin.offset();
+        margin.update(Some(20.0));
+        assert!(margin.offset() < before);
+    }
+
+    #[test]
+    fn the_offset_stays_within_its_clamp() {
+        let config = MarginConfig { temperature: 10.0, integral_rate: 0.5, ..Default::default() };
+        let mut margin = Margin::new(config).unwrap();
+        for _ in 0..100 {
+            margin.update(Some(50.0));
+        }
+        assert_eq!(margin.offset(), 1.0);
+    }
+
+    #[test]
+    fn constants_out_of_their_domain_are_errors() {
+        for config in [
+            MarginConfig { cost_limit: -1.0, ..Default::default() },
+            MarginConfig { temperature: 0.0, ..Default::default() },
+            MarginConfig { projection_margin: f64::NAN, ..Default::default() },
+        ] {
+            assert!(matches!(Margin::new(config), Err(SafeRlError::InvalidConfig { .. })));
+        }
+    }
+}

@@ -1,0 +1,342 @@
+//! Running observation statistics: `clip((o - mean) / max(std, floor), +-clip)`.
+//!
+//! Statistics are frozen until [`Normalizer::commit`]: a rollout records its moments on the way, and the trainer merges
+//! them once per rollout, so that the update and the evaluation see the same function as the rollout.
+
+use burn::tensor::{Device, Tensor};
+
+use crate::{SafeRlError, State, flex};
+
+/// Constants of the normaliser; the defaults are OmniSafe's.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct NormalizerConfig {
+    /// Results are clipped to `[-clip, clip]`.
+    pub clip: f32,
+    /// Smallest divisor: a constant observation must not be blown up.
+    pub std_floor: f32,
+}
+
+impl Default for NormalizerConfig {
+    fn default() -> Self {
+        Self { clip: 5.0, std_floor: 0.01 }
+    }
+}
+
+/// Running mean and variance of observations.
+#[derive(Debug, Clone)]
+pub struct Normalizer {
+    config: NormalizerConfig,
+    /// `[D]`.
+    mean: Tensor<1>,
+    /// Population variance, `[D]`.
+    variance: Tensor<1>,
+    /// `max(sqrt(variance), floor)`, `[D]`; one until anything was committed.
+    divisor: Tensor<1>,
+    /// Observations merged so far; float64 so that it stays exact and saves exactly.
+    count: f64,
+    pending: Pending,
+}
+
+/// Moments recorded since the last commit, about a fixed shift: far from zero, plain sums of squares would cancel.
+#[derive(Debug, Clone)]
+struct Pending {
+    /// `[D]`.
+    shift: Tensor<1>,
+    /// Sum of `o - shift`, `[D]`.
+    sum: Tensor<1>,
+    /// Sum of `(o - shift)^2`, `[D]`.
+    squares: Tensor<1>,
+    count: f64,
+}
+
+impl Pending {
+    fn empty(shift: Tensor<1>) -> Self {
+        let zero = shift.zeros_like();
+        Self { shift, sum: zero.clone(), squares: zero, count: 0.0 }
+    }
+}
+
+impl Normalizer {
+    /// A normaliser that passes observations through (clipped) until its first commit.
+    ///
+    /// # Errors
+    /// [`SafeRlError::InvalidConfig`] if `clip` or `std_floor` is not positive.
+    pub fn new(obs_dim: usize, config: NormalizerConfig, device: &Device) -> Result<Self, SafeRlError> {
+        for (name, value) in [("obs_clip", config.clip), ("std_floor", config.std_floor)] {
+            if value.is_nan() || value <= 0.0 {
+                return Err(SafeRlError::InvalidConfig { name, value: value.into(), reason: "must be positive" });
+            }
+        }
+        let mean = Tensor::zeros([obs_dim], device);
+        let ones = Tensor::ones([obs_dim], device);
+        Ok(Self {
+            config,
+            variance: ones.clone(),
+            divisor: ones,
+            count: 0.0,
+            pending: Pending::empty(mean.clone()),
+            mean,
+        })
+    }
+
+    /// A normaliser of known statistics `[D]`, for a trained policy: [`apply`](Self::apply) is all it is meant for.
+    ///
+    /// # Errors
+    /// [`SafeRlError::InvalidConfig`] if `clip` or `std_floor` is not positive.
+    pub fn frozen(mean: Tensor<1>, std: Tensor<1>, config: NormalizerConfig) -> Result<Self, SafeRlError> {
+        let blank = Self::new(mean.dims()[0], config, &mean.device())?;
+        let divisor = std.clone().clamp_min(config.std_floor);
+        Ok(Self { mean, variance: std.square(), divisor, ..blank })
+    }
+
+    /// Constants in use.
+    pub fn config(&self) -> NormalizerConfig {
+        self.config
+    }
+
+    /// Mean `[D]`.
+    pub fn mean(&self) -> Tensor<1> {
+        self.mean.clone()
+    }
+
+    /// Standard deviation `[D]`, without the floor (one until the first commit).
+    pub fn std(&self) -> Tensor<1> {
+        self.variance.clone().sqrt()
+    }
+
+    /// Observations merged so far.
+    pub fn count(&self) -> f64 {
+        self.count
+    }
+
+    /// Normalises `obs` `[n, D]` with the frozen statistics.
+    pub fn apply(&self, obs: Tensor<2>) -> Tensor<2> {
+        self.apply_fused(&obs).unwrap_or_else(|| self.apply_plain(obs))
+    }
+
+    /// Normalises raw observations `[n, D]` and records their moments for the next [`commit`](Self::commit), in one pass.
+    pub fn observe(&mut self, obs: Tensor<2>) -> Tensor<2> {
+        let [rows, _] = obs.dims();
+        if self.count == 0.0 && self.pending.count == 0.0 {
+            let first_mean = obs.clone().mean_dim(0).squeeze_dim(0);
+            self.pending = Pending::empty(first_mean);
+        }
+        self.pending.count += rows as f64;
+        if let Some(normalised) = self.observe_fused(&obs) {
+            return normalised;
+        }
+        let deviation = obs.clone() - self.pending.shift.clone().unsqueeze();
+        self.pending.sum = self.pending.sum.clone() + deviation.clone().sum_dim(0).squeeze_dim(0);
+        self.pending.squares = self.pending.squares.clone() + deviation.square().sum_dim(0).squeeze_dim(0);
+        self.apply_plain(obs)
+    }
+
+    /// Merges the recorded moments into the statistics (Chan, Golub and LeVeque, 1979). Without any, nothing changes.
+    pub fn commit(&mut self) {
+        let n = self.pending.count;
+        if n == 0.0 {
+            return;
+        }
+        let offset = self.pending.sum.clone() / n as f32;
+        let batch_mean = self.pending.shift.clone() + offset.clone();
+        let batch_variance = (self.pending.squares.clone() / n as f32 - offset.square()).clamp_min(0.0);
+        let share = (n / (self.count + n)) as f32;
+        if self.count == 0.0 {
+            self.mean = batch_mean;
+            self.variance = batch_variance;
+        } else {
+            let delta = batch_mean - self.mean.clone();
+            self.mean = self.mean.clone() + delta.clone() * share;
+            self.variance = self.variance.clone() * (1.0 - share)
+                + batch_variance * share
+                + delta.square() * (share * (1.0 - share));
+        }
+        self.count += n;
+        self.divisor = self.variance.clone().sqrt().clamp_min(self.config.std_floor);
+        self.pending = Pending::empty(self.mean.clone());
+    }
+
+    /// Everything needed to continue bit for bit.
+    ///
+    /// # Errors
+    /// [`SafeRlError::ReadBack`] if the device fails.
+    pub fn state(&self) -> Result<State, SafeRlError> {
+        let mut state = State::default();
+        state.push_tensor("mean", &self.mean)?;
+        state.push_tensor("variance", &self.variance)?;
+        state.push_tensor("pending_shift", &self.pending.shift)?;
+        state.push_tensor("pending_sum", &self.pending.sum)?;
+        state.push_tensor("pending_squares", &self.pending.squares)?;
+        state.push_scalar("count", self.count);
+        state.push_scalar("pending_count", self.pending.count);
+        Ok(state)
+    }
+
+    /// Restores what [`state`](Self::state) returned.
+    ///
+    /// # Errors
+    /// [`SafeRlError::MissingState`] or [`SafeRlError::ShapeMismatch`].
+    pub fn load_state(&mut self, state: &State) -> Result<(), SafeRlError> {
+        let shape = self.mean.dims();
+        let device = self.mean.device();
+        let get = |name| state.tensor(name, shape, &device);
+        let (mean, variance) = (get("mean")?, get("variance")?);
+        let pending = Pending {
+            shift: get("pending_shift")?,
+            sum: get("pending_sum")?,
+            squares: get("pending_squares")?,
+            count: state.scalar("pending_count")?,
+        };
+        self.count = state.scalar("count")?;
+        self.mean = mean;
+        self.divisor = if self.count == 0.0 {
+            variance.ones_like()
+        } else {
+            variance.clone().sqrt().clamp_min(self.config.std_floor)
+        };
+        self.variance = variance;
+        self.pending = pending;
+        Ok(())
+    }
+
+    pub(crate) fn apply_plain(&self, obs: Tensor<2>) -> Tensor<2> {
+        let scaled = (obs - self.mean.clone().unsqueeze()) / self.divisor.clone().unsqueeze();
+        scaled.clamp(-self.config.clip, self.config.clip)
+    }
+
+    fn apply_fused(&self, obs: &Tensor<2>) -> Option<Tensor<2>> {
+        let [rows, columns] = obs.dims();
+        let (input, mean, divisor) = (flex::view(obs)?, flex::view(&self.mean)?, flex::view(&self.divisor)?);
+        let (mean, divisor, clip) = (mean.values(), divisor.values(), self.config.clip);
+        let mut out = Vec::with_capacity(rows * columns);
+        for row in input.values().chunks_exact(columns.max(1)) {
+            out.extend(row.iter().zip(mean).zip(divisor).map(|((o, m), d)| clamp((o - m) / d, clip)));
+        }
+        Some(flex::tensor(out, [rows, columns]))
+    }
+
+    /// [`apply`](Self::apply) and the moments in one pass over the rows, serial: a vector step's batch is small.
+    fn observe_fused(&mut self, obs: &Tensor<2>) -> Option<Tensor<2>> {
+        let [rows, columns] = obs.dims();
+        let (input, mean, divisor) = (flex::view(obs)?, flex::view(&self.mean)?, flex::view(&self.divisor)?);
+        let (mean, divisor, clip) = (mean.values(), divisor.values(), self.config.clip);
+        let shift = flex::view(&self.pending.shift)?;
+        let mut sum = flex::view(&self.pending.sum)?.values().to_vec();
+        let mut squares = flex::view(&self.pending.squares)?.values().to_vec();
+        // Per-call sums first, then one addition to the running ones: short sums keep their low bits.
+        let mut call_sum = vec![0.0f32; columns];
+        let mut call_squares = vec![0.0f32; columns];
+        let mut out = Vec::with_capacity(rows * columns);
+        for row in input.values().chunks_exact(columns.max(1)) {
+            for (((o, c), s), q) in row.iter().zip(shift.values()).zip(&mut call_sum).zip(&mut call_squares) {
+                let deviation = o - c;
+                *s += deviation;
+                *q += deviation * deviation;
+            }
+            out.extend(row.iter().zip(mean).zip(divisor).map(|((o, m), d)| clamp((o - m) / d, clip)));
+        }
+        for (total, call) in sum.iter_mut().zip(call_sum).chain(squares.iter_mut().zip(call_squares)) {
+            *total += call;
+        }
+        self.pending.sum = flex::tensor(sum, [columns]);
+        self.pending.squares = flex::tensor(squares, [columns]);
+        Some(flex::tensor(out, [rows, columns]))
+    }
+}
+
+/// Clips to `[-limit, limit]`; NaN stays NaN, as in the tensor operation, so that faults are seen downstream.
+fn clamp(x: f32, limit: f32) -> f32 {
+    if x > limit {
+        limit
+    } else if x < -limit {
+        -limit
+    } else {
+        x
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{NoiseKey, noise::normal_tensor, state::read};
+
+    fn batch(step: u64, rows: usize, columns: usize) -> Tensor<2> {
+        normal_tensor(NoiseKey { seed: 3, stream: 0, step }, [rows, columns], &Device::flex())
+    }
+
+    #[test]
+    fn merged_batches_have_the_moments_of_all_observations() {
+        let device = Device::flex();
+        let mut normalizer = Normalizer::new(3, NormalizerConfig::default(), &device).unwrap();
+        let mut all: Vec<f32> = Vec::new();
+        for step in 0..6 {
+            // A large offset and a small spread: naive sums of squares would lose the variance.
+            let obs = batch(step, 200, 3) * 0.05 + 9.81 + step as f32 * 0.01;
+            all.extend(read("obs", obs.clone()).unwrap());
+            normalizer.observe(obs);
+            if step % 2 == 1 {
+                normalizer.commit();
+            }
+        }
+        let rows = all.len() / 3;
+        for column in 0..3 {
+            let values: Vec<f64> = (0..rows).map(|r| f64::from(all[3 * r + column])).collect();
+            let mean = values.iter().sum::<f64>() / rows as f64;
+            let std = (values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / rows as f64).sqrt();
+            assert!((f64::from(read("m", normalizer.mean()).unwrap()[column]) - mean).abs() < 2e-6);
+            assert!((f64::from(read("s", normalizer.std()).unwrap()[column]) - std).abs() < 1e-5);
+        }
+        assert_eq!(normalizer.count(), 1200.0);
+    }
+
+    #[test]
+    fn the_fused_pass_equals_the_plain_one() {
+        let device = Device::flex();
+        let mut normalizer = Normalizer::new(5, NormalizerConfig::default(), &device).unwrap();
+        normalizer.observe(batch(0, 100, 5) * 2.0 + 1.0);
+        normalizer.commit();
+        let obs = batch(1, 300, 5) * 9.0;
+        let plain = read("plain", normalizer.apply_plain(obs.clone())).unwrap();
+        assert_eq!(read("fused", normalizer.apply(obs.clone())).unwrap(), plain);
+        let before = normalizer.pending.clone();
+        assert_eq!(read("observed", normalizer.observe(obs.clone())).unwrap(), plain);
+        let deviation = obs - before.shift.unsqueeze();
+        let sum = read("sum", deviation.clone().sum_dim(0)).unwrap();
+        let squares = read("squares", deviation.square().sum_dim(0)).unwrap();
+        for (fused, plain) in read("s", normalizer.pending.sum.clone()).unwrap().iter().zip(sum) {
+            assert!((fused - plain).abs() < 2e-3, "{fused} {plain}");
+        }
+        for (fused, plain) in read("q", normalizer.pending.squares.clone()).unwrap().iter().zip(squares) {
+            assert!((fused - plain).abs() < 1e-5 * plain, "{fused} {plain}");
+        }
+        assert!(plain.iter().any(|x| x.abs() == 5.0) && plain.iter().all(|x| x.abs() <= 5.0));
+    }
+
+    #[test]
+    fn statistics_stay_frozen_until_the_commit_and_constants_meet_the_floor() {
+        let device = Device::flex();
+        let mut normalizer = Normalizer::new(2, NormalizerConfig::default(), &device).unwrap();
+        let obs = Tensor::<2>::from_floats([[1.0, 4.0], [3.0, 4.0]], &device);
+        assert_eq!(read("raw", normalizer.observe(obs.clone())).unwrap(), [1.0, 4.0, 3.0, 4.0]);
+        normalizer.commit();
+        assert_eq!(read("committed", normalizer.apply(obs)).unwrap(), [-1.0, 0.0, 1.0, 0.0]);
+        let near = Tensor::<2>::from_floats([[2.0, 4.02]], &device);
+        assert!((read("floor", normalizer.apply(near)).unwrap()[1] - 2.0).abs() < 1e-4, "0.02 / floor 0.01");
+    }
+
+    #[test]
+    fn a_restored_normalizer_continues_bit_for_bit() {
+        let device = Device::flex();
+        let mut a = Normalizer::new(4, NormalizerConfig::default(), &device).unwrap();
+        a.observe(batch(0, 64, 4));
+        a.commit();
+        a.observe(batch(1, 64, 4) * 3.0);
+        let mut b = Normalizer::new(4, NormalizerConfig::default(), &device).unwrap();
+        b.load_state(&a.state().unwrap()).unwrap();
+        for normalizer in [&mut a, &mut b] {
+            normalizer.observe(batch(2, 64, 4));
+            normalizer.commit();
+        }
+        assert_eq!(a.state().unwrap(), b.state().unwrap());
+    }
+}

@@ -1,0 +1,260 @@
+//! Likelihood-ratio surrogates and their derivatives with respect to the policy's outputs.
+//!
+//! For each objective s, `L_s = mean_n ratio_n A_s,n` with `ratio = pi(a|s) / pi_old(a|s)`; PPO's variant is
+//! `mean_n min(ratio A, clip(ratio, 1 - eps, 1 + eps) A)` (Schulman et al., 2017, equation 7). Both are objectives to
+//! raise. With `z = (a - mu) / sigma`: `d ratio / d mu = ratio z / sigma`, `d ratio / d log sigma = ratio (z^2 - 1)`.
+
+use burn::tensor::Tensor;
+use rayon::prelude::*;
+
+use crate::{
+    Gaussian,
+    flex::{self, SHARD_ROWS},
+    policy::HALF_LN_TAU,
+};
+
+/// Surrogates of S objectives and their derivatives; `1 / N` is folded in, so that sums over samples are gradients.
+#[derive(Debug, Clone)]
+pub struct Surrogate {
+    /// `d L_s / d mean`, `[S, N, A]`: cotangents for a network's backward pass.
+    pub mean: Tensor<3>,
+    /// `d L_s / d log_std`, `[S, A]`.
+    pub log_std: Tensor<2>,
+    /// `L_s`, `[S]`.
+    pub value: Tensor<1>,
+}
+
+impl Gaussian {
+    /// Surrogates of S objectives at once.
+    ///
+    /// # Shapes
+    /// `action` `[N, A]`, `old_log_prob` `[N]`, `advantage` `[S, N]`. `clip` is PPO's epsilon; `None` is the plain ratio.
+    pub fn surrogate(
+        &self,
+        action: &Tensor<2>,
+        old_log_prob: &Tensor<1>,
+        advantage: &Tensor<2>,
+        clip: Option<f32>,
+    ) -> Surrogate {
+        let [objectives, samples] = advantage.dims();
+        assert_eq!(action.dims(), self.mean.dims(), "actions have the shape of the means");
+        assert_eq!(samples, action.dims()[0], "one advantage per sample");
+        assert!(objectives > 0 && samples > 0, "a surrogate needs an objective and a sample");
+        fused(self, action, old_log_prob, advantage, clip)
+            .unwrap_or_else(|| plain(self, action, old_log_prob, advantage, clip))
+    }
+}
+
+fn plain(
+    policy: &Gaussian,
+    action: &Tensor<2>,
+    old_log_prob: &Tensor<1>,
+    advantage: &Tensor<2>,
+    clip: Option<f32>,
+) -> Surrogate {
+    let [objectives, samples] = advantage.dims();
+    let z = policy.standardized(action);
+    let log_prob = z.clone().square().sum_dim(1).squeeze_dim::<1>(1) * -0.5 + policy.log_density_at_mean();
+    let ratio = (log_prob - old_log_prob.clone()).exp().unsqueeze::<2>();
+    let scale = 1.0 / samples as f32;
+    let weighted = ratio.clone() * advantage.clone() * scale;
+    let (weight, value) = match clip {
+        None => (weighted.clone(), weighted),
+        Some(epsilon) => {
+            let clipped = ratio.clone().clamp(1.0 - epsilon, 1.0 + epsilon) * advantage.clone() * scale;
+            // Where the clipped term is the smaller one it is constant, and so is the minimum.
+            let flat = clipped.clone().lower(weighted.clone());
+            (weighted.clone().mask_fill(flat, 0.0), weighted.min_pair(clipped))
+        }
+    };
+    let scores = (z.clone() * (-policy.log_std.clone()).exp().unsqueeze()).unsqueeze::<3>();
+    let mean = weight.clone().reshape([objectives, samples, 1]) * scores;
+    Surrogate { mean, log_std: weight.matmul(z.square() - 1.0), value: value.sum_dim(1).squeeze_dim(1) }
+}
+
+/// What one shard of rows contributes.
+struct Shard {
+    /// `[S, rows, A]`.
+    mean: Vec<f32>,
+    /// `[S, A]`.
+    log_std: Vec<f32>,
+    /// `[S]`.
+    value: Vec<f32>,
+}
+
+fn fused(
+    policy: &Gaussian,
+    action: &Tensor<2>,
+    old_log_prob: &Tensor<1>,
+    advantage: &Tensor<2>,
+    clip: Option<f32>,
+) -> Option<Surrogate> {
+    let [objectives, samples] = advantage.dims();
+    let [_, actions] = action.dims();
+    let (mean, log_std) = (flex::view(&policy.mean)?, flex::view(&policy.log_std)?);
+    let (action, old_log_prob, advantage) = (flex::view(action)?, flex::view(old_log_prob)?, flex::view(advantage)?);
+    let (mean, action) = (mean.values(), action.values());
+    let (old_log_prob, advantage) = (old_log_prob.values(), advantage.values());
+    let inv_std: Vec<f32> = log_std.values().iter().map(|value| (-value).exp()).collect();
+    let at_mean = -log_std.values().iter().map(|value| value + HALF_LN_TAU).sum::<f32>();
+    let scale = 1.0 / samples as f32;
+
+    let shards: Vec<Shard> = (0..samples.div_ceil(SHARD_ROWS))
+        .into_par_iter()
+        .map(|shard| {
+            let first = shard * SHARD_ROWS;
+            let rows = SHARD_ROWS.min(samples - first);
+            let mut out = Shard {
+                mean: vec![0.0; objectives * rows * actions],
+                log_std: vec![0.0; objectives * actions],
+                value: vec![0.0; objectives],
+            };
+            let mut z = vec![0.0; actions];
+            for row in 0..rows {
+                let n = first + row;
+                let mut squares = 0.0;
+                for k in 0..actions {
+                    z[k] = (action[n * actions + k] - mean[n * actions + k]) * inv_std[k];
+                    squares += z[k] * z[k];
+                }
+                let ratio = (at_mean - 0.5 * squares - old_log_prob[n]).exp();
+                for s in 0..objectives {
+                    let a = advantage[s * samples + n] * scale;
+                    let mut weight = ratio * a;
+                    let mut value = weight;
+                    if let Some(epsilon) = clip {
+                        let clipped = ratio.clamp(1.0 - epsilon, 1.0 + epsilon) * a;
+                        if clipped < weight {
+                            value = clipped;
+                            weight = 0.0;
+                        }
+                    }
+                    out.value[s] += value;
+                    let cotangent = &mut out.mean[(s * rows + row) * actions..][..actions];
+                    for k in 0..actions {
+                        cotangent[k] = weight * z[k] * inv_std[k];
+                        out.log_std[s * actions + k] += weight * (z[k] * z[k] - 1.0);
+                    }
+                }
+            }
+            out
+        })
+        .collect();
+
+    let mut mean = Vec::with_capacity(objectives * samples * actions);
+    for s in 0..objectives {
+        for shard in &shards {
+            let part = shard.mean.len() / objectives;
+            mean.extend_from_slice(&shard.mean[s * part..(s + 1) * part]);
+        }
+    }
+    let mut log_std = vec![0.0; objectives * actions];
+    let mut value = vec![0.0; objectives];
+    for shard in &shards {
+        log_std.iter_mut().zip(&shard.log_std).for_each(|(total, part)| *total += part);
+        value.iter_mut().zip(&shard.value).for_each(|(total, part)| *total += part);
+    }
+    Some(Surrogate {
+        mean: flex::tensor(mean, [objectives, samples, actions]),
+        log_std: flex::tensor(log_std, [objectives, actions]),
+        value: flex::tensor(value, [objectives]),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+    use crate::{NoiseKey, noise::normal_tensor, state::read};
+
+    struct Case {
+        policy: Gaussian,
+        action: Tensor<2>,
+        old_log_prob: Tensor<1>,
+        advantage: Tensor<2>,
+    }
+
+    fn case(samples: usize) -> Case {
+        let device = Device::flex();
+        let noise = |step, shape| normal_tensor(NoiseKey { seed: 5, stream: 0, step }, shape, &device);
+        let old = Gaussian::new(noise(0, [samples, 2]), Tensor::from_floats([-0.3, 0.2], &device));
+        let (action, old_log_prob) = old.act(NoiseKey { seed: 5, stream: 1, step: 0 });
+        let mean = old.mean + noise(1, [samples, 2]) * 0.2;
+        let policy = Gaussian::new(mean, Tensor::from_floats([-0.25, 0.1], &device));
+        Case { policy, action, old_log_prob, advantage: noise(2, [2, samples]) }
+    }
+
+    fn close(a: Vec<f32>, b: Vec<f32>, tolerance: f32) {
+        let size = b.iter().fold(0.0f32, |size, x| size.max(x.abs()));
+        assert_eq!(a.len(), b.len());
+        for (a, b) in a.iter().zip(&b) {
+            assert!((a - b).abs() <= tolerance * size, "{a} {b} of {size}");
+        }
+    }
+
+    #[test]
+    fn the_fused_pass_equals_the_plain_one() {
+        for samples in [9, 2500] {
+            for clip in [None, Some(0.2)] {
+                let Case { policy, action, old_log_prob, advantage } = case(samples);
+                let a = fused(&policy, &action, &old_log_prob, &advantage, clip).unwrap();
+                let b = plain(&policy, &action, &old_log_prob, &advantage, clip);
+                close(read("m", a.mean).unwrap(), read("m", b.mean).unwrap(), 2e-6);
+                close(read("l", a.log_std).unwrap(), read("l", b.log_std).unwrap(), 2e-5);
+                close(read("v", a.value).unwrap(), read("v", b.value).unwrap(), 2e-5);
+            }
+        }
+    }
+
+    /// Central differences of the surrogate's value in double precision.
+    #[test]
+    fn derivatives_agree_with_finite_differences() {
+        let samples = 6;
+        let Case { policy, action, old_log_prob, advantage } = case(samples);
+        let (mean, log_std) = (read("m", policy.mean.clone()).unwrap(), read("l", policy.log_std.clone()).unwrap());
+        let (a, old) = (read("a", action.clone()).unwrap(), read("o", old_log_prob.clone()).unwrap());
+        let advantages = read("v", advantage.clone()).unwrap();
+        for clip in [None, Some(0.2)] {
+            let value = |s: usize, mean: &[f64], log_std: &[f64]| -> f64 {
+                let one = |n: usize| {
+                    let log_prob: f64 = (0..2)
+                        .map(|k| {
+                            let z = (f64::from(a[2 * n + k]) - mean[2 * n + k]) / log_std[k].exp();
+                            -0.5 * z * z - log_std[k] - 0.5 * std::f64::consts::TAU.ln()
+                        })
+                        .sum();
+                    let ratio = (log_prob - f64::from(old[n])).exp();
+                    let advantage = f64::from(advantages[s * samples + n]);
+                    let clipped = clip.map_or(ratio, |e: f32| ratio.clamp(1.0 - f64::from(e), 1.0 + f64::from(e)));
+                    (ratio * advantage).min(clipped * advantage)
+                };
+                (0..samples).map(one).sum::<f64>() / samples as f64
+            };
+            let wide = |values: &[f32]| values.iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
+            let (mean, log_std) = (wide(&mean), wide(&log_std));
+            let surrogate = policy.surrogate(&action, &old_log_prob, &advantage, clip);
+            let cotangent = read("m", surrogate.mean).unwrap();
+            let log_std_gradient = read("l", surrogate.log_std).unwrap();
+            let values = read("v", surrogate.value).unwrap();
+            let h = 1e-5;
+            for s in 0..2 {
+                assert!((f64::from(values[s]) - value(s, &mean, &log_std)).abs() < 1e-5);
+                for i in 0..2 * samples {
+                    let moved = |h: f64| {
+                        mean.iter().enumerate().map(|(j, x)| x + if i == j { h } else { 0.0 }).collect::<Vec<_>>()
+                    };
+                    let slope = (value(s, &moved(h), &log_std) - value(s, &moved(-h), &log_std)) / (2.0 * h);
+                    assert!((f64::from(cotangent[s * 2 * samples + i]) - slope).abs() < 2e-5, "mean {i}");
+                }
+                for k in 0..2 {
+                    let moved = |h: f64| {
+                        log_std.iter().enumerate().map(|(j, x)| x + if k == j { h } else { 0.0 }).collect::<Vec<_>>()
+                    };
+                    let slope = (value(s, &mean, &moved(h)) - value(s, &mean, &moved(-h))) / (2.0 * h);
+                    assert!((f64::from(log_std_gradient[s * 2 + k]) - slope).abs() < 2e-5, "log_std {k}");
+                }
+            }
+        }
+    }
+}
