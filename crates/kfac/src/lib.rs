@@ -1,1 +1,49 @@
-//! kfac
+//! Kronecker-factored curvature (K-FAC) for multilayer perceptrons, on every burn backend.
+//!
+//! The Fisher matrix of a network is approximated layer by layer as `A (x) G`, `A` the second moment of the layer's
+//! input (with a one for the bias) and `G` that of the score with respect to its output; natural gradients then cost
+//! two small products a layer instead of a linear solve. Reference: Martens and Grosse, *Optimizing Neural Networks
+//! with Kronecker-factored Approximate Curvature*, ICML 2015 (arXiv 1503.05671).
+//!
+//! # The pieces, in the order an update uses them
+//! 1. [`Mlp`]: parameters as one flat tensor; [`Mlp::forward`], [`Mlp::jvp`], [`Mlp::gradients`].
+//! 2. [`Mlp::statistics`]: several gradients and the factors of one batch in one pass ([`FisherSeeds`] say which Fisher).
+//! 3. [`Factors`]: the bias-corrected moving average; [`Factors::inverse`] damps and inverts it into an [`InverseSet`].
+//! 4. [`InverseSet::natural_gradients`]: several gradients against one set of inverses.
+//! 5. [`trust_region`]: the exact quadratic form of a step and the longest step within a radius.
+//!
+//! [`Kfac`] puts them together for least-squares regression.
+//!
+//! # Two paths
+//! Every operation exists as burn tensor operations, which run on any backend, and as a fused pass for the CPU backend
+//! (`flex`), chosen by the tensors' device. Tests hold them equal to rounding. The fused pass adds partial sums in an
+//! order that depends on the shapes alone: the bits do not change with the number of threads.
+//!
+//! # Symbols
+//! `N` samples, `P` parameters, `S` gradients at once, `K` Fisher seeds, `L` layers. All tensors are float32.
+
+#![warn(missing_docs)]
+
+mod damping;
+mod error;
+mod factor;
+mod fisher;
+#[cfg(feature = "flex")]
+mod fused;
+mod init;
+mod inverse;
+mod kfac;
+mod mlp;
+mod plain;
+mod precondition;
+mod statistics;
+pub mod trust_region;
+
+pub use damping::AdaptiveDamping;
+pub use error::KfacError;
+pub use factor::{FactorLayout, Factors};
+pub use fisher::{FisherSeeds, exact_seeds, log_std_natural_gradient, score_seeds};
+pub use inverse::InverseSet;
+pub use kfac::{Kfac, KfacConfig, KfacReport};
+pub use mlp::{Activation, Mlp, MlpSpec};
+pub use statistics::{FactorSample, Statistics};

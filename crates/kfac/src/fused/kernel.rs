@@ -1,0 +1,353 @@
+//! Matrix microkernels on padded row-major buffers, written once for every vector width.
+//!
+//! All widths are padded to [`PAD`] floats with zeros, so that a row is a whole number of vectors on every instruction
+//! set and no kernel has a masked tail. A product is a sum over one index in ascending order with one fused
+//! multiply-add a term: each element's bits depend neither on the vector width nor on the blocking.
+
+use pulp::Simd;
+
+/// Row widths are multiples of this many floats: the widest vector (AVX-512).
+pub(crate) const PAD: usize = 16;
+
+/// Rounds a width up to a whole number of [`PAD`]s.
+#[inline(always)]
+pub(crate) const fn padded(width: usize) -> usize {
+    width.next_multiple_of(PAD)
+}
+
+/// Vectors per column block: 4 where there are 32 registers (AVX-512, NEON), else 2.
+#[inline(always)]
+const fn block_vectors<S: Simd>() -> usize {
+    if S::REGISTER_COUNT >= 32 { 4 } else { 2 }
+}
+
+/// Floats per column block.
+#[inline(always)]
+pub(crate) const fn block_width<S: Simd>() -> usize {
+    let width = block_vectors::<S>() * S::F32_LANES;
+    if width < PAD { PAD } else { width }
+}
+
+#[inline(always)]
+pub(crate) fn vectors<S: Simd>(row: &[f32]) -> &[S::f32s] {
+    S::as_simd_f32s(row).0
+}
+
+#[inline(always)]
+pub(crate) fn vectors_mut<S: Simd>(row: &mut [f32]) -> &mut [S::f32s] {
+    S::as_mut_simd_f32s(row).0
+}
+
+/// A right-hand matrix `[depth, width]` rearranged into column blocks that a kernel reads front to back.
+///
+/// The block of columns `c0..c1` starts at `depth * c0` and holds `depth` rows of `c1 - c0` floats.
+pub(crate) struct Packed<'a> {
+    pub data: &'a [f32],
+    pub depth: usize,
+    pub width: usize,
+}
+
+/// Packs `source(k, column)` into blocks; `out` has `depth * width` floats, columns past `columns` become zero.
+#[inline(always)]
+pub(crate) fn pack<S: Simd>(
+    _simd: S,
+    out: &mut [f32],
+    depth: usize,
+    width: usize,
+    columns: usize,
+    source: impl Fn(usize, usize) -> f32,
+) {
+    let block = block_width::<S>();
+    let mut start = 0;
+    while start < width {
+        let end = (start + block).min(width);
+        let w = end - start;
+        let panel = &mut out[depth * start..depth * end];
+        for (k, row) in panel.chunks_exact_mut(w).enumerate() {
+            for (j, value) in row.iter_mut().enumerate() {
+                *value = if start + j < columns { source(k, start + j) } else { 0.0 };
+            }
+        }
+        start = end;
+    }
+}
+
+/// `c = a b`, or `c += a b`: `a` is `[rows, depth]` with row stride `lda`, `c` has row stride `ldc`.
+#[inline(always)]
+pub(crate) fn gemm_nn<S: Simd, const ADD: bool>(
+    simd: S,
+    rows: usize,
+    a: &[f32],
+    lda: usize,
+    b: &Packed<'_>,
+    c: &mut [f32],
+    ldc: usize,
+) {
+    let block = block_width::<S>();
+    let mut start = 0;
+    while start < b.width {
+        let end = (start + block).min(b.width);
+        let panel = vectors::<S>(&b.data[b.depth * start..b.depth * end]);
+        let c = &mut c[start..];
+        nn_block::<S, ADD>(simd, rows, a, lda, b.depth, panel, (end - start) / S::F32_LANES, c, ldc);
+        start = end;
+    }
+}
+
+#[inline(always)]
+fn nn_block<S: Simd, const ADD: bool>(
+    simd: S,
+    rows: usize,
+    a: &[f32],
+    lda: usize,
+    depth: usize,
+    panel: &[S::f32s],
+    nv: usize,
+    c: &mut [f32],
+    ldc: usize,
+) {
+    let mut r = 0;
+    macro_rules! sweep {
+        ($nv:literal: $($mr:literal)*) => {{
+            let (panel, _) = panel.as_chunks::<$nv>();
+            $(while rows - r >= $mr {
+                nn_tile::<S, ADD, $mr, $nv>(simd, &a[r * lda..], lda, depth, panel, &mut c[r * ldc..], ldc);
+                r += $mr;
+            })*
+        }};
+    }
+    if S::REGISTER_COUNT >= 32 {
+        match nv {
+            1 => sweep!(1: 16 4 1),
+            2 => sweep!(2: 8 4 1),
+            3 => sweep!(3: 8 4 1),
+            4 => sweep!(4: 6 4 2 1),
+            _ => wide_block::<S, ADD>(simd, rows, a, lda, depth, panel, nv, c, ldc),
+        }
+    } else {
+        match nv {
+            1 => sweep!(1: 8 1),
+            2 => sweep!(2: 6 2 1),
+            _ => wide_block::<S, ADD>(simd, rows, a, lda, depth, panel, nv, c, ldc),
+        }
+    }
+}
+
+/// Blocks of more vectors than the register kernels take: only reached with vectors narrower than four floats.
+#[inline(always)]
+fn wide_block<S: Simd, const ADD: bool>(
+    simd: S,
+    rows: usize,
+    a: &[f32],
+    lda: usize,
+    depth: usize,
+    panel: &[S::f32s],
+    nv: usize,
+    c: &mut [f32],
+    ldc: usize,
+) {
+    for r in 0..rows {
+        let a_row = &a[r * lda..r * lda + depth];
+        let c_row = &mut vectors_mut::<S>(&mut c[r * ldc..r * ldc + nv * S::F32_LANES])[..nv];
+        if !ADD {
+            c_row.fill(simd.splat_f32s(0.0));
+        }
+        for (&x, b_row) in a_row.iter().zip(panel.chunks_exact(nv)) {
+            let x = simd.splat_f32s(x);
+            for (c, &b) in c_row.iter_mut().zip(b_row) {
+                *c = simd.mul_add_f32s(x, b, *c);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn nn_tile<S: Simd, const ADD: bool, const MR: usize, const NV: usize>(
+    simd: S,
+    a: &[f32],
+    lda: usize,
+    depth: usize,
+    panel: &[[S::f32s; NV]],
+    c: &mut [f32],
+    ldc: usize,
+) {
+    let width = NV * S::F32_LANES;
+    let zero = simd.splat_f32s(0.0);
+    let mut acc = [[zero; NV]; MR];
+    if ADD {
+        for (i, acc) in acc.iter_mut().enumerate() {
+            let row = vectors::<S>(&c[i * ldc..i * ldc + width]);
+            for (acc, &c) in acc.iter_mut().zip(row) {
+                *acc = c;
+            }
+        }
+    }
+    let rows: [&[f32]; MR] = core::array::from_fn(|i| &a[i * lda..i * lda + depth]);
+    for (k, b) in panel[..depth].iter().enumerate() {
+        for i in 0..MR {
+            let x = simd.splat_f32s(rows[i][k]);
+            for j in 0..NV {
+                acc[i][j] = simd.mul_add_f32s(x, b[j], acc[i][j]);
+            }
+        }
+    }
+    for (i, acc) in acc.iter().enumerate() {
+        let row = vectors_mut::<S>(&mut c[i * ldc..i * ldc + width]);
+        for (c, &acc) in row.iter_mut().zip(acc) {
+            *c = acc;
+        }
+    }
+}
+
+/// `c += x^T y` over the rows: `x` is `[rows, m]` (stride `ldx`), `y` `[rows, width]` (stride `ldy`), `c` `[m, width]`.
+#[inline(always)]
+pub(crate) fn gemm_tn<S: Simd>(
+    simd: S,
+    x: &[f32],
+    ldx: usize,
+    m: usize,
+    y: &[f32],
+    ldy: usize,
+    width: usize,
+    c: &mut [f32],
+    ldc: usize,
+) {
+    let block = block_width::<S>();
+    let mut start = 0;
+    while start < width {
+        let end = (start + block).min(width);
+        tn_rows::<S>(simd, x, ldx, 0, m, y, ldy, start, (end - start) / S::F32_LANES, c, ldc);
+        start = end;
+    }
+}
+
+/// The lower triangle (in blocks of [`PAD`]) of `c += x^T x` for the first `width` columns, plus whole rows
+/// `width..m` where `m > width`.
+#[inline(always)]
+pub(crate) fn gram<S: Simd>(
+    simd: S,
+    x: &[f32],
+    ldx: usize,
+    m: usize,
+    width: usize,
+    c: &mut [f32],
+    ldc: usize,
+) {
+    let block = block_width::<S>();
+    let mut start = 0;
+    while start < width {
+        let end = (start + block).min(width);
+        // Inside the diagonal block only the columns up to the band's end are needed.
+        let mut band = start;
+        while band + PAD < end && band < m {
+            let rows_end = (band + PAD).min(m);
+            let nv = (band + PAD - start) / S::F32_LANES;
+            tn_rows::<S>(simd, x, ldx, band, rows_end, x, ldx, start, nv, c, ldc);
+            band += PAD;
+        }
+        if band < m {
+            tn_rows::<S>(simd, x, ldx, band, m, x, ldx, start, (end - start) / S::F32_LANES, c, ldc);
+        }
+        start = end;
+    }
+}
+
+#[inline(always)]
+fn tn_rows<S: Simd>(
+    simd: S,
+    x: &[f32],
+    ldx: usize,
+    m0: usize,
+    m1: usize,
+    y: &[f32],
+    ldy: usize,
+    start: usize,
+    nv: usize,
+    c: &mut [f32],
+    ldc: usize,
+) {
+    let mut m = m0;
+    macro_rules! sweep {
+        ($nv:literal: $($mr:literal)*) => {{
+            $(while m1 - m >= $mr {
+                tn_tile::<S, $mr, $nv>(simd, x, ldx, m, y, ldy, start, &mut c[m * ldc + start..], ldc);
+                m += $mr;
+            })*
+        }};
+    }
+    if S::REGISTER_COUNT >= 32 {
+        match nv {
+            1 => sweep!(1: 16 4 1),
+            2 => sweep!(2: 8 4 1),
+            3 => sweep!(3: 8 4 1),
+            4 => sweep!(4: 6 5 4 2 1),
+            _ => tn_wide::<S>(simd, x, ldx, m0, m1, y, ldy, start, nv, c, ldc),
+        }
+    } else {
+        match nv {
+            1 => sweep!(1: 8 1),
+            2 => sweep!(2: 6 2 1),
+            _ => tn_wide::<S>(simd, x, ldx, m0, m1, y, ldy, start, nv, c, ldc),
+        }
+    }
+}
+
+#[inline(always)]
+fn tn_wide<S: Simd>(
+    simd: S,
+    x: &[f32],
+    ldx: usize,
+    m0: usize,
+    m1: usize,
+    y: &[f32],
+    ldy: usize,
+    start: usize,
+    nv: usize,
+    c: &mut [f32],
+    ldc: usize,
+) {
+    let width = nv * S::F32_LANES;
+    for (x, y) in x.chunks_exact(ldx).zip(y.chunks_exact(ldy)) {
+        let y = vectors::<S>(&y[start..start + width]);
+        for m in m0..m1 {
+            let s = simd.splat_f32s(x[m]);
+            let c = vectors_mut::<S>(&mut c[m * ldc + start..m * ldc + start + width]);
+            for (c, &y) in c.iter_mut().zip(y) {
+                *c = simd.mul_add_f32s(s, y, *c);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn tn_tile<S: Simd, const MR: usize, const NV: usize>(
+    simd: S,
+    x: &[f32],
+    ldx: usize,
+    m: usize,
+    y: &[f32],
+    ldy: usize,
+    start: usize,
+    c: &mut [f32],
+    ldc: usize,
+) {
+    let width = NV * S::F32_LANES;
+    let zero = simd.splat_f32s(0.0);
+    let mut acc = [[zero; NV]; MR];
+    for (x, y) in x.chunks_exact(ldx).zip(y.chunks_exact(ldy)) {
+        let Some((x, _)) = x[m..].split_first_chunk::<MR>() else { return };
+        let Some((y, _)) = vectors::<S>(&y[start..]).split_first_chunk::<NV>() else { return };
+        for i in 0..MR {
+            let s = simd.splat_f32s(x[i]);
+            for j in 0..NV {
+                acc[i][j] = simd.mul_add_f32s(s, y[j], acc[i][j]);
+            }
+        }
+    }
+    for (i, acc) in acc.iter().enumerate() {
+        let row = vectors_mut::<S>(&mut c[i * ldc..i * ldc + width]);
+        for (c, &acc) in row.iter_mut().zip(acc) {
+            *c = simd.add_f32s(*c, acc);
+        }
+    }
+}

@@ -1,0 +1,80 @@
+use super::kernel::padded;
+use crate::MlpSpec;
+
+/// Cache a shard's chunk of activations may take: a quarter of a 1 MiB second-level cache, in floats.
+const CHUNK_FLOATS: usize = 64 * 1024;
+
+/// Below this many multiply-adds a call stays on one thread: waking a worker costs about 10 us.
+const PARALLEL_WORK: usize = 1_500_000;
+
+/// Shapes of one layer in padded buffers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LayerPlan {
+    /// Inputs, without the bias.
+    pub inputs: usize,
+    /// Outputs.
+    pub outputs: usize,
+    /// Row stride of the layer's input: its values, a one for the bias, zeros.
+    pub in_stride: usize,
+    /// Width of the inputs without the bias column, padded.
+    pub in_width: usize,
+    /// Row stride of the layer's pre-activations.
+    pub out_width: usize,
+    /// First element of the layer in theta.
+    pub offset: usize,
+}
+
+impl LayerPlan {
+    pub fn weights(&self) -> usize {
+        (self.inputs + 1) * self.outputs
+    }
+}
+
+/// How a network is laid out and a batch is cut: a function of the shapes only, never of the number of threads.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub layers: Vec<LayerPlan>,
+    pub params: usize,
+    /// Rows that pass through all layers together.
+    pub chunk: usize,
+    /// Multiply-adds of one forward row.
+    pub work: usize,
+}
+
+impl Plan {
+    pub fn new(spec: &MlpSpec) -> Self {
+        let mut offset = 0;
+        let layers: Vec<LayerPlan> = spec
+            .sizes()
+            .windows(2)
+            .map(|pair| {
+                let layer = LayerPlan {
+                    inputs: pair[0],
+                    outputs: pair[1],
+                    in_stride: padded(pair[0] + 1),
+                    in_width: padded(pair[0]),
+                    out_width: padded(pair[1]),
+                    offset,
+                };
+                offset += layer.weights();
+                layer
+            })
+            .collect();
+        let floats: usize = layers.iter().map(|l| l.in_stride).sum::<usize>() + 2 * layers.iter().map(|l| l.out_width).max().unwrap_or(0);
+        let chunk = (CHUNK_FLOATS / floats / 16 * 16).clamp(48, 192);
+        Plan { params: offset, chunk, work: offset, layers }
+    }
+
+    /// Rows of a shard: large enough that adding a shard's `sums` floats of partial sums is a few per cent of its work.
+    pub fn shard_rows(&self, rows: usize, sums: usize) -> usize {
+        let least = if sums <= 96 * 1024 { 256 } else { 1024 };
+        // At most 64 shards, so that the partial sums of a huge batch stay bounded.
+        let rows = rows.div_ceil(64).max(least);
+        rows.next_multiple_of(self.chunk)
+    }
+
+    /// Whether `rows` rows with `factor` times the forward work are worth a second thread.
+    pub fn parallel(&self, rows: usize, factor: usize) -> bool {
+        rows * self.work * factor >= PARALLEL_WORK
+    }
+}

@@ -1,0 +1,146 @@
+//! The network and its derivatives as burn tensor operations: runs on every backend, and is the fused pass's oracle.
+
+use burn::tensor::Tensor;
+
+use crate::fisher::FisherSeeds;
+use crate::{Activation, MlpSpec};
+
+/// Weights `[in + 1, out]` of layer `l`.
+fn layer(spec: &MlpSpec, theta: &Tensor<1>, l: usize) -> Tensor<2> {
+    let (rows, columns) = spec.layer_shape(l);
+    theta.clone().slice([spec.layer_range(l)]).reshape([rows, columns])
+}
+
+fn activate(spec: &MlpSpec, s: Tensor<2>) -> Tensor<2> {
+    match spec.activation() {
+        Activation::Tanh => s.tanh(),
+        Activation::Relu => burn::tensor::activation::relu(s),
+    }
+}
+
+/// The derivative at activation values `h`.
+fn slope(spec: &MlpSpec, h: Tensor<2>) -> Tensor<2> {
+    match spec.activation() {
+        Activation::Tanh => h.clone().mul(h).neg().add_scalar(1.0),
+        Activation::Relu => h.greater_elem(0.0).float(),
+    }
+}
+
+/// `[x, 1]`: homogeneous coordinates, `[N, in + 1]`.
+fn with_ones(x: Tensor<2>) -> Tensor<2> {
+    let ones = Tensor::ones([x.dims()[0], 1], &x.device());
+    Tensor::cat(vec![x, ones], 1)
+}
+
+/// The layers' inputs with the ones column, and the outputs.
+fn activations(spec: &MlpSpec, theta: &Tensor<1>, x: Tensor<2>) -> (Vec<Tensor<2>>, Tensor<2>) {
+    let mut inputs = Vec::with_capacity(spec.num_layers());
+    let mut h = x;
+    for l in 0..spec.num_layers() {
+        let a = with_ones(h);
+        let s = a.clone().matmul(layer(spec, theta, l));
+        inputs.push(a);
+        h = if l + 1 < spec.num_layers() { activate(spec, s) } else { s };
+    }
+    (inputs, h)
+}
+
+pub(crate) fn forward(spec: &MlpSpec, theta: &Tensor<1>, x: Tensor<2>) -> Tensor<2> {
+    let mut h = x;
+    for l in 0..spec.num_layers() {
+        let (rows, _) = spec.layer_shape(l);
+        let w = layer(spec, theta, l);
+        let bias = w.clone().slice([rows - 1..rows]);
+        let s = h.matmul(w.slice([0..rows - 1])) + bias;
+        h = if l + 1 < spec.num_layers() { activate(spec, s) } else { s };
+    }
+    h
+}
+
+pub(crate) fn jvp(spec: &MlpSpec, theta: &Tensor<1>, x: Tensor<2>, direction: Tensor<1>) -> Tensor<2> {
+    let mut h = x;
+    let mut tangent: Option<Tensor<2>> = None;
+    for l in 0..spec.num_layers() {
+        let (rows, _) = spec.layer_shape(l);
+        let a = with_ones(h);
+        let w = layer(spec, theta, l);
+        let mut t = a.clone().matmul(layer(spec, &direction, l));
+        if let Some(previous) = tangent {
+            t = t + previous.matmul(w.clone().slice([0..rows - 1]));
+        }
+        h = a.matmul(w);
+        if l + 1 < spec.num_layers() {
+            h = activate(spec, h);
+            t = t * slope(spec, h.clone());
+        }
+        tangent = Some(t);
+    }
+    tangent.unwrap_or(h)
+}
+
+/// `2 (f(x) - t) / N` as `[1, N, out]`, and `mean_n sum_o (f - t)^2` as `[1]`.
+pub(crate) fn regression_cotangents(
+    spec: &MlpSpec,
+    theta: &Tensor<1>,
+    x: Tensor<2>,
+    targets: Tensor<2>,
+) -> (Tensor<3>, Tensor<1>) {
+    let n = x.dims()[0] as f32;
+    let error = forward(spec, theta, x) - targets;
+    let loss = error.clone().mul(error.clone()).sum().div_scalar(n);
+    (error.mul_scalar(2.0 / n).unsqueeze_dim(0), loss)
+}
+
+/// Gradients `[S, P]` (sums), and the flat factors where there are Fisher seeds.
+pub(crate) fn statistics(
+    spec: &MlpSpec,
+    theta: &Tensor<1>,
+    x: Tensor<2>,
+    cotangents: Tensor<3>,
+    fisher: Option<&FisherSeeds>,
+) -> (Tensor<2>, Tensor<1>) {
+    let [seeds, rows, outputs] = cotangents.dims();
+    let (inputs, _) = activations(spec, theta, x);
+    let last = spec.num_layers() - 1;
+
+    // All seeds go backwards together, stacked as rows: [(S + K) N, out].
+    let mut delta = cotangents.reshape([seeds * rows, outputs]);
+    let mut total = seeds;
+    if let Some(fisher) = fisher {
+        let scores = fisher.expand(rows);
+        let [k, _, _] = scores.dims();
+        total += k;
+        delta = Tensor::cat(vec![delta, scores.reshape([k * rows, outputs])], 0);
+    }
+    let mut gradients = Vec::new();
+    let mut factors = Vec::new();
+    for l in (0..=last).rev() {
+        let (n_in, n_out) = spec.layer_shape(l);
+        let a = &inputs[l];
+        if seeds > 0 {
+            let d = delta.clone().slice([0..seeds * rows]).reshape([seeds, rows, n_out]);
+            let a = a.clone().transpose().unsqueeze_dim::<3>(0).expand([seeds, n_in, rows]);
+            gradients.push(a.matmul(d).reshape([seeds, n_in * n_out]));
+        }
+        if fisher.is_some() {
+            let d = delta.clone().slice([seeds * rows..total * rows]);
+            let g = d.clone().transpose().matmul(d).div_scalar(rows as f32);
+            let a2 = a.clone().transpose().matmul(a.clone()).div_scalar(rows as f32);
+            factors.push(g.reshape([n_out * n_out]));
+            factors.push(a2.reshape([n_in * n_in]));
+        }
+        if l > 0 {
+            let w = layer(spec, theta, l).slice([0..n_in - 1]);
+            let h = a.clone().slice([0..rows, 0..n_in - 1]);
+            let slopes = slope(spec, h).unsqueeze_dim::<3>(0).expand([total, rows, n_in - 1]);
+            let back = delta.matmul(w.transpose()).reshape([total, rows, n_in - 1]);
+            delta = (back * slopes).reshape([total * rows, n_in - 1]);
+        }
+    }
+    gradients.reverse();
+    factors.reverse();
+    let device = theta.device();
+    let gradients = if gradients.is_empty() { Tensor::zeros([0, spec.num_params()], &device) } else { Tensor::cat(gradients, 1) };
+    let factors = if factors.is_empty() { Tensor::zeros([0], &device) } else { Tensor::cat(factors, 0) };
+    (gradients, factors)
+}
