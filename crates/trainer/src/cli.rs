@@ -326,7 +326,7 @@ pub fn main() -> ExitCode {
         if is_broken_pipe(&error) {
             return ExitCode::SUCCESS; // the reader of stdout (`| head`) has seen enough
         }
-        let _ = writeln!(io::stderr(), "error: {error:#}");
+        diagnose(&format!("error: {error:#}"));
         let usage = error.chain().any(|cause| cause.is::<UsageError>());
         ExitCode::from(if usage { WRONG_USAGE } else { FAILED })
     })
@@ -357,6 +357,11 @@ pub fn print(text: &str) -> Result<()> {
     let mut stdout = io::stdout().lock();
     let written = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
     written.map_err(|error| StdoutError(error).into())
+}
+
+/// Prints a diagnostic on stderr. That stderr is closed is no reason to stop, let alone to panic.
+pub fn diagnose(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 #[cfg(test)]

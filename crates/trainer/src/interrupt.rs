@@ -1,11 +1,10 @@
 //! Ctrl-C and SIGTERM: the first asks the run to save and stop, the second stops at once.
 
-use std::io::{Write, stderr};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 
-use crate::cli::INTERRUPTED;
+use crate::cli::{INTERRUPTED, diagnose};
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);
 
@@ -19,8 +18,7 @@ pub fn install() -> Result<()> {
         if REQUESTED.swap(true, Ordering::SeqCst) {
             std::process::exit(INTERRUPTED.into());
         }
-        // Not `eprintln!`, which panics where stderr is closed.
-        let _ = writeln!(stderr(), "\ninterrupted: finishing this iteration and saving; once more to stop at once");
+        diagnose("\ninterrupted: finishing this iteration and saving; once more to stop at once");
     })
     .context("cannot handle Ctrl-C")
 }

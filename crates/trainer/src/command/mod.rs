@@ -7,4 +7,5 @@ pub mod export;
 pub mod list;
 pub mod parity;
 pub mod report;
+mod saved_policy;
 pub mod train;

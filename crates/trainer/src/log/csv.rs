@@ -7,31 +7,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 
 use crate::atomic_file::write_atomically;
-use crate::runner::IterationReport;
+use crate::log::Record;
 
-/// Columns before the algorithm's own metrics.
-const COLUMNS: &[&str] = &[
-    "iteration",
-    "steps",
-    "wall_s",
-    "rollout_s",
-    "update_s",
-    "steps_per_s",
-    "episodes",
-    "return_mean",
-    "return_std",
-    "cost_mean",
-    "cost_std",
-    "length_mean",
-    "step_cost",
-];
-
-/// Appends rows to `metrics.csv`. The header is written with the first row, which fixes the metrics' names and order.
+/// Appends rows to `metrics.csv`. A metric that appears later becomes a new last column, empty in the rows before.
 #[derive(Debug)]
 pub struct CsvLog {
     path: PathBuf,
     file: File,
-    columns: Option<Vec<String>>,
+    columns: Vec<String>,
 }
 
 impl CsvLog {
@@ -39,74 +22,80 @@ impl CsvLog {
     /// its last checkpoint is trained again and must not stand there twice.
     ///
     /// # Errors
-    ///
     /// When the file cannot be read, cut or opened.
     pub fn open(path: &Path, last_iteration: u64) -> Result<Self> {
-        let shown = || path.display().to_string();
-        let mut columns = None;
+        let mut columns = Vec::new();
         if path.exists() {
-            let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", shown()))?;
+            let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
             let kept = rows_up_to(&text, last_iteration);
             if kept.len() < text.len() {
                 write_atomically(path, kept.as_bytes())?;
             }
-            let header = kept.lines().next();
-            columns = header.map(|line| line.split(',').map(str::to_owned).collect());
+            columns = kept.lines().next().map_or(Vec::new(), |line| line.split(',').map(str::to_owned).collect());
         }
-        let file = OpenOptions::new().create(true).append(true).open(path);
-        let file = file.with_context(|| format!("cannot write {}", shown()))?;
-        Ok(Self { path: path.to_owned(), file, columns })
+        Ok(Self { path: path.to_owned(), file: open_for_appending(path)?, columns })
     }
 
-    /// Appends one row; NaN (no episode finished yet) becomes an empty field.
+    /// Appends one row; NaN (no episode finished yet) and a metric that is missing this time become empty fields.
     ///
     /// # Errors
-    ///
-    /// When the disk refuses or the metrics are not those of the header.
-    pub fn append(&mut self, report: &IterationReport, wall_s: f64) -> Result<()> {
-        let numbers = [
-            report.iteration as f64,
-            report.total_steps as f64,
-            wall_s,
-            report.rollout_s,
-            report.update_s,
-            steps_per_s(report),
-            report.episodes as f64,
-            report.return_mean,
-            report.return_std,
-            report.cost_mean,
-            report.cost_std,
-            report.length_mean,
-            report.step_cost,
-        ];
-        let names = COLUMNS.iter().chain(report.metrics.iter().map(|(name, _)| name));
-        let names: Vec<String> = names.map(|name| (*name).to_owned()).collect();
-        let values = numbers.into_iter().chain(report.metrics.iter().map(|(_, value)| *value));
-        let mut text = String::new();
-        match &self.columns {
-            None => text.push_str(&format!("{}\n", names.join(","))),
-            Some(columns) => ensure!(
-                *columns == names,
-                "{} has other columns than this run writes: {} instead of {}",
-                self.path.display(),
-                columns.join(","),
-                names.join(",")
-            ),
+    /// When the disk refuses.
+    pub fn append(&mut self, record: &Record) -> Result<()> {
+        let row = row(record);
+        let is_new = |name: &&str| !self.columns.iter().any(|column| column == name);
+        let new: Vec<String> = row.iter().map(|(name, _)| *name).filter(is_new).map(str::to_owned).collect();
+        if !new.is_empty() {
+            self.add_columns(new)?;
         }
-        let fields: Vec<String> = values.map(field).collect();
-        text.push_str(&fields.join(","));
-        text.push('\n');
+        let value = |column: &String| row.iter().find(|(name, _)| name == column).map_or(f64::NAN, |(_, value)| *value);
+        let fields: Vec<String> = self.columns.iter().map(|column| field(value(column))).collect();
         // One write call a row: a process that dies leaves whole rows.
-        let written = self.file.write_all(text.as_bytes());
-        written.with_context(|| format!("cannot write {}", self.path.display()))?;
-        self.columns = Some(names);
+        let written = self.file.write_all((fields.join(",") + "\n").as_bytes());
+        written.with_context(|| format!("cannot write {}", self.path.display()))
+    }
+
+    fn add_columns(&mut self, new: Vec<String>) -> Result<()> {
+        let text = fs::read_to_string(&self.path).with_context(|| format!("cannot read {}", self.path.display()))?;
+        let padding = ",".repeat(new.len());
+        self.columns.extend(new);
+        let mut widened = self.columns.join(",") + "\n";
+        for line in text.lines().skip(1) {
+            widened.push_str(line);
+            widened.push_str(&padding);
+            widened.push('\n');
+        }
+        write_atomically(&self.path, widened.as_bytes())?;
+        self.file = open_for_appending(&self.path)?; // the old handle is of the file that was replaced
         Ok(())
     }
 }
 
-/// Environment steps a second over one iteration.
-pub fn steps_per_s(report: &IterationReport) -> f64 {
-    report.steps as f64 / (report.rollout_s + report.update_s).max(1e-9)
+fn open_for_appending(path: &Path) -> Result<File> {
+    let file = OpenOptions::new().create(true).append(true).open(path);
+    file.with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Names and values of a row; names ending in `_s` are times and differ from run to run.
+fn row<'a>(record: &Record<'a>) -> Vec<(&'a str, f64)> {
+    let report = record.report;
+    let mut row = vec![
+        ("iteration", report.iteration as f64),
+        ("steps", report.steps as f64),
+        ("wall_s", record.wall_s),
+        ("rollout_s", report.rollout_s),
+        ("update_s", report.update_s),
+        ("steps_per_s", record.steps_per_s()),
+        ("episodes", report.episodes as f64),
+        ("return_mean", record.return_mean()),
+        ("return_std", record.return_std()),
+        ("cost_mean", record.cost_mean()),
+        ("cost_std", record.cost_std()),
+        ("length_mean", record.length_mean()),
+        ("step_return", report.step_return),
+        ("step_cost", report.step_cost),
+    ];
+    row.extend(report.metrics.iter().copied());
+    row
 }
 
 fn field(value: f64) -> String {
@@ -140,7 +129,6 @@ impl Table {
     /// Reads `path`; an incomplete last row is ignored.
     ///
     /// # Errors
-    ///
     /// When it cannot be read or a row is no row of numbers (named by its line).
     pub fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -165,7 +153,6 @@ impl Table {
     /// The values of a column.
     ///
     /// # Errors
-    ///
     /// When there is none of that name.
     pub fn column(&self, name: &str) -> Result<Vec<f64>> {
         let index = self.columns.iter().position(|column| column == name);
@@ -177,23 +164,12 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::algorithm::Metrics;
+    use crate::log::fixture::report;
 
-    fn report(iteration: u64) -> IterationReport {
-        IterationReport {
-            iteration,
-            steps: 100,
-            total_steps: 100 * iteration,
-            rollout_s: 0.5,
-            update_s: 0.5,
-            episodes: 0,
-            return_mean: f64::NAN,
-            return_std: f64::NAN,
-            cost_mean: f64::NAN,
-            cost_std: f64::NAN,
-            length_mean: f64::NAN,
-            step_cost: 12.5,
-            metrics: vec![("kl", 0.1)],
-        }
+    fn append(log: &mut CsvLog, iteration: u64, metrics: Metrics) {
+        let report = report(iteration, metrics);
+        log.append(&Record { report: &report, samples: 100, wall_s: iteration as f64 }).unwrap();
     }
 
     #[test]
@@ -201,17 +177,32 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("metrics.csv");
         let mut log = CsvLog::open(&path, 0).unwrap();
-        log.append(&report(1), 1.0).unwrap();
-        log.append(&report(2), 2.0).unwrap();
+        append(&mut log, 2, vec![("Train/KL", 0.1)]);
+        append(&mut log, 3, vec![("Train/KL", 0.2)]);
         let table = Table::read(&path).unwrap();
-        assert_eq!(table.column("steps").unwrap(), [100.0, 200.0]);
+        assert_eq!(table.column("steps").unwrap(), [200.0, 300.0]);
         assert_eq!(table.column("steps_per_s").unwrap(), [100.0, 100.0]);
-        assert!(table.column("return_mean").unwrap()[0].is_nan());
-        assert_eq!(table.column("kl").unwrap(), [0.1, 0.1]);
+        let returns = table.column("return_mean").unwrap();
+        assert!(returns[0].is_nan() && returns[1] == 4.567);
+        assert_eq!(table.column("Train/KL").unwrap(), [0.1, 0.2]);
         assert!(table.column("nope").is_err());
-        let mut other = report(3);
-        other.metrics = vec![("beta", 1.0)];
-        assert!(log.append(&other, 3.0).unwrap_err().to_string().contains("beta"));
+    }
+
+    #[test]
+    fn a_metric_may_appear_later_and_be_missing_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("metrics.csv");
+        let mut log = CsvLog::open(&path, 0).unwrap();
+        append(&mut log, 1, vec![]);
+        append(&mut log, 2, vec![("a", 1.0)]);
+        append(&mut log, 3, vec![("b", 2.0), ("a", 3.0)]);
+        let mut log = CsvLog::open(&path, 3).unwrap();
+        append(&mut log, 4, vec![("b", 4.0)]);
+        let table = Table::read(&path).unwrap();
+        assert_eq!(table.column("iteration").unwrap(), [1.0, 2.0, 3.0, 4.0]);
+        let bits = |name: &str| table.column(name).unwrap().iter().map(|v| format!("{v}")).collect::<Vec<_>>();
+        assert_eq!(bits("a"), ["NaN", "1", "3", "NaN"]);
+        assert_eq!(bits("b"), ["NaN", "NaN", "2", "4"]);
     }
 
     #[test]
@@ -220,11 +211,11 @@ mod tests {
         let path = dir.path().join("metrics.csv");
         let mut log = CsvLog::open(&path, 0).unwrap();
         for iteration in 1..=5 {
-            log.append(&report(iteration), 1.0).unwrap();
+            append(&mut log, iteration, vec![]);
         }
         log.file.write_all(b"6,600,half a r").unwrap();
         let mut log = CsvLog::open(&path, 3).unwrap();
-        log.append(&report(4), 1.0).unwrap();
+        append(&mut log, 4, vec![]);
         let iterations = Table::read(&path).unwrap().column("iteration").unwrap();
         assert_eq!(iterations, [1.0, 2.0, 3.0, 4.0]);
     }

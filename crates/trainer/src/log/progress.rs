@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Write, stderr};
 use std::time::{Duration, Instant};
 
-use crate::runner::IterationReport;
+use crate::log::Record;
 
 /// Between two updates of the line on a terminal.
 const TERMINAL_INTERVAL: Duration = Duration::from_millis(100);
@@ -40,8 +40,8 @@ impl Progress {
     }
 
     /// Shows an iteration, if the last one shown is old enough or `last` is set.
-    pub fn show(&mut self, report: &IterationReport, last: bool) {
-        let seconds = (report.rollout_s + report.update_s) / report.steps.max(1) as f64;
+    pub fn show(&mut self, record: &Record, last: bool) {
+        let seconds = record.seconds() / record.samples.max(1) as f64;
         let former = self.seconds_per_step.unwrap_or(seconds);
         let smoothed = former + SPEED_SMOOTHING * (seconds - former);
         self.seconds_per_step = Some(smoothed);
@@ -51,7 +51,7 @@ impl Progress {
             return;
         }
         self.shown = Some(Instant::now());
-        let line = line(report, self.total_steps, self.cost_limit, smoothed);
+        let line = line(record, self.total_steps, self.cost_limit, smoothed);
         if self.terminal {
             self.open = true;
             let _ = write!(stderr(), "\r{line}\x1b[K");
@@ -74,23 +74,23 @@ impl Progress {
     }
 }
 
-fn line(report: &IterationReport, total_steps: u64, cost_limit: f64, seconds_per_step: f64) -> String {
-    let remaining = total_steps.saturating_sub(report.total_steps) as f64 * seconds_per_step;
-    let metric = |name: &str| report.metrics.iter().find(|(n, _)| *n == name).map(|(_, v)| *v);
+fn line(record: &Record, total_steps: u64, cost_limit: f64, seconds_per_step: f64) -> String {
+    let report = record.report;
+    let remaining = total_steps.saturating_sub(report.steps) as f64 * seconds_per_step;
     let mut text = format!(
         "iter {} | {} / {} steps | {} steps/s | ETA {} | return {} | cost {} of {cost_limit}",
         report.iteration,
-        count(report.total_steps as f64),
+        count(report.steps as f64),
         count(total_steps as f64),
         count(1.0 / seconds_per_step.max(1e-12)),
         duration(remaining),
-        number(report.return_mean),
-        number(report.cost_mean),
+        number(record.return_mean()),
+        number(record.cost_mean()),
     );
-    if let Some(kl) = metric("kl").or_else(|| metric("kl_mean")) {
+    if let Some(kl) = record.metric("Train/KL") {
         text.push_str(&format!(" | KL {kl:.4}"));
     }
-    if let Some(rollbacks) = metric("rollbacks") {
+    if let Some(rollbacks) = record.metric("KFCPO/Rollbacks") {
         text.push_str(&format!(" | rollbacks {rollbacks}"));
     }
     text
@@ -121,28 +121,19 @@ fn duration(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::fixture::report;
 
     #[test]
     fn a_line_shows_speed_and_cost_against_the_limit() {
-        let report = IterationReport {
-            iteration: 12,
-            steps: 20_480,
-            total_steps: 245_760,
-            rollout_s: 0.1,
-            update_s: 0.2,
-            episodes: 3,
-            return_mean: 4.567,
-            return_std: 1.0,
-            cost_mean: 31.04,
-            cost_std: 2.0,
-            length_mean: 1000.0,
-            step_cost: 30.0,
-            metrics: vec![("kl", 0.00912), ("rollbacks", 1.0)],
-        };
+        let late = report(12, vec![("Train/KL", 0.00912), ("KFCPO/Rollbacks", 1.0)]);
+        let record = Record { report: &late, samples: 100, wall_s: 12.0 };
         assert_eq!(
-            line(&report, 1_000_000, 25.0, 1e-4),
-            "iter 12 | 246k / 1.00M steps | 10k steps/s | ETA 1:15 | return 4.57 | cost 31.04 of 25 | KL 0.0091 | rollbacks 1"
+            line(&record, 1_000_000, 25.0, 1e-4),
+            "iter 12 | 1200 / 1.00M steps | 10k steps/s | ETA 1:40 | return 4.57 | cost 31.04 of 25 | KL 0.0091 | rollbacks 1"
         );
+        let early = report(1, vec![]);
+        let record = Record { report: &early, samples: 100, wall_s: 1.0 };
+        assert!(line(&record, 1000, 25.0, 1e-4).ends_with("return - | cost - of 25"));
     }
 
     #[test]

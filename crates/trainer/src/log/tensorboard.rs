@@ -12,8 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 
 use crate::crc32c::crc32c;
-use crate::log::csv::steps_per_s;
-use crate::runner::IterationReport;
+use crate::log::Record;
 
 /// `SessionLog.SessionStatus.START`: TensorBoard drops the events of earlier files from this step on.
 const SESSION_START: u64 = 1;
@@ -58,32 +57,30 @@ impl TensorBoardLog {
         Ok(log)
     }
 
-    /// Appends the scalars of one iteration, at its total number of environment steps. NaN is left out.
+    /// Appends the scalars of one iteration, at its number of environment steps. NaN is left out.
     ///
     /// # Errors
-    ///
     /// When the disk refuses.
-    pub fn append(&mut self, report: &IterationReport) -> Result<()> {
+    pub fn append(&mut self, record: &Record) -> Result<()> {
+        let report = record.report;
         let common = [
-            ("Metrics/EpRet", report.return_mean),
-            ("Metrics/EpCost", report.cost_mean),
-            ("Metrics/EpLen", report.length_mean),
+            ("Metrics/EpRet", record.return_mean()),
+            ("Metrics/EpCost", record.cost_mean()),
+            ("Metrics/EpLen", record.length_mean()),
+            ("Metrics/StepReturn", report.step_return),
             ("Metrics/StepCost", report.step_cost),
-            ("Time/FPS", steps_per_s(report)),
+            ("Time/FPS", record.steps_per_s()),
             ("Time/Rollout", report.rollout_s),
             ("Time/Update", report.update_s),
         ];
-        let common = common.into_iter().map(|(tag, value)| (tag.to_owned(), value));
-        let metrics = (report.metrics.iter()).map(|(name, value)| (tag_of(name), *value));
-        let scalars = common.chain(metrics).filter(|(_, value)| !value.is_nan());
         let mut summary = Message::default();
-        for (tag, value) in scalars {
+        for (tag, value) in common.iter().chain(&report.metrics).filter(|(_, value)| !value.is_nan()) {
             let mut entry = Message::default();
             entry.bytes(1, tag.as_bytes());
-            entry.float(2, value as f32);
+            entry.float(2, *value as f32);
             summary.bytes(1, &entry.0);
         }
-        let mut event = Message::event(report.total_steps);
+        let mut event = Message::event(report.steps);
         event.bytes(5, &summary.0);
         self.write(&[event])
     }
@@ -92,14 +89,6 @@ impl TensorBoardLog {
         let bytes: Vec<u8> = events.iter().flat_map(|event| record(&event.0)).collect();
         let written = self.file.write_all(&bytes);
         written.with_context(|| format!("cannot write {}", self.path.display()))
-    }
-}
-
-/// The tag of an algorithm's metric: `kl` is shown where OmniSafe's users look for it.
-fn tag_of(name: &str) -> String {
-    match name {
-        "kl" | "kl_mean" => "Train/KL".to_owned(),
-        _ => format!("Train/{name}"),
     }
 }
 
@@ -163,6 +152,7 @@ impl Message {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::fixture::report;
 
     #[test]
     fn messages_are_protobuf() {
@@ -175,6 +165,18 @@ mod tests {
         let mut message = Message::default();
         message.float(2, 1.0);
         assert_eq!(message.0, [0x15, 0, 0, 0x80, 0x3f]);
+    }
+
+    #[test]
+    fn a_file_holds_its_scalars() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = TensorBoardLog::create(dir.path(), Some(50)).unwrap();
+        let first = report(1, vec![("Train/KL", 0.25)]);
+        log.append(&Record { report: &first, samples: 100, wall_s: 1.0 }).unwrap();
+        let bytes = std::fs::read(&log.path).unwrap();
+        let contains = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+        assert!(contains("brain.Event:2") && contains("Train/KL") && contains("Metrics/StepCost"));
+        assert!(!contains("Metrics/EpRet"), "there was no episode yet");
     }
 
     #[test]

@@ -1,0 +1,270 @@
+//! The command line as its users and their scripts see it: the real binary, in a temporary directory.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+use support::{Sandbox, final_state, timeless_metrics, tiny_args};
+
+/// Compares `text` with a file under tests/fixtures/cli; `UPDATE_SNAPSHOTS=1` writes the file instead.
+fn assert_snapshot(name: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/cli").join(name);
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+        fs::write(&path, text).unwrap();
+        return;
+    }
+    let expected = fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(text, expected, "{name} changed; UPDATE_SNAPSHOTS=1 accepts that");
+}
+
+fn keys(object: &Value) -> Vec<&str> {
+    object.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+#[test]
+fn help_is_as_documented() {
+    let sandbox = Sandbox::new();
+    assert_snapshot("help.txt", &sandbox.succeed(&["--help"]).stdout);
+    for verb in ["train", "eval", "parity", "export", "bench", "report", "envs", "algos", "config"] {
+        let help = sandbox.succeed(&[verb, "--help"]).stdout;
+        assert_snapshot(&format!("help-{verb}.txt"), &help);
+    }
+}
+
+#[test]
+fn config_prints_what_train_would_use() {
+    let sandbox = Sandbox::new();
+    let default = sandbox.succeed(&["config"]).stdout;
+    assert_snapshot("config.json", &default);
+    fs::write(sandbox.path("c.json"), &default).unwrap();
+    assert_eq!(sandbox.succeed(&["config", "--config", "c.json"]).stdout, default);
+    let changed = sandbox.succeed(&["config", "--json", "--set", "kfcpo.damping=0.5", "--seed", "3"]);
+    let config = changed.json();
+    assert_eq!((&config["kfcpo"]["damping"], &config["seed"]), (&0.5.into(), &3.into()));
+}
+
+#[test]
+fn lists_name_what_the_flags_accept() {
+    let sandbox = Sandbox::new();
+    for (verb, key, flag, expected) in
+        [("envs", "env", "--env", "SafetyPointGoal1-v0"), ("algos", "algo", "--algo", "kfcpo")]
+    {
+        let plain = sandbox.succeed(&[verb]).stdout;
+        let lines = sandbox.succeed(&[verb, "--json"]).stdout;
+        let names: Vec<String> = (lines.lines())
+            .map(|line| serde_json::from_str::<Value>(line).unwrap()[key].as_str().unwrap().to_owned())
+            .collect();
+        assert!(names.iter().any(|name| name == expected), "{names:?}");
+        for name in names {
+            assert!(plain.contains(&name));
+            sandbox.succeed(&["config", flag, &name]);
+        }
+    }
+}
+
+#[test]
+fn a_typo_is_refused_with_the_valid_names() {
+    let sandbox = Sandbox::new();
+    for (args, parts) in [
+        (vec!["train", "--env", "PointGaol1"], vec!["PointGaol1", "SafetyPointGoal1-v0"]),
+        (vec!["train", "--algo", "kfpco"], vec!["kfpco", "kfcpo", "ppo"]),
+        (vec!["train", "--set", "gama=0.9"], vec!["gama", "Did you mean `gamma`", "cost_limit"]),
+        (vec!["train", "--set", "kfcpo.dampng=1"], vec!["kfcpo.dampng", "`kfcpo.damping`"]),
+        (vec!["train", "--set", "gamma=2"], vec!["gamma = 2"]),
+        (vec!["train", "--preset", "nope"], vec!["nope", "quick"]),
+        (vec!["train", "--device", "gpu"], vec!["gpu", "cuda:N"]),
+        (vec!["train", "--threads", "0"], vec!["--threads"]),
+        (vec!["train", "--total-steps", "many"], vec!["many", "whole number"]),
+        (vec!["train", "--sed", "1"], vec!["--sed", "--seed"]),
+        (vec!["trian"], vec!["trian"]),
+        (vec!["eval"], vec!["RUN"]),
+        (vec!["eval", "nowhere"], vec!["nowhere", "no run directory"]),
+        (vec!["report", "."], vec!["no run"]),
+    ] {
+        let stderr = sandbox.fail(&args, 2);
+        for part in parts {
+            assert!(stderr.contains(part), "{args:?}: no `{part}` in {stderr}");
+        }
+    }
+    assert!(!sandbox.path("runs").exists(), "wrong usage must not leave a run behind");
+}
+
+#[cfg(not(feature = "cuda"))]
+#[test]
+fn a_device_left_out_of_the_build_names_its_feature() {
+    let sandbox = Sandbox::new();
+    let stderr = sandbox.fail(&["train", "--device", "cuda"], 1);
+    assert!(stderr.contains("--features cuda"), "{stderr}");
+    assert!(!sandbox.path("runs").exists());
+}
+
+#[test]
+fn train_writes_a_run_directory_and_its_summary() {
+    let sandbox = Sandbox::new();
+    let finished = sandbox.train_tiny("run", 1024, &["--json", "--seed=7"]);
+    let summary = finished.json();
+    let documented = [
+        "env", "algo", "seed", "device", "threads", "num_envs", "steps", "wall_s", "steps_per_s", "rollout_s",
+        "update_s", "return_mean", "return_std", "cost_mean", "cost_std", "episodes", "cost_limit", "accepted",
+        "rollbacks", "kl_mean", "kl_max", "run_dir",
+    ];
+    assert_eq!(keys(&summary), documented);
+    assert_eq!(summary["env"], "SafetyPointGoal1-v0");
+    assert_eq!((&summary["seed"], &summary["steps"]), (&7.into(), &1024.into()));
+    assert_eq!((&summary["device"], &summary["threads"]), (&"cpu".into(), &1.into()));
+    let run = sandbox.path("run");
+    let stored: Value =
+        serde_json::from_str(&fs::read_to_string(run.join("summary.json")).unwrap()).unwrap();
+    assert_eq!(stored, summary);
+    let meta: Value = serde_json::from_str(&fs::read_to_string(run.join("meta.json")).unwrap()).unwrap();
+    for key in ["version", "git_commit", "device", "seed", "command"] {
+        assert!(!meta[key].is_null(), "meta.json lacks {key}");
+    }
+    let names: BTreeSet<String> = (fs::read_dir(&run).unwrap())
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    for name in ["config.json", "metrics.csv", "checkpoints", "run.lock"] {
+        assert!(names.contains(name), "{names:?} lacks {name}");
+    }
+    assert!(names.iter().any(|name| name.starts_with("events.out.tfevents.")));
+    assert_eq!(timeless_metrics(&run).len(), 1 + 4);
+    assert!(finished.stderr.contains("steps/s"), "{}", finished.stderr);
+    assert!(!finished.stderr.contains('\r'), "a log file wants plain lines");
+}
+
+#[test]
+fn train_is_the_verb_when_there_is_none() {
+    let sandbox = Sandbox::new();
+    let args = tiny_args("run", 256, &["--quiet"]);
+    let without: Vec<&str> = args[1..].iter().map(String::as_str).collect();
+    let finished = sandbox.succeed(&without);
+    assert!(sandbox.path("run/summary.json").exists());
+    assert_eq!(finished.stderr, "", "--quiet");
+}
+
+#[test]
+fn runs_get_names_of_their_own() {
+    let sandbox = Sandbox::new();
+    for _ in 0..2 {
+        let args = tiny_args("unused", 256, &["--quiet"]);
+        let args: Vec<&str> = args.iter().map(String::as_str).filter(|a| *a != "--out=unused").collect();
+        sandbox.succeed(&args);
+    }
+    let names: Vec<String> = (fs::read_dir(sandbox.path("runs")).unwrap())
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(names.len(), 2, "{names:?}");
+    assert!(names.iter().all(|name| name.starts_with("SafetyPointGoal1-v0-kfcpo-seed0-")), "{names:?}");
+}
+
+#[test]
+fn a_saved_configuration_repeats_the_run_bit_for_bit() {
+    let sandbox = Sandbox::new();
+    sandbox.train_tiny("a", 1024, &["--seed=5"]);
+    sandbox.succeed(&["train", "--config", "a/config.json", "--out", "b", "--device=cpu", "--threads=2"]);
+    assert_eq!(timeless_metrics(&sandbox.path("a")), timeless_metrics(&sandbox.path("b")));
+    assert_eq!(final_state(&sandbox.path("a")), final_state(&sandbox.path("b")));
+    sandbox.train_tiny("c", 1024, &["--seed=6"]);
+    assert_ne!(final_state(&sandbox.path("a")), final_state(&sandbox.path("c")));
+}
+
+#[test]
+fn a_resumed_run_equals_an_uninterrupted_one_bit_for_bit() {
+    let sandbox = Sandbox::new();
+    for algo in ["kfcpo", "ppo-lag"] {
+        let algo_flag = format!("--algo={algo}");
+        // The learning rate must not depend on the planned length, or the two runs would differ by design.
+        let extra = [algo_flag.as_str(), "--set=ppo.anneal=false", "--set=ppo.epochs=2", "--set=ppo.minibatch_size=128"];
+        let (whole, cut) = (format!("{algo}-whole"), format!("{algo}-cut"));
+        sandbox.train_tiny(&whole, 2048, &extra);
+        sandbox.train_tiny(&cut, 1024, &extra);
+        sandbox.succeed(&["train", "--resume", &cut, "--total-steps=2048", "--device=cpu", "--threads=1"]);
+        let (whole, cut) = (sandbox.path(&whole), sandbox.path(&cut));
+        assert_eq!(timeless_metrics(&whole), timeless_metrics(&cut), "{algo}");
+        assert_eq!(final_state(&whole), final_state(&cut), "{algo}");
+    }
+}
+
+#[test]
+fn resume_changes_only_the_length() {
+    let sandbox = Sandbox::new();
+    sandbox.train_tiny("run", 512, &[]);
+    let before = final_state(&sandbox.path("run"));
+    let stderr = sandbox.fail(&["train", "--resume", "run", "--seed", "9"], 2);
+    assert!(stderr.contains("`seed`"), "{stderr}");
+    sandbox.fail(&["train", "--resume", "run", "--out", "elsewhere"], 2);
+    sandbox.fail(&["train", "--resume", "nowhere"], 2);
+    sandbox.succeed(&["train", "--resume", "run", "--device=cpu"]); // done already: nothing to do
+    assert_eq!(final_state(&sandbox.path("run")), before);
+}
+
+#[test]
+fn a_policy_is_evaluated_and_exported() {
+    let sandbox = Sandbox::new();
+    sandbox.train_tiny("run", 512, &[]);
+    let args = ["eval", "run", "--episodes=3", "--device=cpu", "--threads=1", "--json"];
+    let first = sandbox.succeed(&args).json();
+    let documented = [
+        "env", "checkpoint", "episodes", "deterministic", "return_mean", "return_std", "cost_mean", "cost_std",
+        "violation_rate", "length_mean",
+    ];
+    assert_eq!(keys(&first), documented);
+    assert_eq!((&first["episodes"], &first["checkpoint"]), (&3.into(), &512.into()));
+    assert_eq!((&first["deterministic"], &first["length_mean"]), (&true.into(), &1000.0.into()));
+    assert_eq!(sandbox.succeed(&args).json(), first);
+    let sampled = [&args[..], &["--stochastic"]].concat();
+    assert_ne!(sandbox.succeed(&sampled).json()["return_mean"], first["return_mean"]);
+    let stderr = sandbox.fail(&["eval", "run", "--checkpoint", "3"], 1);
+    assert!(stderr.contains("512"), "{stderr}");
+
+    let exported = sandbox.succeed(&["export", "run", "--out", "p.safetensors"]).stdout;
+    assert_eq!(exported.trim(), "p.safetensors");
+    let bytes = fs::read(sandbox.path("p.safetensors")).unwrap();
+    let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+    let metadata = header.metadata().clone().unwrap();
+    assert_eq!((metadata["format"].as_str(), metadata["activation"].as_str()), ("kfcpo-policy-1", "tanh"));
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    for (name, shape) in [
+        ("obs_mean", vec![60]),
+        ("obs_std", vec![60]),
+        ("layers.0.weight", vec![16, 60]),
+        ("layers.0.bias", vec![16]),
+        ("layers.2.weight", vec![2, 16]),
+        ("log_std", vec![2]),
+    ] {
+        assert_eq!(file.tensor(name).unwrap().shape(), shape, "{name}");
+    }
+    assert!(sandbox.fail(&["export", "run", "--format", "onnx"], 2).contains("ONNX"));
+}
+
+#[test]
+fn runs_are_compared() {
+    let sandbox = Sandbox::new();
+    for (name, seed) in [("runs/a", "--seed=1"), ("runs/b", "--seed=2")] {
+        sandbox.train_tiny(name, 16_384, &[seed, "--set=rollout_steps=256"]);
+    }
+    let row = sandbox.succeed(&["report", "runs", "--out", "out", "--json"]).json();
+    assert_eq!((&row["seeds"], &row["steps"]), (&serde_json::json!([1, 2]), &16384.0.into()));
+    assert!(row["return_mean"].is_f64() && row["cost_mean"].is_f64(), "{row}");
+    let markdown = fs::read_to_string(sandbox.path("out/report.md")).unwrap();
+    assert!(markdown.contains("SafetyPointGoal1-v0.svg") && markdown.contains("kfcpo"), "{markdown}");
+    let svg = fs::read_to_string(sandbox.path("out/SafetyPointGoal1-v0.svg")).unwrap();
+    assert!(svg.contains("limit 25") && svg.contains("kfcpo (2 seeds)") && !svg.contains("NaN"));
+}
+
+#[test]
+fn stdout_that_takes_nothing_is_an_error_not_a_panic() {
+    if !Path::new("/dev/full").exists() {
+        println!("skipped: no /dev/full here");
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = sandbox.command(&["envs"]).stdout(full).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("cannot write to stdout") && !stderr.contains("panicked"), "{stderr}");
+}

@@ -1,0 +1,162 @@
+//! Runs the real `trainer` binary in a temporary directory.
+
+#![allow(dead_code)] // every test binary uses a part of it
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// Longest wait for a child process to do something that takes seconds.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Settings of a run that takes a second: small network, short rollouts, a checkpoint every other iteration.
+const TINY: &[&str] = &[
+    "--env=PointGoal1",
+    "--num-envs=8",
+    "--device=cpu",
+    "--threads=1",
+    "--set=rollout_steps=32",
+    "--set=policy.hidden=16,16",
+    "--set=critic.hidden=16,16",
+    "--set=critic.minibatch_size=128",
+    "--set=kfcpo.minibatch_size=128",
+    "--set=checkpoint.interval_steps=512",
+];
+
+/// A temporary directory in which commands run.
+pub struct Sandbox {
+    dir: tempfile::TempDir,
+}
+
+/// What a finished command said.
+pub struct Finished {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Sandbox {
+    pub fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap() }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_trainer"));
+        command.args(args).current_dir(self.dir.path()).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs `trainer ARGS` to its end.
+    pub fn run(&self, args: &[&str]) -> Finished {
+        self.command(args).output().unwrap().into()
+    }
+
+    /// Runs `trainer ARGS`, which must succeed.
+    pub fn succeed(&self, args: &[&str]) -> Finished {
+        let finished = self.run(args);
+        assert_eq!(finished.code, Some(0), "trainer {args:?}: {}", finished.stderr);
+        finished
+    }
+
+    /// Runs `trainer ARGS`, which must end with `code`; returns its stderr, free of panics.
+    pub fn fail(&self, args: &[&str], code: i32) -> String {
+        let finished = self.run(args);
+        assert_eq!(finished.code, Some(code), "trainer {args:?}: {}", finished.stderr);
+        assert!(!finished.stderr.contains("panicked"), "trainer {args:?}: {}", finished.stderr);
+        finished.stderr
+    }
+
+    /// Trains a tiny run in `out`, which must succeed.
+    pub fn train_tiny(&self, out: &str, steps: u64, extra: &[&str]) -> Finished {
+        self.succeed(&tiny_args(out, steps, extra).iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// Starts a tiny run that would last for hours.
+    pub fn start_endless(&self, out: &str, extra: &[&str]) -> Child {
+        let args = tiny_args(out, 1_000_000_000, extra);
+        let mut command = self.command(&args.iter().map(String::as_str).collect::<Vec<_>>());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// Waits until the run in `out` has written `rows` rows of metrics and a checkpoint.
+    pub fn wait_for_rows(&self, out: &str, rows: usize) {
+        let (metrics, latest) =
+            (self.path(out).join("metrics.csv"), self.path(out).join("checkpoints/latest"));
+        wait_until("rows of metrics and a checkpoint", || {
+            let text = fs::read_to_string(&metrics).unwrap_or_default();
+            text.lines().count() > rows && latest.exists()
+        });
+    }
+}
+
+impl From<Output> for Finished {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+impl Finished {
+    /// The single JSON object on stdout.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e}: {}", self.stdout))
+    }
+}
+
+/// Arguments of a tiny run of `steps` steps in `out`.
+pub fn tiny_args(out: &str, steps: u64, extra: &[&str]) -> Vec<String> {
+    let own = ["train".to_owned(), format!("--out={out}"), format!("--total-steps={steps}")];
+    let fixed = TINY.iter().chain(extra).map(|arg| (*arg).to_owned());
+    own.into_iter().chain(fixed).collect()
+}
+
+pub fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < PATIENCE, "waited too long for {what}");
+        sleep(Duration::from_millis(20));
+    }
+}
+
+/// The newest checkpoint file of a run.
+pub fn latest_checkpoint(run: &Path) -> PathBuf {
+    let name = fs::read_to_string(run.join("checkpoints/latest")).unwrap();
+    run.join("checkpoints").join(name.trim())
+}
+
+/// Arrays and scalars of a run's newest checkpoint, as bits; times, which differ from run to run, left out.
+pub fn final_state(run: &Path) -> BTreeMap<String, Vec<u8>> {
+    let bytes = fs::read(latest_checkpoint(run)).unwrap();
+    let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let arrays = file.tensors().into_iter().map(|(name, view)| (name, view.data().to_vec()));
+    let metadata = header.metadata().clone().unwrap();
+    let scalars: BTreeMap<String, Value> = serde_json::from_str(&metadata["scalars"]).unwrap();
+    let scalars = scalars.into_iter().filter(|(name, _)| !name.ends_with("_s"));
+    let scalars = scalars.map(|(name, value)| (name, value.to_string().into_bytes()));
+    arrays.chain(scalars).collect()
+}
+
+/// The rows of a run's metrics without the columns that tell times.
+pub fn timeless_metrics(run: &Path) -> Vec<Vec<String>> {
+    let text = fs::read_to_string(run.join("metrics.csv")).unwrap();
+    let header: Vec<&str> = text.lines().next().unwrap().split(',').collect();
+    let keep: Vec<bool> = header.iter().map(|name| !name.ends_with("_s")).collect();
+    let row = |line: &str| {
+        let fields = line.split(',').zip(&keep).filter(|(_, keep)| **keep);
+        fields.map(|(field, _)| field.to_owned()).collect()
+    };
+    text.lines().map(row).collect()
+}
