@@ -29,6 +29,8 @@ mod boxes;
 mod free_body;
 mod shape;
 mod solver;
+#[cfg(test)]
+mod tests;
 mod vector;
 
 pub use boxes::box_box;
@@ -61,7 +63,7 @@ pub const AGENT_FORCE: usize = 3;
 pub(crate) const SPARE_GEOM: usize = 8;
 const SURFACE: usize = 24;
 const TEMPORARY: usize = 28;
-const BODIES: usize = 60;
+const BODIES: usize = 72;
 const CONTACTS: usize = BODIES + (MAX_BODIES + 2) * BODY_LEN;
 
 // One body.
