@@ -1,0 +1,249 @@
+//! One text, several readings.
+//!
+//! The physics is written once, over the names `Real`, `Fixed` (a constant), `Mask` and a handful of
+//! functions (`pick`, `below`, `any`, ...), and included here several times: over `f32` for one
+//! environment (the host, and a GPU unit: then every function is a CubeCL function), over vector
+//! registers of 16 or 8 environments ([`super::Car::advance_block`]), in tests over `f64`. Branches are
+//! selections, so that neighbouring environments can share an instruction; all readings in float32
+//! give the same bits. Why not generics: a CubeCL function generic over its float does not run on
+//! the host, and a vector register is no CubeCL type. Why not leave it to the compiler: it does not
+//! vectorise a body of this size. `device!` lets the vector readings drop the CubeCL attribute, which
+//! is therefore the first of every item.
+
+use super::{BALL, BALL_POSE, FELT, LEFT, LIFT, POSE, RIGHT, SPIN, UNSOLVED, VZ};
+use crate::state::{COS, DX, DY, LANES, OMEGA, SIN, VX, VY, X, Y};
+
+macro_rules! constants {
+    ($($name:ident)*) => { $(const $name: Fixed = crate::agent::car::model::$name as Fixed;)* };
+}
+
+/// The physics over the names of the module it is called in.
+macro_rules! physics {
+    () => {
+        constants! {
+            H HALF_H GRAVITY NOMINAL_HEIGHT RADIUS AXLE_Y BALL_Y OUTER INNER
+            AXLE_Y_COM BALL_Y_COM HUB_Z_COM COM_Y COM_Z TORQUE_LIMIT DAMPING
+            MASS WHEEL_SPIN WHEEL_SPIN_2 BALL_SPIN PER_WHEEL_SPIN PER_BALL_SPIN
+            INERTIA_XX INERTIA_YY INERTIA_ZZ INERTIA_YZ
+            WHEEL_DRAG BALL_DRAG WHEEL_KEEP BALL_KEEP DAMPED_XX DAMPED_YY DAMPED_ZZ DAMPED_YZ
+            SOFTEST SOFT_RANGE PER_WIDTH STIFFNESS APPROACH TORSION ROLLING TORSION_2 ROLLING_2
+            WHEEL_WEIGHT BALL_WEIGHT SINC_2 SINC_4 COS_2 COS_4
+        }
+        /// Substeps of an environment step.
+        const SUBSTEPS: u32 = 10;
+        /// Contact problems of an environment step: one more for the accelerometer.
+        const ROUNDS: u32 = SUBSTEPS + 1;
+        /// Newton steps after which every other kind of step is tried, and after which to give up.
+        /// Of 15 million random problems one in a million needed more than nine, none more than 17.
+        const PATIENCE: u32 = 9;
+        const PASSES: u32 = 25;
+
+        include!("contact.rs");
+        include!("newton.rs");
+        include!("dynamics.rs");
+    };
+}
+
+/// One environment: the host's plain reading, and the GPU's.
+pub mod scalar {
+    #[cfg(feature = "gpu")]
+    use cubecl::prelude::*;
+
+    use super::*;
+
+    macro_rules! device {
+        ($($text:tt)*) => { $($text)* };
+    }
+
+    pub type Real = f32;
+    pub type Fixed = f32;
+    pub type Mask = bool;
+
+    constants! { PER_FORCE PER_TORQUE PER_SPIN }
+    physics!();
+    include!("fields.rs");
+
+    #[cfg_attr(feature = "gpu", cube)]
+    #[inline(always)]
+    pub fn get(_like: Real, state: &mut [f32], base: usize, field: usize) -> Real {
+        state[base + field * LANES]
+    }
+
+    #[cfg_attr(feature = "gpu", cube)]
+    #[inline(always)]
+    fn put(value: Real, state: &mut [f32], base: usize, field: usize) {
+        state[base + field * LANES] = value;
+    }
+
+    #[cfg_attr(feature = "gpu", cube)]
+    #[inline(always)]
+    fn fixed(_like: Real, value: Fixed) -> Real {
+        value
+    }
+
+    #[cfg_attr(feature = "gpu", cube)]
+    #[inline(always)]
+    fn below(a: Real, b: Real) -> Mask {
+        a < b
+    }
+
+    #[cfg_attr(feature = "gpu", cube)]
+    #[inline(always)]
+    fn both(a: Mask, b: Mask) -> Mask {
+        a && b
+    }
+
+    #[cfg_attr(feature = "gpu", cube)]
+    #[inline(always)]
+    fn negated(a: Mask) -> Mask {
+        !a
+    }
+
+    #[cfg_attr(feature = "gpu", cube)]
+    #[inline(always)]
+    fn any(a: Mask) -> bool {
+        a
+    }
+
+    #[cfg_attr(feature = "gpu", cube)]
+    #[inline(always)]
+    fn pick(m: Mask, a: Real, b: Real) -> Real {
+        if m { a } else { b }
+    }
+
+    #[cfg_attr(feature = "gpu", cube)]
+    #[inline(always)]
+    fn smaller(a: Real, b: Real) -> Real {
+        pick(a < b, a, b)
+    }
+
+    #[cfg_attr(feature = "gpu", cube)]
+    #[inline(always)]
+    fn larger(a: Real, b: Real) -> Real {
+        pick(b < a, a, b)
+    }
+
+    #[cfg_attr(feature = "gpu", cube)]
+    #[inline(always)]
+    fn magnitude(a: Real) -> Real {
+        a.abs()
+    }
+
+    #[cfg_attr(feature = "gpu", cube)]
+    #[inline(always)]
+    fn root(a: Real) -> Real {
+        a.sqrt()
+    }
+}
+
+// From here on `device!` drops the CubeCL attribute.
+macro_rules! device {
+    ($(#[cfg_attr($($gpu:tt)*)] $item:item)*) => { $($item)* };
+}
+
+/// A reading over a vector register of environments.
+#[cfg(target_arch = "x86_64")]
+macro_rules! wide_reading {
+    ($name:ident, $simd:ty) => {
+        pub mod $name {
+            use pulp::NullaryFnOnce;
+
+            use super::*;
+            use crate::agent::car::lanes::{LaneMask, Lanes};
+
+            type Real = Lanes<$simd>;
+            type Fixed = f32;
+            type Mask = LaneMask<$simd>;
+
+            constants! { PER_FORCE PER_TORQUE PER_SPIN }
+            physics!();
+            include!("fields.rs");
+
+            #[inline(always)]
+            fn get(like: Real, state: &mut [f32], base: usize, field: usize) -> Real {
+                like.load(&state[base + field * LANES..])
+            }
+
+            #[inline(always)]
+            fn put(value: Real, state: &mut [f32], base: usize, field: usize) {
+                value.store(&mut state[base + field * LANES..]);
+            }
+
+            #[inline(always)]
+            fn fixed(like: Real, value: Fixed) -> Real {
+                like.fixed(value)
+            }
+
+            #[inline(always)]
+            fn below(a: Real, b: Real) -> Mask {
+                a.below(b)
+            }
+
+            #[inline(always)]
+            fn both(a: Mask, b: Mask) -> Mask {
+                a.both(b)
+            }
+
+            #[inline(always)]
+            fn negated(a: Mask) -> Mask {
+                a.negated()
+            }
+
+            #[inline(always)]
+            fn any(a: Mask) -> bool {
+                a.any()
+            }
+
+            #[inline(always)]
+            fn pick(m: Mask, a: Real, b: Real) -> Real {
+                a.pick(m, b)
+            }
+
+            #[inline(always)]
+            fn smaller(a: Real, b: Real) -> Real {
+                a.pick(a.below(b), b)
+            }
+
+            #[inline(always)]
+            fn larger(a: Real, b: Real) -> Real {
+                a.pick(b.below(a), b)
+            }
+
+            #[inline(always)]
+            fn magnitude(a: Real) -> Real {
+                a.magnitude()
+            }
+
+            #[inline(always)]
+            fn root(a: Real) -> Real {
+                a.root()
+            }
+
+            /// A step of all cars of a block; run it by the instruction set's `vectorize`.
+            pub struct Drive<'a> {
+                pub simd: $simd,
+                pub state: &'a mut [f32],
+                /// Motor commands, all left ones first.
+                pub action: &'a [f32; 2 * LANES],
+            }
+
+            impl NullaryFnOnce for Drive<'_> {
+                type Output = ();
+
+                #[inline(always)]
+                fn call(self) {
+                    let like = Real::new(self.simd);
+                    for base in (0..LANES).step_by(Real::WIDTH) {
+                        let left = like.load(&self.action[base..]);
+                        let right = like.load(&self.action[LANES + base..]);
+                        drive(left, right, self.state, base);
+                    }
+                }
+            }
+        }
+    };
+}
+#[cfg(target_arch = "x86_64")]
+wide_reading!(avx512, pulp::x86::V4);
+#[cfg(target_arch = "x86_64")]
+wide_reading!(avx2, pulp::x86::V3);
