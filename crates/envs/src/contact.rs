@@ -27,6 +27,7 @@
 mod block;
 mod boxes;
 mod free_body;
+mod planar_body;
 mod shape;
 mod solver;
 #[cfg(test)]
@@ -35,7 +36,8 @@ mod vector;
 
 pub use boxes::box_box;
 pub use free_body::{FREE_BODY_FIELDS, load_free_body, move_free_body};
-pub use shape::{floor_box, sphere_box};
+pub use planar_body::{load_planar_body, load_static, place_upright_box, write_agent_force};
+pub use shape::{ball_ball, floor_box, sphere_box};
 pub use solver::solve;
 
 #[cfg(feature = "gpu")]

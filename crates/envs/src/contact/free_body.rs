@@ -16,7 +16,7 @@ const GRAVITY: f32 = 9.81;
 /// starts as that of free fall.
 #[cfg_attr(feature = "gpu", cube)]
 pub fn load_free_body(
-    state: &[f32],
+    state: &mut [f32],
     at: usize,
     stride: usize,
     scratch: &mut [f32],

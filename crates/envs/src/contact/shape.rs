@@ -1,4 +1,4 @@
-//! Where a box touches the floor or a ball: points, normals and gaps, as MuJoCo 2.3.3's colliders find them.
+//! Where balls touch, and boxes the floor or a ball: points, normals and gaps, as MuJoCo 2.3.3's colliders find them.
 //!
 //! Shapes are geom records in the scratch: position 3, world-from-shape rotation 9 (row by row), half sizes 3.
 //! Every collider pushes its contacts into the scratch with the material set by [`set_surface`].
@@ -28,6 +28,39 @@ pub fn floor_box(scratch: &mut [f32], s0: usize, geom: usize, slot: usize) {
             let py = y + scratch[geom + 6] * hx + scratch[geom + 7] * hy + scratch[geom + 8] * hz;
             push_contact(scratch, s0, STATIC_SLOT, slot, 0.0, 0.0, 1.0, px, py, 0.5 * gap, gap);
         }
+    }
+}
+
+/// The ball of body `a` against the ball of body `b`: centres and radii \[m\]. Two upright cylinders that overlap in
+/// height, or such a cylinder and a ball beside it, touch like balls at one height.
+#[cfg_attr(feature = "gpu", cube)]
+pub fn ball_ball(
+    scratch: &mut [f32],
+    s0: usize,
+    a: usize,
+    ax: f32,
+    ay: f32,
+    az: f32,
+    radius_a: f32,
+    b: usize,
+    bx: f32,
+    by: f32,
+    bz: f32,
+    radius_b: f32,
+) {
+    let dx = bx - ax;
+    let dy = by - ay;
+    let dz = bz - az;
+    let squared = dx * dx + dy * dy + dz * dz;
+    let reach = radius_a + radius_b;
+    if squared < reach * reach && squared > 0.0 {
+        let distance = squared.sqrt();
+        let nx = dx / distance;
+        let ny = dy / distance;
+        let nz = dz / distance;
+        let gap = distance - reach;
+        let out = radius_a + 0.5 * gap;
+        push_contact(scratch, s0, a, b, nx, ny, nz, ax + out * nx, ay + out * ny, az + out * nz, gap);
     }
 }
 

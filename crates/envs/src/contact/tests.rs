@@ -35,7 +35,7 @@ impl Vases {
     }
 
     fn begin(&mut self, x: f32, y: f32) -> u32 {
-        vases_begin(&self.state, 1, 3, 0, self.count, x, y, &mut self.scratch, 5)
+        vases_begin(&mut self.state, 1, 3, 0, self.count, x, y, &mut self.scratch, 5)
     }
 
     fn substep(&mut self, pose: &[f32], v: &[f32], f: &[f32], step: f32) {
@@ -128,7 +128,7 @@ fn a_kicked_vase_slides_hops_and_settles_like_mujocos() {
                     vases.substep(&[-9.0, -9.0, 1.0, 0.0], &[0.0; 3], &[0.0; 3], STEP);
                 }
             }
-            moving += vases_moving(&vases.state, 1, 3, 0, 1);
+            moving += vases_moving(&mut vases.state, 1, 3, 0, 1);
         }
         let got = vases.vase(0);
         assert_eq!(u64::from(moving), row["moving"].as_u64().expect("count"), "kick {n}");

@@ -8,9 +8,9 @@
 use cubecl::prelude::*;
 
 use crate::contact::{
-    ACC, ACTIVE, AGENT_FORCE, AGENT_SLOT, ASLEEP, COUNT, FREE, FREE_BODY_FIELDS, GEOM, INDEX, INERTIA, MASS,
-    MAX_BODIES, SPARE_GEOM, STATIC_SLOT, TOUCH, TOUCHES, VEL, body, box_box, floor_box, load_free_body, move_free_body,
-    set_surface, solve, sphere_box,
+    ACC, ACTIVE, AGENT_SLOT, ASLEEP, COUNT, FREE, FREE_BODY_FIELDS, GEOM, INDEX, MAX_BODIES, SPARE_GEOM, TOUCH,
+    TOUCHES, body, box_box, floor_box, load_free_body, load_planar_body, load_static, move_free_body,
+    place_upright_box, set_surface, solve, sphere_box, write_agent_force,
 };
 
 /// State fields of one vase, those of a free body.
@@ -55,7 +55,7 @@ const MOVING_SPEED: f32 = 1e-4;
 /// `state[base + f * stride]`. At most [`MAX_BODIES`] vases are simulated, the rest stand still for this step.
 #[cfg_attr(feature = "gpu", cube)]
 pub fn vases_begin(
-    state: &[f32],
+    state: &mut [f32],
     base: usize,
     stride: usize,
     first: usize,
@@ -105,15 +105,7 @@ pub fn vases_begin(
     }
     scratch[s0 + ACTIVE] = active as f32;
     if active > 0 {
-        let a = body(s0, AGENT_SLOT);
-        let fixed = body(s0, STATIC_SLOT);
-        for k in 0..18 {
-            scratch[a + k] = 0.0;
-            scratch[fixed + k] = 0.0;
-        }
-        for k in 0..3 {
-            scratch[fixed + GEOM + k] = 0.0;
-        }
+        load_static(scratch, s0);
     }
     active as u32
 }
@@ -121,7 +113,7 @@ pub fn vases_begin(
 /// Whether the vase at `at` stands still (see the `REST_` constants).
 #[cfg_attr(feature = "gpu", cube)]
 #[inline]
-fn at_rest(state: &[f32], at: usize, stride: usize) -> bool {
+fn at_rest(state: &mut [f32], at: usize, stride: usize) -> bool {
     let z = state[at + 2 * stride] - VASE_REST_Z;
     let lean_x = state[at + 4 * stride];
     let lean_y = state[at + 5 * stride];
@@ -143,7 +135,7 @@ fn at_rest(state: &[f32], at: usize, stride: usize) -> bool {
 /// The agent is given by its pose (x, y \[m\], cos and sin of the yaw) and velocity (world frame) before the update,
 /// its smooth generalised force (motor, damping and bias: `M a = force`), and its inertia `mass`, `mass_com` =
 /// mass times the com's offset along body x, `inertia` about the origin. The constraint force on it (x, y \[N\], yaw
-/// \[N m\]) is left at scratch `s0 +` [`AGENT_FORCE`], and 1 at `s0 +` [`TOUCH`] where it touches a vase. With
+/// \[N m\]) is left at scratch `s0 +` [`crate::contact::AGENT_FORCE`], and 1 at `s0 +` [`TOUCH`] where it touches a vase. With
 /// `step` > 0 \[s\] the vases move on by one semi-implicit Euler step; with 0 nothing moves (the forward pass for
 /// sensors and contact flags).
 #[cfg_attr(feature = "gpu", cube)]
@@ -171,7 +163,13 @@ pub fn vases_substep(
 ) {
     let active = scratch[s0 + ACTIVE] as usize;
     let a = body(s0, AGENT_SLOT);
-    load_agent(scratch, s0, x, y, cos, sin, vx, vy, omega, force_x, force_y, torque, mass, mass_com, inertia);
+    load_planar_body(
+        scratch, s0, x, y, POINT_Z, cos, sin, vx, vy, omega, force_x, force_y, torque, mass, mass_com, inertia,
+    );
+    let arrow = s0 + SPARE_GEOM;
+    let arrow_x = x + ARROW_OFFSET * cos;
+    let arrow_y = y + ARROW_OFFSET * sin;
+    place_upright_box(scratch, arrow, arrow_x, arrow_y, POINT_Z, cos, sin, ARROW_HALF, ARROW_HALF, ARROW_HALF);
     scratch[s0 + COUNT] = 0.0;
     for slot in 1..(active + 1) {
         scratch[body(s0, slot) + TOUCHES] = 0.0;
@@ -186,7 +184,7 @@ pub fn vases_substep(
             set_surface(scratch, s0, 1.0, 0.01, 0.01, POINT_WEIGHT + VASE_WEIGHT);
             sphere_box(scratch, s0, AGENT_SLOT, x, y, POINT_Z, POINT_RADIUS, slot, b + GEOM);
             set_surface(scratch, s0, 1.0, 0.005, 0.0001, POINT_WEIGHT + VASE_WEIGHT);
-            box_box(scratch, s0, AGENT_SLOT, s0 + SPARE_GEOM, slot, b + GEOM);
+            box_box(scratch, s0, AGENT_SLOT, arrow, slot, b + GEOM);
         }
     }
     scratch[s0 + TOUCH] = if scratch[a + TOUCHES] > 0.0 { 1.0f32 } else { 0.0f32 };
@@ -228,16 +226,7 @@ pub fn vases_substep(
 
     solve(scratch, s0, active, linked);
 
-    // Force on the agent: M (a - a_free).
-    let ax = scratch[a + ACC] - scratch[a + FREE];
-    let ay = scratch[a + ACC + 1] - scratch[a + FREE + 1];
-    let aw = scratch[a + ACC + 5] - scratch[a + FREE + 5];
-    let mx = scratch[a + INERTIA];
-    let my = scratch[a + INERTIA + 1];
-    scratch[s0 + AGENT_FORCE] = mass * ax - my * aw;
-    scratch[s0 + AGENT_FORCE + 1] = mass * ay + mx * aw;
-    scratch[s0 + AGENT_FORCE + 2] = -my * ax + mx * ay + inertia * aw;
-
+    write_agent_force(scratch, s0);
     if step > 0.0 {
         for slot in 1..(active + 1) {
             if scratch[body(s0, slot) + ASLEEP] == 0.0 {
@@ -249,78 +238,9 @@ pub fn vases_substep(
     }
 }
 
-/// Fills the agent's slot and the arrow's geom; the acceleration starts as the free one.
-#[cfg_attr(feature = "gpu", cube)]
-fn load_agent(
-    scratch: &mut [f32],
-    s0: usize,
-    x: f32,
-    y: f32,
-    cos: f32,
-    sin: f32,
-    vx: f32,
-    vy: f32,
-    omega: f32,
-    force_x: f32,
-    force_y: f32,
-    torque: f32,
-    mass: f32,
-    mass_com: f32,
-    inertia: f32,
-) {
-    let a = body(s0, AGENT_SLOT);
-    scratch[a + TOUCHES] = 0.0;
-    scratch[a + VEL] = vx;
-    scratch[a + VEL + 1] = vy;
-    scratch[a + VEL + 5] = omega;
-    // M a = f with M = [m 0 -my; 0 m mx; -my mx I]: the yaw acceleration first.
-    let mx = mass_com * cos;
-    let my = mass_com * sin;
-    let spin = (torque + (my * force_x - mx * force_y) / mass) / (inertia - mass_com * mass_com / mass);
-    scratch[a + FREE] = (force_x + my * spin) / mass;
-    scratch[a + FREE + 1] = (force_y - mx * spin) / mass;
-    scratch[a + FREE + 5] = spin;
-    scratch[a + ACC] = scratch[a + FREE];
-    scratch[a + ACC + 1] = scratch[a + FREE + 1];
-    scratch[a + ACC + 5] = scratch[a + FREE + 5];
-    scratch[a + MASS] = mass;
-    scratch[a + INERTIA] = mx;
-    scratch[a + INERTIA + 1] = my;
-    scratch[a + INERTIA + 2] = inertia;
-    for k in 3..6 {
-        scratch[a + INERTIA + k] = 0.0;
-    }
-    scratch[a + GEOM] = x;
-    scratch[a + GEOM + 1] = y;
-    scratch[a + GEOM + 2] = POINT_Z;
-    let arrow = s0 + SPARE_GEOM;
-    scratch[arrow] = x + ARROW_OFFSET * cos;
-    scratch[arrow + 1] = y + ARROW_OFFSET * sin;
-    scratch[arrow + 2] = POINT_Z;
-    turn_planar(scratch, arrow + 3, cos, sin);
-    for k in 0..3 {
-        scratch[arrow + 12 + k] = ARROW_HALF;
-    }
-}
-
-/// Writes the rotation about z at `to`.
-#[cfg_attr(feature = "gpu", cube)]
-#[inline]
-fn turn_planar(scratch: &mut [f32], to: usize, cos: f32, sin: f32) {
-    scratch[to] = cos;
-    scratch[to + 1] = -sin;
-    scratch[to + 2] = 0.0;
-    scratch[to + 3] = sin;
-    scratch[to + 4] = cos;
-    scratch[to + 5] = 0.0;
-    scratch[to + 6] = 0.0;
-    scratch[to + 7] = 0.0;
-    scratch[to + 8] = 1.0;
-}
-
 /// 1 if any of the vases moves at 1e-4 m/s or faster (Safety-Gymnasium's cost of displaced vases), else 0.
 #[cfg_attr(feature = "gpu", cube)]
-pub fn vases_moving(state: &[f32], base: usize, stride: usize, first: usize, count: usize) -> u32 {
+pub fn vases_moving(state: &mut [f32], base: usize, stride: usize, first: usize, count: usize) -> u32 {
     let mut moving = 0u32;
     for i in 0..count {
         let at = base + (first + VASE_FIELDS * i) * stride;
