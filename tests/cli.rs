@@ -107,25 +107,42 @@ fn train_writes_a_run_directory_and_its_summary() {
     let finished = sandbox.train_tiny("run", 1024, &["--json", "--seed=7"]);
     let summary = finished.json();
     let documented = [
-        "env", "algo", "seed", "device", "threads", "num_envs", "steps", "wall_s", "steps_per_s", "rollout_s",
-        "update_s", "return_mean", "return_std", "cost_mean", "cost_std", "episodes", "cost_limit", "accepted",
-        "rollbacks", "kl_mean", "kl_max", "run_dir",
+        "env",
+        "algo",
+        "seed",
+        "device",
+        "threads",
+        "num_envs",
+        "steps",
+        "wall_s",
+        "steps_per_s",
+        "rollout_s",
+        "update_s",
+        "return_mean",
+        "return_std",
+        "cost_mean",
+        "cost_std",
+        "episodes",
+        "cost_limit",
+        "accepted",
+        "rollbacks",
+        "kl_mean",
+        "kl_max",
+        "run_dir",
     ];
     assert_eq!(keys(&summary), documented);
     assert_eq!(summary["env"], "SafetyPointGoal1-v0");
     assert_eq!((&summary["seed"], &summary["steps"]), (&7.into(), &1024.into()));
     assert_eq!((&summary["device"], &summary["threads"]), (&"cpu".into(), &1.into()));
     let run = sandbox.path("run");
-    let stored: Value =
-        serde_json::from_str(&fs::read_to_string(run.join("summary.json")).unwrap()).unwrap();
+    let stored: Value = serde_json::from_str(&fs::read_to_string(run.join("summary.json")).unwrap()).unwrap();
     assert_eq!(stored, summary);
     let meta: Value = serde_json::from_str(&fs::read_to_string(run.join("meta.json")).unwrap()).unwrap();
     for key in ["version", "git_commit", "device", "seed", "command"] {
         assert!(!meta[key].is_null(), "meta.json lacks {key}");
     }
-    let names: BTreeSet<String> = (fs::read_dir(&run).unwrap())
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
+    let names: BTreeSet<String> =
+        (fs::read_dir(&run).unwrap()).map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     for name in ["config.json", "metrics.csv", "checkpoints", "run.lock"] {
         assert!(names.contains(name), "{names:?} lacks {name}");
     }
@@ -177,7 +194,8 @@ fn a_resumed_run_equals_an_uninterrupted_one_bit_for_bit() {
     for algo in ["kfcpo", "ppo-lag"] {
         let algo_flag = format!("--algo={algo}");
         // The learning rate must not depend on the planned length, or the two runs would differ by design.
-        let extra = [algo_flag.as_str(), "--set=ppo.anneal=false", "--set=ppo.epochs=2", "--set=ppo.minibatch_size=128"];
+        let extra =
+            [algo_flag.as_str(), "--set=ppo.anneal=false", "--set=ppo.epochs=2", "--set=ppo.minibatch_size=128"];
         let (whole, cut) = (format!("{algo}-whole"), format!("{algo}-cut"));
         sandbox.train_tiny(&whole, 2048, &extra);
         sandbox.train_tiny(&cut, 1024, &extra);
@@ -208,8 +226,16 @@ fn a_policy_is_evaluated_and_exported() {
     let args = ["eval", "run", "--episodes=3", "--device=cpu", "--threads=1", "--json"];
     let first = sandbox.succeed(&args).json();
     let documented = [
-        "env", "checkpoint", "episodes", "deterministic", "return_mean", "return_std", "cost_mean", "cost_std",
-        "violation_rate", "length_mean",
+        "env",
+        "checkpoint",
+        "episodes",
+        "deterministic",
+        "return_mean",
+        "return_std",
+        "cost_mean",
+        "cost_std",
+        "violation_rate",
+        "length_mean",
     ];
     assert_eq!(keys(&first), documented);
     assert_eq!((&first["episodes"], &first["checkpoint"]), (&3.into(), &512.into()));

@@ -89,8 +89,7 @@ impl Sandbox {
 
     /// Waits until the run in `out` has written `rows` rows of metrics and a checkpoint.
     pub fn wait_for_rows(&self, out: &str, rows: usize) {
-        let (metrics, latest) =
-            (self.path(out).join("metrics.csv"), self.path(out).join("checkpoints/latest"));
+        let (metrics, latest) = (self.path(out).join("metrics.csv"), self.path(out).join("checkpoints/latest"));
         wait_until("rows of metrics and a checkpoint", || {
             let text = fs::read_to_string(&metrics).unwrap_or_default();
             text.lines().count() > rows && latest.exists()

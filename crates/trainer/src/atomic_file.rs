@@ -18,9 +18,8 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     name.push(path.file_name().unwrap_or_default());
     name.push(format!(".{}.tmp", std::process::id()));
     let temporary = path.with_file_name(name);
-    let written = write_through(&temporary, bytes)
-        .and_then(|()| fs::rename(&temporary, path))
-        .and_then(|()| sync_parent(path));
+    let written =
+        write_through(&temporary, bytes).and_then(|()| fs::rename(&temporary, path)).and_then(|()| sync_parent(path));
     if written.is_err() {
         let _ = fs::remove_file(&temporary); // the error that matters is the first one
     }

@@ -79,8 +79,7 @@ impl Checkpoint {
     ///
     /// When the bytes are foreign, incomplete, altered or of another format version.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        let (tensors, metadata) =
-            container::from_bytes(bytes).context("truncated, damaged or no checkpoint at all")?;
+        let (tensors, metadata) = container::from_bytes(bytes).context("truncated, damaged or no checkpoint at all")?;
         let text = |key: &str| {
             let text = metadata.get(key).map(String::as_str);
             text.with_context(|| format!("the metadata lacks `{key}`"))
@@ -89,10 +88,7 @@ impl Checkpoint {
             bail!("not a checkpoint of this program (a safetensors file of another origin)");
         }
         let version = text("format_version")?;
-        ensure!(
-            version == FORMAT_VERSION,
-            "has format version {version}; this program reads version {FORMAT_VERSION}"
-        );
+        ensure!(version == FORMAT_VERSION, "has format version {version}; this program reads version {FORMAT_VERSION}");
         ensure!(
             text("checksum")? == format!("{:08x}", checksum_of(bytes)?),
             "damaged: its checksum does not match its content"
@@ -155,8 +151,9 @@ impl FromStr for Selector {
         match text {
             LATEST => Ok(Self::Latest),
             BEST => Ok(Self::Best),
-            _ => (text.parse().map(Self::Step))
-                .map_err(|_| "expected `latest`, `best` or a number of steps".to_owned()),
+            _ => {
+                (text.parse().map(Self::Step)).map_err(|_| "expected `latest`, `best` or a number of steps".to_owned())
+            }
         }
     }
 }
@@ -209,8 +206,7 @@ impl CheckpointStore {
     ///
     /// When the disk refuses; the former checkpoints are then all still there.
     pub fn save(&self, checkpoint: &Checkpoint, is_best: bool, keep: usize) -> Result<PathBuf> {
-        fs::create_dir_all(&self.dir)
-            .with_context(|| format!("cannot create {}", self.dir.display()))?;
+        fs::create_dir_all(&self.dir).with_context(|| format!("cannot create {}", self.dir.display()))?;
         let path = self.path(checkpoint.steps);
         write_atomically(&path, &checkpoint.to_bytes()?)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();

@@ -15,10 +15,7 @@ use crate::state_dict::HostTensor;
 pub type Content = (BTreeMap<String, HostTensor>, BTreeMap<String, String>);
 
 /// Bytes of a safetensors file holding `tensors` (float32) and the `metadata` strings.
-pub fn to_bytes(
-    tensors: &BTreeMap<String, HostTensor>,
-    metadata: &BTreeMap<String, String>,
-) -> Vec<u8> {
+pub fn to_bytes(tensors: &BTreeMap<String, HostTensor>, metadata: &BTreeMap<String, String>) -> Vec<u8> {
     let mut header = Map::new();
     let strings = metadata.iter().map(|(key, text)| (key.clone(), json!(text)));
     header.insert("__metadata__".into(), Value::Object(strings.collect()));
@@ -53,11 +50,7 @@ pub fn from_bytes(bytes: &[u8]) -> Result<Content> {
     let file = SafeTensors::deserialize(bytes).context("not a complete safetensors file")?;
     let mut tensors = BTreeMap::new();
     for (name, view) in file.tensors() {
-        ensure!(
-            view.dtype() == Dtype::F32,
-            "array `{name}` is {:?}, not float32",
-            view.dtype()
-        );
+        ensure!(view.dtype() == Dtype::F32, "array `{name}` is {:?}, not float32", view.dtype());
         let words = view.data().chunks_exact(4);
         let values = words.map(|w| f32::from_le_bytes([w[0], w[1], w[2], w[3]])).collect();
         tensors.insert(name, HostTensor::new(view.shape(), values)?);

@@ -3,8 +3,7 @@
 use std::fmt::Write;
 
 /// Colours that stay apart for the colour-blind (Okabe and Ito 2008).
-const PALETTE: [&str; 7] =
-    ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"];
+const PALETTE: [&str; 7] = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"];
 const PANEL_WIDTH: f64 = 420.0;
 const PANEL_HEIGHT: f64 = 280.0;
 const LEFT: f64 = 62.0;
@@ -187,8 +186,7 @@ fn path(points: impl Iterator<Item = (f64, f64)>) -> String {
 /// Smallest and largest finite value, widened by `headroom` of their distance; never empty.
 fn range(values: impl Iterator<Item = f64>, headroom: f64) -> (f64, f64) {
     let finite = values.filter(|value| value.is_finite());
-    let (low, high) =
-        finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
+    let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
     if low > high {
         return (0.0, 1.0);
     }
@@ -253,10 +251,8 @@ mod tests {
             let point = |x: f64| Point { x, y: y * x, low: y * x - 1.0, high: y * x + 1.0 };
             [0.0, 1.0, 2.0].into_iter().map(point).collect()
         };
-        let curves = vec![
-            Curve { name: "a<b".into(), points: points(1.0) },
-            Curve { name: "c".into(), points: points(2.0) },
-        ];
+        let curves =
+            vec![Curve { name: "a<b".into(), points: points(1.0) }, Curve { name: "c".into(), points: points(2.0) }];
         let panel = Panel { label: "cost".into(), curves, limit: Some((25.0, "limit 25".into())) };
         let figure = Figure { title: "T & U".into(), x_label: "steps".into(), panels: vec![panel] };
         let svg = figure.to_svg();

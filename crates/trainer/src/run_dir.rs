@@ -59,10 +59,7 @@ impl RunDir {
     pub fn open(path: &Path) -> Result<Self> {
         let config = path.join("config.json");
         if !config.is_file() {
-            return Err(UsageError::new(format!(
-                "{} is no run directory: it has no config.json",
-                path.display()
-            )))?;
+            bail!(UsageError::new(format!("{} is no run directory: it has no config.json", path.display())));
         }
         Ok(Self { path: path.to_owned(), lock: None })
     }
@@ -118,8 +115,7 @@ impl RunDir {
     /// When it is missing, no JSON, or does not fit `T`; the message names the file.
     pub fn read_json<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
         let path = self.path.join(name);
-        let text = fs::read_to_string(&path)
-            .with_context(|| format!("cannot read {}", path.display()))?;
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))
     }
 
@@ -135,13 +131,12 @@ impl RunDir {
 
 fn claim(out: &Path) -> Result<PathBuf> {
     fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
-    let mut entries =
-        fs::read_dir(out).with_context(|| format!("cannot read {}", out.display()))?;
+    let mut entries = fs::read_dir(out).with_context(|| format!("cannot read {}", out.display()))?;
     if entries.next().is_some() {
-        return Err(UsageError::new(format!(
+        bail!(UsageError::new(format!(
             "{0} is not empty; choose another --out, or continue the run in it with --resume {0}",
             out.display()
-        )))?;
+        )));
     }
     Ok(out.to_owned())
 }

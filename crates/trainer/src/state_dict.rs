@@ -28,11 +28,7 @@ impl HostTensor {
     pub fn new(shape: impl Into<Vec<usize>>, values: Vec<f32>) -> Result<Self> {
         let shape = shape.into();
         let expected: usize = shape.iter().product();
-        ensure!(
-            expected == values.len(),
-            "{} values do not fill the shape {shape:?}",
-            values.len()
-        );
+        ensure!(expected == values.len(), "{} values do not fill the shape {shape:?}", values.len());
         Ok(Self { shape, values })
     }
 
@@ -56,11 +52,7 @@ impl HostTensor {
     ///
     /// When the rank differs.
     pub fn to_device<const D: usize>(&self, device: &Device) -> Result<Tensor<D>> {
-        ensure!(
-            self.shape.len() == D,
-            "has shape {:?}, but {D} dimensions were expected",
-            self.shape
-        );
+        ensure!(self.shape.len() == D, "has shape {:?}, but {D} dimensions were expected", self.shape);
         let data = TensorData::new(self.values.clone(), self.shape.clone());
         Ok(Tensor::from_data(data, device))
     }
@@ -137,9 +129,7 @@ impl StateDict {
     ///
     /// When there is none.
     pub fn host(&self, key: &str) -> Result<&HostTensor> {
-        self.tensors
-            .get(key)
-            .ok_or_else(|| anyhow!("the state has no array `{key}`"))
+        self.tensors.get(key).ok_or_else(|| anyhow!("the state has no array `{key}`"))
     }
 
     /// The array stored under `key`, uploaded.
@@ -148,9 +138,7 @@ impl StateDict {
     ///
     /// When there is none or its rank is not `D`.
     pub fn tensor<const D: usize>(&self, key: &str, device: &Device) -> Result<Tensor<D>> {
-        self.host(key)?
-            .to_device(device)
-            .with_context(|| format!("state `{key}`"))
+        self.host(key)?.to_device(device).with_context(|| format!("state `{key}`"))
     }
 
     /// Like [`StateDict::tensor`], and the sizes must be `shape`: a state of another network or
@@ -159,12 +147,7 @@ impl StateDict {
     /// # Errors
     ///
     /// When there is none or its shape differs.
-    pub fn tensor_shaped<const D: usize>(
-        &self,
-        key: &str,
-        shape: [usize; D],
-        device: &Device,
-    ) -> Result<Tensor<D>> {
+    pub fn tensor_shaped<const D: usize>(&self, key: &str, shape: [usize; D], device: &Device) -> Result<Tensor<D>> {
         let host = self.host(key)?;
         ensure!(
             host.shape == shape,
@@ -180,10 +163,7 @@ impl StateDict {
     ///
     /// When there is none or it is of another type.
     pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<T> {
-        let value = self
-            .scalars
-            .get(key)
-            .ok_or_else(|| anyhow!("the state has no value `{key}`"))?;
+        let value = self.scalars.get(key).ok_or_else(|| anyhow!("the state has no value `{key}`"))?;
         T::deserialize(value).with_context(|| format!("state `{key}`"))
     }
 
@@ -194,9 +174,7 @@ impl StateDict {
     /// When there is none or it is no number.
     pub fn get_f64(&self, key: &str) -> Result<f64> {
         match self.scalars.get(key) {
-            Some(Value::String(text)) => text
-                .parse()
-                .with_context(|| format!("state `{key}` is no number: {text:?}")),
+            Some(Value::String(text)) => text.parse().with_context(|| format!("state `{key}` is no number: {text:?}")),
             _ => self.get(key),
         }
     }
@@ -218,18 +196,10 @@ impl StateDict {
 
     /// The entries whose name begins with `prefix` and a dot, without it.
     pub fn part(&self, prefix: &str) -> StateDict {
-        let strip = |key: &str| {
-            key.strip_prefix(prefix)
-                .and_then(|rest| rest.strip_prefix('.'))
-                .map(str::to_owned)
-        };
+        let strip = |key: &str| key.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('.')).map(str::to_owned);
         StateDict {
-            tensors: (self.tensors.iter())
-                .filter_map(|(key, tensor)| Some((strip(key)?, tensor.clone())))
-                .collect(),
-            scalars: (self.scalars.iter())
-                .filter_map(|(key, value)| Some((strip(key)?, value.clone())))
-                .collect(),
+            tensors: (self.tensors.iter()).filter_map(|(key, tensor)| Some((strip(key)?, tensor.clone()))).collect(),
+            scalars: (self.scalars.iter()).filter_map(|(key, value)| Some((strip(key)?, value.clone()))).collect(),
         }
     }
 }

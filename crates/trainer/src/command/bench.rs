@@ -280,8 +280,7 @@ fn iteration_operations(config: &TrainConfig, spec: &EnvSpec) -> f64 {
     let samples = config.batch_size();
     let policy = [&[spec.obs_dim][..], &config.policy.hidden, &[spec.action_dim]].concat();
     let critic = [&[spec.obs_dim][..], &config.critic.hidden, &[1]].concat();
-    let weights =
-        |sizes: &[usize]| sizes.windows(2).map(|pair| (pair[0] as f64 + 1.0) * pair[1] as f64).sum::<f64>();
+    let weights = |sizes: &[usize]| sizes.windows(2).map(|pair| (pair[0] as f64 + 1.0) * pair[1] as f64).sum::<f64>();
     let acting = 2.0 * samples as f64 * weights(&policy);
     let updates = config.kfcpo.epochs as f64 * update_operations(&policy, samples);
     // Two critics: one pass for the values, three (forward, inputs' and weights' gradients) an epoch.

@@ -14,11 +14,7 @@ use crate::config::load::resolve;
 /// When it does not resolve.
 pub fn run(args: &ConfigArgs) -> Result<ExitCode> {
     let config = resolve(&args.config.sources())?;
-    let text = if args.json {
-        serde_json::to_string(&config)?
-    } else {
-        serde_json::to_string_pretty(&config)?
-    };
+    let text = if args.json { serde_json::to_string(&config)? } else { serde_json::to_string_pretty(&config)? };
     print(&text)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::cli::{ExportArgs, ExportFormat, print};
 use crate::command::saved_policy::saved_policy;
@@ -17,9 +17,7 @@ use crate::run_dir::RunDir;
 /// When the run or checkpoint cannot be read, the file cannot be written, or the format is not there yet.
 pub fn run(args: &ExportArgs) -> Result<ExitCode> {
     if args.format == ExportFormat::Onnx {
-        return Err(UsageError::new(
-            "ONNX is not available yet; --format safetensors carries the same numbers",
-        ))?;
+        bail!(UsageError::new("ONNX is not available yet; --format safetensors carries the same numbers"));
     }
     let dir = RunDir::open(&args.run)?;
     let checkpoint = dir.checkpoints().load(args.checkpoint)?;

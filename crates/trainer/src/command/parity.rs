@@ -199,8 +199,7 @@ mod tests {
         let mut file = NpzWriter::create(path).unwrap();
         let mut put = |name: &str, shape: &[u64], values: Vec<f64>| {
             let options = Default::default();
-            let mut writer =
-                file.array(name, options).unwrap().default_dtype().shape(shape).begin_nd().unwrap();
+            let mut writer = file.array(name, options).unwrap().default_dtype().shape(shape).begin_nd().unwrap();
             writer.extend(values).unwrap();
             writer.finish().unwrap();
         };

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use crate::atomic_file::write_atomically;
@@ -53,7 +53,7 @@ pub fn run(args: &ReportArgs) -> Result<ExitCode> {
         let before = paths.len();
         find_runs(dir, MAX_DEPTH, &mut paths)?;
         if paths.len() == before {
-            return Err(UsageError::new(format!("no run in {}", dir.display())))?;
+            bail!(UsageError::new(format!("no run in {}", dir.display())));
         }
     }
     paths.sort();
@@ -61,16 +61,14 @@ pub fn run(args: &ReportArgs) -> Result<ExitCode> {
     let mut groups: BTreeMap<(String, String, String), Group> = BTreeMap::new();
     for path in &paths {
         let run = Run::read(path)?;
-        let (env, algo, cost_limit) =
-            (run.config.env.clone(), run.config.algo.clone(), run.config.cost_limit);
+        let (env, algo, cost_limit) = (run.config.env.clone(), run.config.algo.clone(), run.config.cost_limit);
         let key = (env.clone(), algo.clone(), cost_limit.to_string());
         let group = Group { env, algo, cost_limit, runs: Vec::new() };
         groups.entry(key).or_insert(group).runs.push(run);
     }
     let groups: Vec<Group> = groups.into_values().collect();
 
-    fs::create_dir_all(&args.out)
-        .with_context(|| format!("cannot create {}", args.out.display()))?;
+    fs::create_dir_all(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
     let rows: Vec<Value> = groups.iter().map(Group::summary).collect();
     let figures = write_figures(&groups, &args.out)?;
     let markdown = markdown(&groups, &rows, &figures);
@@ -93,8 +91,8 @@ fn find_runs(dir: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<()> {
         found.push(dir.to_owned());
         return Ok(());
     }
-    let entries = fs::read_dir(dir)
-        .map_err(|error| UsageError::new(format!("cannot read {}: {error}", dir.display())))?;
+    let entries =
+        fs::read_dir(dir).map_err(|error| UsageError::new(format!("cannot read {}: {error}", dir.display())))?;
     for entry in entries.flatten() {
         if depth > 0 && entry.path().is_dir() {
             find_runs(&entry.path(), depth - 1, found)?;
@@ -174,8 +172,7 @@ impl Group {
         let ends = || known.iter().filter_map(|pairs| Some((pairs.first()?.0, pairs.last()?.0)));
         let first = ends().map(|(first, _)| first).fold(f64::INFINITY, f64::min);
         let last = ends().map(|(_, last)| last).fold(f64::NEG_INFINITY, f64::max);
-        let grid = (0..CURVE_POINTS)
-            .map(|index| first + (last - first) * index as f64 / (CURVE_POINTS - 1) as f64);
+        let grid = (0..CURVE_POINTS).map(|index| first + (last - first) * index as f64 / (CURVE_POINTS - 1) as f64);
         let points = grid.filter_map(|x| {
             let values: Vec<f64> = known.iter().filter_map(|pairs| interpolated(pairs, x)).collect();
             let (y, spread) = (mean(&values), std(&values));

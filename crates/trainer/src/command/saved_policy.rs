@@ -17,10 +17,8 @@ pub fn saved_policy(checkpoint: &Checkpoint, device: &Device) -> Result<PolicySn
     let spec = envs::find(&config.env)?;
     let mut actor = Actor::new(config, spec.obs_dim, spec.action_dim, device)?;
     actor.load(state)?;
-    let limits = NormalizerConfig {
-        clip: config.normalizer.clip as f32,
-        std_floor: config.normalizer.std_floor as f32,
-    };
+    let limits =
+        NormalizerConfig { clip: config.normalizer.clip as f32, std_floor: config.normalizer.std_floor as f32 };
     let mut normalizer = Normalizer::new(spec.obs_dim, limits, device)?;
     normalizer.load_state(&state.state("normalizer")?).context("state `normalizer`")?;
     PolicySnapshot::capture(config, &actor, &normalizer)

@@ -7,7 +7,6 @@ use std::time::{Instant, SystemTime};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-
 use crate::checkpoint::{Checkpoint, Session};
 use crate::cli::{INTERRUPTED, TrainArgs, diagnose, print};
 use crate::config::TrainConfig;
@@ -18,9 +17,9 @@ use crate::log::Record;
 use crate::log::csv::CsvLog;
 use crate::log::progress::Progress;
 use crate::log::tensorboard::TensorBoardLog;
-use safe_rl::EpisodeStatistics;
 use crate::run_dir::{RunDir, timestamp};
 use crate::runner::{IterationReport, Runner};
+use safe_rl::EpisodeStatistics;
 
 /// Finished episodes from which the running means can make a checkpoint the best.
 const BEST_EPISODES: usize = 100;
@@ -114,10 +113,7 @@ fn reopen(path: &Path) -> Result<(RunDir, TrainConfig, Option<Checkpoint>)> {
     let store = dir.checkpoints();
     store.remove_leftovers();
     if store.steps().is_empty() {
-        diagnose(&format!(
-            "warning: {} has no checkpoint yet: starting from the beginning",
-            path.display()
-        ));
+        diagnose(&format!("warning: {} has no checkpoint yet: starting from the beginning", path.display()));
         let config = dir.read_json("config.json")?;
         return Ok((dir, config, None));
     }

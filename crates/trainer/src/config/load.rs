@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -15,8 +15,7 @@ use crate::config::TrainConfig;
 use crate::error::UsageError;
 
 /// Tuned configurations compiled into the program: (name, JSON).
-pub const PRESETS: &[(&str, &str)] =
-    &[("quick", include_str!("../../../../assets/presets/quick.json"))];
+pub const PRESETS: &[(&str, &str)] = &[("quick", include_str!("../../../../assets/presets/quick.json"))];
 
 /// Keys that may change when a run is resumed; any other would make it a different run.
 const CHANGEABLE_ON_RESUME: &[&str] = &["total_steps", "checkpoint"];
@@ -63,9 +62,9 @@ pub fn resolve(sources: &Sources) -> Result<TrainConfig> {
 /// As [`resolve`], and for a change of anything but the length of the run and its checkpoints.
 pub fn resolve_resumed(saved: &TrainConfig, sources: &Sources) -> Result<TrainConfig> {
     if sources.file.is_some() || sources.preset.is_some() {
-        return Err(UsageError::new(
+        bail!(UsageError::new(
             "--resume takes the configuration from the run; --config and --preset do not apply",
-        ))?;
+        ));
     }
     let mut tree = Tree::new(saved)?;
     lay_command_line(&mut tree, sources)?;
@@ -73,25 +72,24 @@ pub fn resolve_resumed(saved: &TrainConfig, sources: &Sources) -> Result<TrainCo
     let (before, after) = (serde_json::to_value(saved)?, serde_json::to_value(&resumed)?);
     for (key, value) in before.as_object().into_iter().flatten() {
         if after.get(key) != Some(value) && !CHANGEABLE_ON_RESUME.contains(&key.as_str()) {
-            return Err(UsageError::new(format!(
+            bail!(UsageError::new(format!(
                 "--resume cannot change `{key}`: it would be another run (changeable: {})",
                 CHANGEABLE_ON_RESUME.join(", ")
-            )))?;
+            )));
         }
     }
     Ok(resumed)
 }
 
 fn read(path: &Path) -> Result<String> {
-    fs::read_to_string(path)
-        .map_err(|error| UsageError::new(format!("cannot read {}: {error}", path.display())).into())
+    fs::read_to_string(path).map_err(|error| UsageError::new(format!("cannot read {}: {error}", path.display())).into())
 }
 
 fn lay_command_line(tree: &mut Tree, sources: &Sources) -> Result<()> {
     for set in &sources.sets {
-        let (key, text) = set.split_once('=').ok_or_else(|| {
-            UsageError::new(format!("--set {set}: expected key.path=value, for example gamma=0.99"))
-        })?;
+        let (key, text) = set
+            .split_once('=')
+            .ok_or_else(|| UsageError::new(format!("--set {set}: expected key.path=value, for example gamma=0.99")))?;
         let value = serde_json::from_str(text).unwrap_or_else(|_| unquoted(text));
         tree.lay(&format!("--set {set}"), &mut Vec::new(), &nested(key, value))?;
     }
@@ -115,9 +113,7 @@ fn unquoted(text: &str) -> Value {
 
 /// `a.b` and v as `{"a": {"b": v}}`.
 fn nested(key: &str, value: Value) -> Value {
-    key.rsplit('.').fold(value, |inner, part| {
-        Value::Object(Map::from_iter([(part.to_owned(), inner)]))
-    })
+    key.rsplit('.').fold(value, |inner, part| Value::Object(Map::from_iter([(part.to_owned(), inner)])))
 }
 
 fn finish(tree: Tree) -> Result<TrainConfig> {
@@ -143,7 +139,7 @@ impl Tree {
         let value: Value = serde_json::from_str(text)
             .map_err(|error| UsageError::new(format!("{source}: not valid JSON: {error}")))?;
         if !value.is_object() {
-            return Err(UsageError::new(format!("{source}: expected a JSON object of settings")))?;
+            bail!(UsageError::new(format!("{source}: expected a JSON object of settings")));
         }
         self.lay(source, &mut Vec::new(), &value)
     }
@@ -153,8 +149,8 @@ impl Tree {
         let node = path.iter().fold(&mut self.value, |node, key| &mut node[key]);
         match (node, patch) {
             (Value::Object(section), Value::Object(entries)) => {
-                for key in entries.keys().filter(|key| !section.contains_key(*key)) {
-                    Err(unknown_key(source, path, key, section))?;
+                if let Some(key) = entries.keys().find(|key| !section.contains_key(*key)) {
+                    bail!(unknown_key(source, path, key, section));
                 }
                 for (key, entry) in entries {
                     path.push(key.clone());
@@ -163,16 +159,15 @@ impl Tree {
                 }
                 Ok(())
             }
-            (Value::Object(section), _) => Err(UsageError::new(format!(
+            (Value::Object(section), _) => bail!(UsageError::new(format!(
                 "{source}: `{}` is a section with the keys {}; it has no value of its own",
                 path.join("."),
                 keys(section)
-            )))?,
+            ))),
             (leaf, _) => {
                 *leaf = fitted(leaf, patch);
-                TrainConfig::deserialize(&self.value).map_err(|error| {
-                    UsageError::new(format!("{source}: `{}`: {error}", path.join(".")))
-                })?;
+                TrainConfig::deserialize(&self.value)
+                    .map_err(|error| UsageError::new(format!("{source}: `{}`: {error}", path.join("."))))?;
                 Ok(())
             }
         }
@@ -201,11 +196,7 @@ fn unknown_key(source: &str, path: &[String], key: &str, section: &Map<String, V
         None => String::new(),
     };
     let place = if path.is_empty() { String::new() } else { format!(" in `{}`", path.join(".")) };
-    UsageError::new(format!(
-        "{source}: unknown key `{}`.{hint}\nvalid keys{place}: {}",
-        full(key),
-        keys(section)
-    ))
+    UsageError::new(format!("{source}: unknown key `{}`.{hint}\nvalid keys{place}: {}", full(key), keys(section)))
 }
 
 fn keys(section: &Map<String, Value>) -> String {

@@ -34,12 +34,8 @@ impl TensorBoardLog {
     /// When the file cannot be written.
     pub fn create(dir: &Path, resumed_at: Option<u64>) -> Result<Self> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let name = format!(
-            "events.out.tfevents.{:010}.{:09}.{}",
-            now.as_secs(),
-            now.subsec_nanos(),
-            std::process::id()
-        );
+        let name =
+            format!("events.out.tfevents.{:010}.{:09}.{}", now.as_secs(), now.subsec_nanos(), std::process::id());
         let path = dir.join(name);
         let file = OpenOptions::new().create_new(true).append(true).open(&path);
         let file = file.with_context(|| format!("cannot write {}", path.display()))?;
