@@ -1,0 +1,242 @@
+//! KFCPO: constrained policy optimisation with Kronecker-factored natural gradients.
+//!
+//! Per minibatch: forward -> backward {reward, cost, Fisher columns} -> factors -> inverse -> natural gradients n_r, n_c
+//! -> projection -> blend -> trust region -> candidate -> KL -> accept | rollback. The margin is computed once a rollout.
+//!
+//! Lim and Yoo, "KFCPO: Kronecker-Factored Approximated Constrained Policy Optimization" (arXiv 2511.00880), for the
+//! ideas: one K-FAC Fisher for separate natural gradients of reward and cost, the margin-aware blend, the
+//! direction-sensitive projection and the minibatch KL rollback. Formulas and constants are this project's choice.
+
+use super::{Algorithm, CostEstimate, Metrics, Progress};
+use crate::actor::Actor;
+use crate::config::{FisherKind, KfcpoConfig, ProjectionKind as ConfiguredProjection, TrainConfig};
+use crate::policy_snapshot::{host, scalar};
+use crate::state_dict::StateDict;
+use anyhow::Result;
+use burn::tensor::Tensor;
+use kfac::{Factors, FisherSeeds, InverseSet, Statistics, exact_seeds, score_seeds, trust_region};
+use safe_rl::{
+    Blend, Gaussian, KlGuard, KlGuardConfig, Margin, MarginConfig, MarginWeights, NoiseKey, Products, ProjectionKind,
+    Samples, all_finite, blend, clamp_log_std, minibatch_indices,
+};
+
+/// Stream of the noise that orders the actor's samples.
+const SHUFFLE_STREAM: u32 = 0x4b46_0001;
+/// Stream of the actions drawn for a sampled Fisher matrix.
+const FISHER_STREAM: u32 = 0x4b46_0002;
+
+/// The algorithm's state between iterations.
+pub struct Kfcpo {
+    config: KfcpoConfig,
+    seed: u64,
+    factors: Factors,
+    margin: Margin,
+    guard: KlGuard,
+    minibatches: u64,
+}
+
+/// What every minibatch of one iteration shares.
+struct Iteration<'a> {
+    weights: MarginWeights,
+    old_log_std: Tensor<1>,
+    samples: &'a Samples,
+    number: u64,
+}
+
+impl Kfcpo {
+    /// The algorithm for an actor of this shape.
+    ///
+    /// # Errors
+    /// When a setting is out of range.
+    pub fn new(config: &TrainConfig, actor: &Actor) -> Result<Self> {
+        let kfcpo = config.kfcpo.clone();
+        let device = actor.log_std.device();
+        let margin = MarginConfig {
+            cost_limit: config.cost_limit * kfcpo.limit_share,
+            temperature: kfcpo.margin_temperature,
+            projection_margin: kfcpo.margin_horizon,
+            integral_rate: kfcpo.margin_integral,
+            ..MarginConfig::default()
+        };
+        let guard = KlGuardConfig {
+            kl_limit: kfcpo.target_kl as f32,
+            step_share: kfcpo.step_kl_share as f32,
+            radius_fraction: kfcpo.radius_share as f32,
+            max_rejections: kfcpo.max_rejects as u32,
+            damping: kfcpo.damping as f32,
+            ..KlGuardConfig::default()
+        };
+        Ok(Self {
+            factors: Factors::new(actor.mean.spec(), kfcpo.ema_decay as f32, &device)?,
+            margin: Margin::new(margin)?,
+            guard: KlGuard::new(guard, &device)?,
+            minibatches: 0,
+            seed: config.seed,
+            config: kfcpo,
+        })
+    }
+
+    /// One natural-gradient step on a minibatch, kept only if it stays within the trust region.
+    fn step(&mut self, actor: &mut Actor, inverse: &mut Option<InverseSet>, batch: &Samples, at: &Iteration) -> Result<Blend> {
+        let policy = actor.distribution(batch.obs.clone());
+        let surrogate = policy.surrogate(&batch.action, &batch.log_prob, &batch.advantage, None);
+        let seeds = self.fisher_seeds(&policy, batch);
+        let Statistics { gradients, factors: sample } = actor.mean.statistics(batch.obs.clone(), surrogate.mean, seeds);
+        let gradients = Tensor::cat(vec![gradients, surrogate.log_std], 1);
+        let finite = all_finite(&gradients).bool_and(all_finite(sample.flat()));
+
+        let mut factors = self.factors.clone();
+        factors.update_if(finite.clone().float(), &sample);
+        let inverse = match inverse {
+            Some(inverse) if !self.minibatches.is_multiple_of(self.config.inverse_interval as u64) => inverse,
+            _ => inverse.insert(factors.inverse(self.config.damping as f32)?),
+        };
+        self.minibatches += 1;
+        let natural = natural_gradients(inverse, &gradients, actor, self.config.damping as f32);
+
+        let metric = Products::metric(&gradients, &natural);
+        let (kind, products) = match self.config.projection {
+            ConfiguredProjection::Fisher => (ProjectionKind::Metric, metric.clone()),
+            ConfiguredProjection::Euclidean => (ProjectionKind::Euclidean, Products::euclidean(&natural)),
+            ConfiguredProjection::None => (ProjectionKind::None, metric.clone()),
+            ConfiguredProjection::Hard => (ProjectionKind::Hard, metric.clone()),
+        };
+        let blend = blend(kind, &metric, &products, &at.weights);
+        let direction = blend.direction(&natural);
+
+        let candidate = self.candidate(actor, &policy, direction, batch, at);
+        let moved = candidate.distribution(batch.obs.clone());
+        let kl = moved.mean_kl(&batch.mean, &at.old_log_std);
+        let sound = all_finite(candidate.mean.theta()).bool_and(all_finite(&candidate.log_std));
+        let verdict = self.guard.judge(&kl, sound, finite.bool_and(blend.usable.clone()));
+        self.factors.update_if(verdict.accept.clone().float(), &sample);
+        actor.mean = actor.mean.with_theta(verdict.select(candidate.mean.theta().clone(), actor.mean.theta().clone()));
+        actor.log_std = verdict.select(candidate.log_std, actor.log_std.clone());
+        Ok(blend)
+    }
+
+    /// The longest step along `direction` `[P + A]` that the remaining trust radius allows.
+    fn candidate(
+        &self,
+        actor: &Actor,
+        policy: &Gaussian,
+        direction: Tensor<1>,
+        batch: &Samples,
+        at: &Iteration,
+    ) -> Actor {
+        let (params, actions) = (actor.mean.spec().num_params(), actor.log_std.dims()[0]);
+        let theta = direction.clone().narrow(0, 0, params);
+        let log_std = direction.narrow(0, params, actions);
+        let moved = actor.mean.jvp(batch.obs.clone(), theta.clone());
+        let quadratic = trust_region::gaussian_quadratic(moved, policy.inverse_variance())
+            + trust_region::log_std_quadratic(log_std.clone());
+        let radius = self.guard.radius(&policy.mean_kl(&batch.mean, &at.old_log_std));
+        let length = trust_region::step_length(quadratic, radius, self.config.max_step as f32);
+        Actor {
+            mean: actor.mean.with_theta(actor.mean.theta().clone() + theta * length.clone()),
+            log_std: clamp_log_std(&actor.log_std, log_std * length),
+        }
+    }
+
+    fn fisher_seeds(&self, policy: &Gaussian, batch: &Samples) -> FisherSeeds {
+        let scores = |actions: Tensor<2>| {
+            score_seeds(actions.unsqueeze_dim(0), policy.mean.clone(), policy.log_std.clone())
+        };
+        match self.config.fisher {
+            FisherKind::Exact => exact_seeds(policy.log_std.clone()),
+            FisherKind::Empirical => scores(batch.action.clone()),
+            FisherKind::Sampled => {
+                let key = NoiseKey { seed: self.seed, stream: FISHER_STREAM, step: self.minibatches };
+                scores(policy.sample(key))
+            }
+        }
+    }
+
+    /// After an epoch: a policy too far from the old one over the whole batch goes back to `before`.
+    fn end_epoch(&mut self, actor: &mut Actor, before: &Actor, at: &Iteration) -> Tensor<1> {
+        let kl = actor.distribution(at.samples.obs.clone()).mean_kl(&at.samples.mean, &at.old_log_std);
+        let verdict = self.guard.judge_epoch(&kl);
+        actor.mean = actor.mean.with_theta(verdict.select(actor.mean.theta().clone(), before.mean.theta().clone()));
+        actor.log_std = verdict.select(actor.log_std.clone(), before.log_std.clone());
+        kl
+    }
+}
+
+impl Algorithm for Kfcpo {
+    fn update(&mut self, actor: &mut Actor, samples: &Samples, cost: CostEstimate, at: Progress) -> Result<Metrics> {
+        let weights = self.margin.update(Some(cost.rollout));
+        self.guard.begin_rollout();
+        let at = Iteration { weights, old_log_std: actor.log_std.clone(), samples, number: at.iteration };
+        let device = samples.obs.device();
+        // Inverted anew every rollout, so that a resumed run needs the factors alone.
+        self.minibatches = 0;
+        let (mut inverse, mut last, mut kl) = (None, None, Tensor::zeros([1], &device));
+        for epoch in 0..self.config.epochs {
+            let before = actor.clone();
+            let step = at.number * self.config.epochs as u64 + epoch as u64;
+            let key = NoiseKey { seed: self.seed, stream: SHUFFLE_STREAM, step };
+            for index in minibatch_indices(samples.len(), self.config.minibatch_size, key, &device) {
+                last = Some(self.step(actor, &mut inverse, &samples.select(&index), &at)?);
+            }
+            kl = self.end_epoch(actor, &before, &at);
+        }
+        self.metrics(actor, &at, kl, last, inverse)
+    }
+
+    fn save(&self, state: &mut StateDict) -> Result<()> {
+        state.put_matrices("kfcpo.factors", &self.factors.to_tensors())?;
+        state.put_state("kfcpo.margin", self.margin.state())?;
+        state.put_state("kfcpo.guard", self.guard.state()?)
+    }
+
+    fn load(&mut self, state: &StateDict, actor: &Actor) -> Result<()> {
+        let matrices = state.matrices("kfcpo.factors", &actor.log_std.device())?;
+        self.factors = Factors::from_tensors(actor.mean.spec(), self.config.ema_decay as f32, &matrices)?;
+        self.margin.load_state(&state.state("kfcpo.margin")?)?;
+        self.guard.load_state(&state.state("kfcpo.guard")?)?;
+        Ok(())
+    }
+}
+
+impl Kfcpo {
+    /// The iteration's numbers, read back once.
+    fn metrics(
+        &self,
+        actor: &Actor,
+        at: &Iteration,
+        kl: Tensor<1>,
+        last: Option<Blend>,
+        inverse: Option<InverseSet>,
+    ) -> Result<Metrics> {
+        let guard = self.guard.report()?;
+        let mut metrics = vec![
+            ("Train/KL", scalar(kl)?),
+            ("Train/LogStd", scalar(actor.log_std.clone().mean())?),
+            ("KFCPO/Accepted", guard.accepted as f64),
+            ("KFCPO/Rollbacks", (guard.rejected + guard.restored) as f64),
+            ("KFCPO/Skipped", (guard.skipped + guard.ignored) as f64),
+            ("KFCPO/StepKL", guard.step_limit),
+            ("KFCPO/Margin", at.weights.margin),
+            ("KFCPO/MarginOffset", at.weights.offset),
+            ("KFCPO/SafetyWeight", at.weights.safety_weight),
+            ("KFCPO/ProjectionStrength", at.weights.projection_strength),
+        ];
+        if let Some(blend) = last {
+            let names = ["KFCPO/Alpha", "KFCPO/Beta", "KFCPO/Q", "KFCPO/S", "KFCPO/Kappa"];
+            metrics.extend(names.into_iter().zip(host(&blend.summary())?.into_iter().map(f64::from)));
+        }
+        if let Some(inverse) = inverse {
+            metrics.push(("KFCPO/InverseFallbacks", scalar(inverse.fallbacks().clone().sum())?));
+        }
+        Ok(metrics)
+    }
+}
+
+/// Natural gradients of both objectives over all parameters, `[2, P + A]`: Kronecker blocks for the network, the exact
+/// block 2 I for log sigma.
+fn natural_gradients(inverse: &InverseSet, gradients: &Tensor<2>, actor: &Actor, damping: f32) -> Tensor<2> {
+    let (params, actions) = (actor.mean.spec().num_params(), actor.log_std.dims()[0]);
+    let network = inverse.natural_gradients(gradients.clone().narrow(1, 0, params));
+    let log_std = safe_rl::log_std_natural_gradient(gradients.clone().narrow(1, params, actions), damping);
+    Tensor::cat(vec![network, log_std], 1)
+}
