@@ -11,7 +11,8 @@ fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 fn actions(spec: &EnvSpec, n: usize, step: usize, device: &Device) -> Tensor<2> {
     let data: Vec<f32> = (0..n * spec.action_dim)
         .map(|i| {
-            let mut x = (i + 1) as u64 * 0x9E37_79B9_7F4A_7C15 ^ (step as u64 / 8 + 1) * 0xD1B5_4A32_D192_ED03;
+            let mut x = (i as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+                ^ (step as u64 / 8 + 1).wrapping_mul(0xD1B5_4A32_D192_ED03);
             x = (x ^ (x >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
             ((x >> 40) as f32 / (1u64 << 24) as f32) * 2.0 - 1.0
         })

@@ -39,8 +39,6 @@ pub(crate) struct Kernel {
     device: Device,
 }
 
-
-
 impl Kernel {
     /// # Errors
     /// [`EnvError::UnsupportedDevice`] where `device` has no kernels.
@@ -99,7 +97,7 @@ fn supports(device: &Device) -> bool {
     false
 }
 
-/// One block of up to 32 environments: the unit of work on the CPU, and all that a replay needs.
+/// One block of up to 32 environments: the unit of work on the CPU.
 pub(crate) struct Block<'a> {
     pub params: &'a [f32],
     pub state: &'a mut [f32],
@@ -115,17 +113,6 @@ impl Block<'_> {
                 for (lane, row) in obs.chunks_exact_mut(obs_dim).enumerate() {
                     let env = (self.first_env + lane) as u32;
                     reset_one::<Point, Goal>(self.params, self.state, lane, env, stagger);
-                    observe_one::<Point>(self.params, self.state, lane, row, 0);
-                }
-            }
-        }
-    }
-
-    /// Observes the first `obs.len() / obs_dim` lanes as they are.
-    pub fn observe(&mut self, agent: AgentKind, obs: &mut [f32], obs_dim: usize) {
-        match agent {
-            AgentKind::Point => {
-                for (lane, row) in obs.chunks_exact_mut(obs_dim).enumerate() {
                     observe_one::<Point>(self.params, self.state, lane, row, 0);
                 }
             }
@@ -239,16 +226,7 @@ mod cpu {
             .for_each(|(i, (((state, action), (obs, final_obs)), mut parts))| {
                 let mut block = Block { params: &kernel.params, state, first_env: i * LANES };
                 let mut out = [0.0; SCALARS * LANES];
-                block.step(
-                    kernel.agent,
-                    kernel.task,
-                    action,
-                    kernel.action_dim,
-                    obs,
-                    final_obs,
-                    dim,
-                    &mut out,
-                );
+                block.step(kernel.agent, kernel.task, action, kernel.action_dim, obs, final_obs, dim, &mut out);
                 for (part, row) in parts.iter_mut().zip(out.chunks_exact(LANES)) {
                     part.copy_from_slice(&row[..part.len()]);
                 }

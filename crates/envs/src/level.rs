@@ -3,8 +3,9 @@
 //! A level is a row; scalar bodies read it from a parameter slice (`[f32]`, built here), so one
 //! compiled step serves every level of a task.
 
+use crate::object::VASE_FIELDS;
 use crate::rng::seed_parts;
-use crate::state::{AGENT_OWN, STATIC_FIELDS, VASE_FIELDS};
+use crate::state::{AGENT_OWN, STATIC_FIELDS};
 
 /// Lidar bins of an object group.
 pub const LIDAR_BINS: usize = 16;
@@ -31,6 +32,15 @@ impl ObjectKind {
         match self {
             Self::Goal | Self::Hazard => STATIC_FIELDS,
             Self::Vase => VASE_FIELDS,
+        }
+    }
+
+    /// Name of one such object in the original, without its number.
+    pub const fn object_name(self) -> &'static str {
+        match self {
+            Self::Goal => "goal",
+            Self::Hazard => "hazard",
+            Self::Vase => "vase",
         }
     }
 
@@ -120,11 +130,7 @@ pub const LEVELS: &[Level] = &[
         number: 2,
         half_extent: 2.0,
         agent_keepout: AGENT_KEEPOUT,
-        groups: &[
-            GOAL,
-            ObjectGroup { count: 10, ..HAZARDS },
-            ObjectGroup { count: 10, constrained: true, ..VASES },
-        ],
+        groups: &[GOAL, ObjectGroup { count: 10, ..HAZARDS }, ObjectGroup { count: 10, constrained: true, ..VASES }],
         lidar_range: LIDAR_RANGE,
         max_episode_steps: 1000,
     },

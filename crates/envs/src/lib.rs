@@ -9,6 +9,7 @@
 #![warn(missing_docs)]
 
 mod agent;
+mod contact;
 mod error;
 mod kernel;
 mod layout;
@@ -17,6 +18,7 @@ mod lidar;
 mod math;
 mod object;
 mod registry;
+mod replay;
 mod rng;
 mod sensors;
 mod state;
@@ -28,4 +30,5 @@ pub use agent::AgentKind;
 pub use error::EnvError;
 pub use level::{Level, ObjectGroup, ObjectKind, TaskKind};
 pub use registry::{EnvSpec, find, registry};
+pub use replay::{ErrorSpread, ParityReport, Recording, SplitErrors, replay};
 pub use vec_env::{StepBatch, VecEnv};

@@ -74,10 +74,7 @@ impl Level {
 pub fn registry() -> &'static [EnvSpec] {
     static REGISTRY: OnceLock<Vec<EnvSpec>> = OnceLock::new();
     REGISTRY.get_or_init(|| {
-        AGENTS
-            .iter()
-            .flat_map(|agent| LEVELS.iter().map(|level| EnvSpec::new(*agent, level)))
-            .collect()
+        AGENTS.iter().flat_map(|agent| LEVELS.iter().map(|level| EnvSpec::new(*agent, level))).collect()
     })
 }
 
@@ -86,11 +83,9 @@ pub fn registry() -> &'static [EnvSpec] {
 /// # Errors
 /// [`EnvError::UnknownEnv`], which lists the valid ids.
 pub fn find(id: &str) -> Result<EnvSpec, EnvError> {
-    registry().iter().find(|spec| spec.id == id || spec.short_id() == id).cloned().ok_or_else(|| {
-        EnvError::UnknownEnv {
-            id: id.to_owned(),
-            valid: registry().iter().map(|spec| spec.id.clone()).collect(),
-        }
+    registry().iter().find(|spec| spec.id == id || spec.short_id() == id).cloned().ok_or_else(|| EnvError::UnknownEnv {
+        id: id.to_owned(),
+        valid: registry().iter().map(|spec| spec.id.clone()).collect(),
     })
 }
 

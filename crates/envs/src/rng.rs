@@ -86,8 +86,8 @@ mod tests {
         check_uniform((0..40_000).map(|i| uniform(7, 0, 1, i)));
         check_uniform((0..40_000).map(|i| uniform(7, i, 1, 0)));
         check_uniform((0..40_000).map(|i| uniform(7, 3, i, 5)));
-        check_uniform((0..40_000).map(|i| uniform(u64::from(i), 0, 0, 0)));
-        check_uniform((0..40_000).map(|i| uniform(u64::from(i) << 32, 0, 0, 0)));
+        check_uniform((0..40_000u64).map(|i| uniform(i, 0, 0, 0)));
+        check_uniform((0..40_000u64).map(|i| uniform(i << 32, 0, 0, 0)));
     }
 
     #[test]
@@ -100,7 +100,12 @@ mod tests {
             ("seed", |i| (uniform(7, 0, 1, i), uniform(8, 0, 1, i))),
         ];
         for (name, pair) in pairs {
-            let r: f64 = (0..n).map(|i| { let (a, b) = pair(i); (a - 0.5) * (b - 0.5) }).sum::<f64>();
+            let r: f64 = (0..n)
+                .map(|i| {
+                    let (a, b) = pair(i);
+                    (a - 0.5) * (b - 0.5)
+                })
+                .sum::<f64>();
             let correlation = r * 12.0 / f64::from(n);
             assert!(correlation.abs() < 4.0 / f64::from(n).sqrt(), "{name}: {correlation}");
         }

@@ -17,14 +17,7 @@ const FIELD: f32 = 0.5;
 /// in the agent frame \[m/s^2\]; velocity, yaw rate and yaw come from the state.
 #[cfg_attr(feature = "gpu", cube)]
 #[inline(always)]
-pub fn planar_sensors(
-    state: &mut [f32],
-    base: usize,
-    acc_x: f32,
-    acc_y: f32,
-    obs: &mut [f32],
-    at: usize,
-) {
+pub fn planar_sensors(state: &mut [f32], base: usize, acc_x: f32, acc_y: f32, obs: &mut [f32], at: usize) {
     let cos = state[base + COS * LANES];
     let sin = state[base + SIN * LANES];
     let vx = state[base + VX * LANES];

@@ -45,12 +45,14 @@ pub const SIN: usize = AGENT + 7;
 pub const DX: usize = AGENT + 8;
 /// Displacement y in the last step \[m\].
 pub const DY: usize = AGENT + 9;
-/// 1 where the agent touches a movable object or obstacle at the end of the step, else 0.
+/// 1 where the agent touches a vase at the end of the step, else 0.
 pub const TOUCH: usize = AGENT + 10;
+/// 1 where a vase moves at the end of the step, else 0.
+pub const MOVING: usize = AGENT + 11;
+/// 1 where the agent touched a vase in any substep of the step, else 0.
+pub const TOUCHED: usize = AGENT + 12;
 /// First number that belongs to one kind of agent.
-pub const AGENT_OWN: usize = AGENT + 11;
+pub const AGENT_OWN: usize = AGENT + 13;
 
 /// Fields of an object that cannot move: x, y.
 pub const STATIC_FIELDS: usize = 2;
-/// Fields of a vase: position 3, quaternion 4 (w first), velocity 3, angular velocity 3, world frame.
-pub const VASE_FIELDS: usize = 13;

@@ -4,16 +4,17 @@
 use cubecl::prelude::*;
 
 use crate::agent::Agent;
+use crate::contact::SCRATCH_LEN;
 use crate::layout::sample_layout;
 use crate::level::{
-    GROUP_COUNT, GROUP_FIELDS, GROUP_KIND, GROUP_OFFSET, GROUP_ROW, ObjectKind, PARAM_GROUP,
-    PARAM_GROUPS, PARAM_MAX_STEPS, PARAM_OBS_DIM,
+    GROUP_COUNT, GROUP_FIELDS, GROUP_KIND, GROUP_OFFSET, GROUP_ROW, ObjectKind, PARAM_GROUP, PARAM_GROUPS,
+    PARAM_MAX_STEPS, PARAM_OBS_DIM, PARAM_VASES_CONSTRAINED,
 };
 use crate::lidar::observe_lidars;
 use crate::math::{TAU, sin_cos, wrap_angle};
-use crate::object::inside_hazard;
+use crate::object::{VASE_REST_Z, inside_hazard};
 use crate::rng::draw;
-use crate::state::{COST, DRAW, EPISODE, LANES, PARTIAL, RETURN, STEPS, TASK};
+use crate::state::{COST, DRAW, EPISODE, LANES, MOVING, PARTIAL, RETURN, STEPS, TASK, TOUCH};
 use crate::task::Task;
 
 /// Rows of the per-step scalars `[SCALARS, num_envs]`.
@@ -36,11 +37,9 @@ pub const EPISODE_LENGTH: usize = 6;
 pub const EPISODE_PARTIAL: usize = 7;
 
 /// Numbers of working memory a step needs.
-pub const SCRATCH: usize = 1;
+pub const SCRATCH: usize = SCRATCH_LEN;
 
 const VASE: f32 = ObjectKind::Vase.code();
-/// Height of a vase's centre at rest: half its width less the depth it sinks into the soft floor \[m\].
-const VASE_REST_Z: f32 = 0.099_96;
 
 /// Gives every vase of a fresh layout a yaw and puts it at rest.
 #[cfg_attr(feature = "gpu", cube)]
@@ -72,13 +71,7 @@ fn settle_vases(params: &[f32], state: &mut [f32], base: usize, env: u32) {
 /// Begins a new episode: layout, yaws, agent at rest, task. `stagger` > 0 begins it at a uniform
 /// random step count and marks it partial.
 #[cfg_attr(feature = "gpu", cube)]
-pub fn reset_one<A: Agent, T: Task>(
-    params: &[f32],
-    state: &mut [f32],
-    base: usize,
-    env: u32,
-    stagger: f32,
-) {
+pub fn reset_one<A: Agent, T: Task>(params: &[f32], state: &mut [f32], base: usize, env: u32, stagger: f32) {
     state[base + EPISODE * LANES] += 1.0;
     state[base + DRAW * LANES] = 0.0;
     state[base + RETURN * LANES] = 0.0;
@@ -107,6 +100,19 @@ pub fn observe_one<A: Agent>(params: &[f32], state: &mut [f32], base: usize, obs
     observe_lidars(params, state, base, obs, at);
 }
 
+/// Cost of the step just simulated: 1 where any rule of the level is broken, else 0.
+#[cfg_attr(feature = "gpu", cube)]
+pub fn cost_one(params: &[f32], state: &mut [f32], base: usize) -> f32 {
+    let mut cost = 0.0f32;
+    if inside_hazard(params, state, base) {
+        cost = 1.0;
+    }
+    if params[PARAM_VASES_CONSTRAINED] > 0.5 && state[base + TOUCH * LANES] + state[base + MOVING * LANES] > 0.5 {
+        cost = 1.0;
+    }
+    cost
+}
+
 /// Steps one environment and, where the episode ends, begins the next (same-step autoreset).
 ///
 /// `state[base..]` is the environment in its block, `action[action_at..]` its action, `obs[obs_at..]`
@@ -132,10 +138,7 @@ pub fn step_one<A: Agent, T: Task>(
     A::advance(params, state, base, action[action_at], action[action_at + 1], scratch, scratch_at);
 
     let reward = T::reward(params, state, base);
-    let mut cost = 0.0f32;
-    if inside_hazard(params, state, base) {
-        cost = 1.0;
-    }
+    let cost = cost_one(params, state, base);
     let alive = T::finish_step(params, state, base, env);
 
     let steps = state[base + STEPS * LANES] + 1.0;

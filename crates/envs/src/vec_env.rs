@@ -6,8 +6,7 @@ use crate::error::EnvError;
 use crate::kernel::Kernel;
 use crate::registry::EnvSpec;
 use crate::step::{
-    EPISODE_COST, EPISODE_LENGTH, EPISODE_PARTIAL, EPISODE_RETURN, REWARD, STEP_COST, TERMINATED,
-    TRUNCATED,
+    EPISODE_COST, EPISODE_LENGTH, EPISODE_PARTIAL, EPISODE_RETURN, REWARD, STEP_COST, TERMINATED, TRUNCATED,
 };
 
 /// Above this a count is no longer exact in float32.

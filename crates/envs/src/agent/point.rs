@@ -14,9 +14,12 @@
 use cubecl::prelude::*;
 
 use super::Agent;
+use crate::contact::{AGENT_FORCE, TOUCH as VASE_TOUCH};
+use crate::level::{PARAM_VASE_FIRST, PARAM_VASES};
 use crate::math::{sin_cos, wrap_angle};
+use crate::object::{vases_begin, vases_moving, vases_substep};
 use crate::sensors::{PLANAR_SENSORS, planar_sensors};
-use crate::state::{AGENT_OWN, COS, DX, DY, LANES, OMEGA, SIN, TOUCH, VX, VY, X, Y, YAW};
+use crate::state::{AGENT_OWN, COS, DX, DY, LANES, MOVING, OMEGA, SIN, TOUCH, TOUCHED, VX, VY, X, Y, YAW};
 
 /// Length of an action: thrust, turn.
 pub const ACTION_DIM: usize = 2;
@@ -60,15 +63,62 @@ const FREE_YY: f32 = (INERTIA / DET) as f32;
 const FREE_YT: f32 = (-MOMENT / DET) as f32;
 
 const STEP: f32 = H as f32;
+const MASS_F: f32 = MASS as f32;
+const INERTIA_F: f32 = INERTIA as f32;
 const MOMENT_F: f32 = MOMENT as f32;
 const SLIDE_DAMPING_F: f32 = SLIDE_DAMPING as f32;
 const HINGE_DAMPING_F: f32 = HINGE_DAMPING as f32;
 
-/// Torque of the servo and the hinge's damping at yaw rate `omega` \[N m\].
+// The gear in two parts, the first of 11 bits: products with a number of 13 bits are exact.
+const GEAR_HIGH: f32 = 614.0 / 2048.0;
+const GEAR_LOW: f32 = (0.3 - 614.0 / 2048.0) as f32;
+const INVERSE_GEAR: f32 = (1.0 / 0.3) as f32;
+
+/// The servo's error, `turn` - 0.3 `omega`, free of cancellation: near its zero, where the servo
+/// does not saturate, a rounding of it grows fourfold a substep.
 #[cfg_attr(feature = "gpu", cube)]
 #[inline(always)]
-fn yaw_torque(turn: f32, omega: f32) -> f32 {
-    GEAR * (turn - GEAR * omega).max(-FORCE_LIMIT).min(FORCE_LIMIT) - HINGE_DAMPING_F * omega
+fn servo_error(turn: f32, omega: f32) -> f32 {
+    let coarse = (((omega * 1024.0) as i32) as f32) * (1.0f32 / 1024.0f32);
+    let fine = omega - coarse;
+    (turn - GEAR_HIGH * coarse) - (GEAR_HIGH * fine + GEAR_LOW * omega)
+}
+
+/// Torque of the servo and the hinge's damping \[N m\].
+#[cfg_attr(feature = "gpu", cube)]
+#[inline(always)]
+fn yaw_torque(error: f32, omega: f32) -> f32 {
+    GEAR * error.max(-FORCE_LIMIT).min(FORCE_LIMIT) - HINGE_DAMPING_F * omega
+}
+
+/// One substep of the vases in play (`step` 0: forces and touch flag only), the Point at pose and
+/// velocity (world frame) under the smooth force given in its own frame. The force of the vases on
+/// the Point is left in the scratch, world frame.
+#[cfg_attr(feature = "gpu", cube)]
+fn push_vases(
+    state: &mut [f32],
+    base: usize,
+    first_vase: usize,
+    x: f32,
+    y: f32,
+    cos: f32,
+    sin: f32,
+    vx: f32,
+    vy: f32,
+    omega: f32,
+    force_x: f32,
+    force_y: f32,
+    torque: f32,
+    step: f32,
+    scratch: &mut [f32],
+    scratch_at: usize,
+) {
+    let world_x = cos * force_x - sin * force_y;
+    let world_y = sin * force_x + cos * force_y;
+    vases_substep(
+        state, base, LANES, first_vase, x, y, cos, sin, vx, vy, omega, world_x, world_y, torque, MASS_F, MOMENT_F,
+        INERTIA_F, step, scratch, scratch_at,
+    );
 }
 
 /// The Point agent.
@@ -87,18 +137,20 @@ impl Agent for Point {
         state[base + DX * LANES] = 0.0;
         state[base + DY * LANES] = 0.0;
         state[base + TOUCH * LANES] = 0.0;
+        state[base + TOUCHED * LANES] = 0.0;
+        state[base + MOVING * LANES] = 0.0;
         state[base + ACC_X * LANES] = 0.0;
         state[base + ACC_Y * LANES] = 0.0;
     }
 
     fn advance(
-        _params: &[f32],
+        params: &[f32],
         state: &mut [f32],
         base: usize,
         u0: f32,
         u1: f32,
-        _scratch: &mut [f32],
-        _scratch_at: usize,
+        scratch: &mut [f32],
+        scratch_at: usize,
     ) {
         let thrust = GEAR * u0.max(-FORCE_LIMIT).min(FORCE_LIMIT);
         let turn = u1.max(-1.0f32).min(1.0f32);
@@ -107,21 +159,58 @@ impl Agent for Point {
         let mut omega = state[base + OMEGA * LANES];
         let mut cos = state[base + COS * LANES];
         let mut sin = state[base + SIN * LANES];
+        let start_x = state[base + X * LANES];
+        let start_y = state[base + Y * LANES];
+        // Displacements are summed apart and added once: one rounding a step, not ten.
         let mut dx = 0.0f32;
         let mut dy = 0.0f32;
         let mut dyaw = 0.0f32;
+        // The servo's error is integrated instead of the yaw rate, whose float32 grid is 16 times coarser.
+        let mut error = servo_error(turn, omega);
+        let mut touched = 0.0f32;
+
+        let first_vase = params[PARAM_VASE_FIRST] as usize;
+        let vases = params[PARAM_VASES] as usize;
+        let active = vases_begin(state, base, LANES, first_vase, vases, start_x, start_y, scratch, scratch_at);
 
         for _ in 0..SUBSTEPS {
             let ahead = cos * vx + sin * vy;
             let left = cos * vy - sin * vx;
-            let force_x = thrust + MOMENT_F * omega * omega - SLIDE_DAMPING_F * ahead;
-            let force_y = left * -SLIDE_DAMPING_F;
-            let torque = yaw_torque(turn, omega);
+            let mut force_x = thrust + MOMENT_F * omega * omega - SLIDE_DAMPING_F * ahead;
+            let mut force_y = left * -SLIDE_DAMPING_F;
+            let mut torque = yaw_torque(error, omega);
+            if active > 0 {
+                push_vases(
+                    state,
+                    base,
+                    first_vase,
+                    start_x + dx,
+                    start_y + dy,
+                    cos,
+                    sin,
+                    vx,
+                    vy,
+                    omega,
+                    force_x,
+                    force_y,
+                    torque,
+                    STEP,
+                    scratch,
+                    scratch_at,
+                );
+                let push_x = scratch[scratch_at + AGENT_FORCE];
+                let push_y = scratch[scratch_at + AGENT_FORCE + 1];
+                force_x += cos * push_x + sin * push_y;
+                force_y += cos * push_y - sin * push_x;
+                torque += scratch[scratch_at + AGENT_FORCE + 2];
+                touched = touched.max(scratch[scratch_at + VASE_TOUCH]);
+            }
             let ax = DAMPED_XX * force_x;
             let ay = DAMPED_YY * force_y + DAMPED_YT * torque;
             vx += STEP * (cos * ax - sin * ay);
             vy += STEP * (sin * ax + cos * ay);
-            omega += STEP * (DAMPED_YT * force_y + DAMPED_TT * torque);
+            error -= GEAR * STEP * (DAMPED_YT * force_y + DAMPED_TT * torque);
+            omega = (turn - error) * INVERSE_GEAR;
             dx += STEP * vx;
             dy += STEP * vy;
             // Turn the frame by the small angle h omega; its full sine and cosine are refreshed below.
@@ -131,32 +220,54 @@ impl Agent for Point {
             let s = angle - angle * z * (0.166_666_67f32 - z * 0.008_333_333f32);
             let versine = z * (0.5f32 - z * 0.041_666_668f32);
             let turned = cos - (cos * versine + sin * s);
-            sin = sin - (sin * versine - cos * s);
+            sin -= sin * versine - cos * s;
             cos = turned;
         }
 
-        // Angles and positions are summed apart and added once: one rounding a step, not ten.
+        let x = start_x + dx;
+        let y = start_y + dy;
         let yaw = wrap_angle(state[base + YAW * LANES] + dyaw);
         let (new_sin, new_cos) = sin_cos(yaw);
         state[base + YAW * LANES] = yaw;
         state[base + SIN * LANES] = new_sin;
         state[base + COS * LANES] = new_cos;
-        state[base + X * LANES] += dx;
-        state[base + Y * LANES] += dy;
+        state[base + X * LANES] = x;
+        state[base + Y * LANES] = y;
         state[base + DX * LANES] = dx;
         state[base + DY * LANES] = dy;
         state[base + VX * LANES] = vx;
         state[base + VY * LANES] = vy;
         state[base + OMEGA * LANES] = omega;
-        state[base + TOUCH * LANES] = 0.0;
 
-        // The accelerometer sees the acceleration without implicit damping, at the new state.
+        // MuJoCo ends a step with a forward pass: the accelerometer sees the acceleration of the new
+        // state without implicit damping, and contact flags are those of the new positions.
         let ahead = new_cos * vx + new_sin * vy;
         let left = new_cos * vy - new_sin * vx;
-        let force_x = thrust + MOMENT_F * omega * omega - SLIDE_DAMPING_F * ahead;
-        let force_y = left * -SLIDE_DAMPING_F;
+        let mut force_x = thrust + MOMENT_F * omega * omega - SLIDE_DAMPING_F * ahead;
+        let mut force_y = left * -SLIDE_DAMPING_F;
+        let mut torque = yaw_torque(error, omega);
+        let mut touch = 0.0f32;
+        let mut moving = 0.0f32;
+        if active > 0 {
+            push_vases(
+                state, base, first_vase, x, y, new_cos, new_sin, vx, vy, omega, force_x, force_y, torque, 0.0, scratch,
+                scratch_at,
+            );
+            let push_x = scratch[scratch_at + AGENT_FORCE];
+            let push_y = scratch[scratch_at + AGENT_FORCE + 1];
+            force_x += new_cos * push_x + new_sin * push_y;
+            force_y += new_cos * push_y - new_sin * push_x;
+            torque += scratch[scratch_at + AGENT_FORCE + 2];
+            touch = scratch[scratch_at + VASE_TOUCH];
+            if vases_moving(state, base, LANES, first_vase, vases) > 0 {
+                moving = 1.0;
+            }
+        }
+        state[base + TOUCH * LANES] = touch;
+        state[base + TOUCHED * LANES] = touched.max(touch);
+        state[base + MOVING * LANES] = moving;
         state[base + ACC_X * LANES] = FREE_XX * force_x;
-        state[base + ACC_Y * LANES] = FREE_YY * force_y + FREE_YT * yaw_torque(turn, omega);
+        state[base + ACC_Y * LANES] = FREE_YY * force_y + FREE_YT * torque;
     }
 
     fn observe(state: &mut [f32], base: usize, obs: &mut [f32], at: usize) {
