@@ -1,4 +1,4 @@
-"""Single MuJoCo substeps of the Point against vases, and slides of kicked vases, for the contact tests of `envs`.
+"""Single MuJoCo substeps of the Point against vases and pillars, and slides of kicked vases, for `envs`' contact tests.
 
 The Point chases one vase after the other in the original; substeps in contact are sampled so that every kind of
 contact occurs. Numbers are in SI units and world axes.
@@ -21,6 +21,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "transfer"))
 from real_env import make_env  # noqa: E402 (the path above must come first)
 
 ENV_ID = "SafetyPointGoal2-v0"
+PILLAR_ENV_ID = "SafetyPointPush1-v0"
+PILLAR_RADIUS = 0.2
+PILLAR_SUBSTEPS = 6000
 SUBSTEPS = 10
 VASES = 10
 CHASE_STEPS = 60  # env steps spent on one vase
@@ -32,12 +35,12 @@ KICK_STEPS = 40  # env steps
 class World:
     """The original's world with its Point and vases, one MuJoCo step at a time."""
 
-    def __init__(self, seed: int) -> None:
-        self.env = make_env(ENV_ID)
+    def __init__(self, seed: int, env_id: str = ENV_ID) -> None:
+        self.env = make_env(env_id)
         self.env.reset(seed=seed)
         self.task = self.env.unwrapped.task
         self.model, self.data = self.task.model, self.task.data
-        self.vases = [self.model.joint(f"vase{i}") for i in range(VASES)]
+        self.vases = [self.model.joint(f"vase{i}") for i in range(VASES if env_id == ENV_ID else 0)]
 
     def frame(self) -> np.ndarray:
         """Rotation [2, 2] from the slide joints' axes (the initial yaw) to world axes."""
@@ -84,11 +87,14 @@ class World:
 
     def chase(self, index: int, rng: np.random.Generator) -> np.ndarray:
         """Action towards a vase: arrow first to even ones, tail (the sphere) first to odd ones."""
-        to = self.vase(index)[:2] - self.task.agent.pos[:2]
-        heading = self.yaw() + np.pi * (index % 2)
+        return self.drive(self.vase(index)[:2], index % 2, rng)
+
+    def drive(self, target: np.ndarray, backwards: int, rng: np.random.Generator) -> np.ndarray:
+        to = target - self.task.agent.pos[:2]
+        heading = self.yaw() + np.pi * backwards
         bearing = (np.arctan2(to[1], to[0]) - heading + np.pi) % (2 * np.pi) - np.pi
         thrust = rng.choice([1.0, 0.03]) if abs(bearing) < 0.7 else -0.02
-        thrust *= 1 - 2 * (index % 2)
+        thrust *= 1 - 2 * backwards
         return np.array([thrust, np.clip(1.2 * bearing + rng.normal(0, 0.3), -1, 1)])
 
     def agent(self) -> dict[str, Any]:
@@ -141,6 +147,25 @@ def substep_rows(seed: int) -> list[dict[str, Any]]:
     return [row for kind in sorted(rows) for row in rows[kind]]
 
 
+def pillar_rows(seed: int) -> list[dict[str, Any]]:
+    """Substeps in contact with the pillar, with the sphere, the arrow or both."""
+    world, rng = World(seed, PILLAR_ENV_ID), np.random.default_rng(seed)
+    pillar = np.asarray(world.task.pillars.pos[0])[:2]
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for substep in range(PILLAR_SUBSTEPS):
+        if substep % SUBSTEPS == 0:
+            world.task.agent.apply_action(world.drive(pillar, substep // 1000 % 2, rng))
+        mujoco.mj_forward(world.model, world.data)
+        contacts = world.contacts()
+        if contacts and all(b.startswith("pillar") or a.startswith("pillar") for a, b, _ in contacts):
+            kind = kind_of(contacts, np.zeros(1))
+            if rng.random() < 0.1 and len(rows.setdefault(kind, [])) < ROWS_PER_KIND:
+                row = {"kind": kind, **world.agent(), "push": numbers(world.planar(world.data.qfrc_constraint[:3]))}
+                rows[kind].append(row | {"pillar": [*numbers(pillar), PILLAR_RADIUS], "contacts": len(contacts)})
+        mujoco.mj_step(world.model, world.data)
+    return [row for kind in sorted(rows) for row in rows[kind]]
+
+
 def kick_rows(seed: int) -> list[dict[str, Any]]:
     """Vases set in motion on the floor: start, end, and how many env steps ended at 1e-4 m/s or faster."""
     world, rng = World(seed), np.random.default_rng(seed)
@@ -164,6 +189,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=5)
     arguments = parser.parse_args()
     fixture = {"substeps": substep_rows(arguments.seed), "kicks": kick_rows(arguments.seed)}
+    fixture["pillars"] = pillar_rows(arguments.seed)
     lines = [f'"{key}": [\n' + ",\n".join(json.dumps(row) for row in rows) + "\n]" for key, rows in fixture.items()]
     arguments.out.write_text("{\n" + ",\n".join(lines) + "\n}\n")
 

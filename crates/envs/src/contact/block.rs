@@ -156,11 +156,13 @@ pub(super) fn block_direction(scratch: &mut [f32], s0: usize, slot: usize) -> (f
             axy += kxy;
             axz += kxz;
             ayz += kyz;
-            // [r] K, column by column, and the cross term of the normal with torsion and roll; the squares of
-            // torsion and roll (below 1e-3 of the slides') are left out, which leaves the minimum in place.
+            // [r] K, column by column; h is the cross term of the normal with torsion and roll, k3 to k5 their squares.
             let twist_1 = stiff * twist * odd_3;
             let roll_1 = stiff * roll * odd_4;
             let roll_2 = stiff * roll * odd_5;
+            let k3 = stiff * twist * twist * on_3;
+            let k4 = stiff * roll * roll * on_4;
+            let k5 = stiff * roll * roll * on_5;
             let h = vec3(
                 twist_1 * n.x + roll_1 * u.x + roll_2 * v.x,
                 twist_1 * n.y + roll_1 * u.y + roll_2 * v.y,
@@ -185,11 +187,17 @@ pub(super) fn block_direction(scratch: &mut [f32], s0: usize, slot: usize) -> (f
             bry += mry + h.z * n.y;
             brz += mrz + h.z * n.z;
             let j = cross(&r, &n);
+            cpp += k3 * n.x * n.x + k4 * u.x * u.x + k5 * v.x * v.x;
             cpp += r.y * mpz - r.z * mpy + 2.0 * h.x * j.x;
+            cqq += k3 * n.y * n.y + k4 * u.y * u.y + k5 * v.y * v.y;
             cqq += r.z * mqx - r.x * mqz + 2.0 * h.y * j.y;
+            crr += k3 * n.z * n.z + k4 * u.z * u.z + k5 * v.z * v.z;
             crr += r.x * mry - r.y * mrx + 2.0 * h.z * j.z;
+            cpq += k3 * n.x * n.y + k4 * u.x * u.y + k5 * v.x * v.y;
             cpq += r.z * mpx - r.x * mpz + h.x * j.y + h.y * j.x;
+            cpr += k3 * n.x * n.z + k4 * u.x * u.z + k5 * v.x * v.z;
             cpr += r.x * mpy - r.y * mpx + h.x * j.z + h.z * j.x;
+            cqr += k3 * n.y * n.z + k4 * u.y * u.z + k5 * v.y * v.z;
             cqr += r.x * mqy - r.y * mqx + h.y * j.z + h.z * j.y;
         }
     }

@@ -31,8 +31,10 @@ pub fn floor_box(scratch: &mut [f32], s0: usize, geom: usize, slot: usize) {
     }
 }
 
-/// The ball of body `a` against the ball of body `b`: centres and radii \[m\]. Two upright cylinders that overlap in
-/// height, or such a cylinder and a ball beside it, touch like balls at one height.
+/// The ball of body `a` against the ball of body `b`: centres and radii \[m\]. An upright cylinder beside a ball or
+/// another cylinder touches like a ball at one height. `share` is the part of the penetration on a's side of the
+/// contact point: MuJoCo puts it at 1/2 between balls, and at `radius_a / (radius_a + radius_b)` with a cylinder (its
+/// general convex collider).
 #[cfg_attr(feature = "gpu", cube)]
 pub fn ball_ball(
     scratch: &mut [f32],
@@ -47,6 +49,7 @@ pub fn ball_ball(
     by: f32,
     bz: f32,
     radius_b: f32,
+    share: f32,
 ) {
     let dx = bx - ax;
     let dy = by - ay;
@@ -59,7 +62,7 @@ pub fn ball_ball(
         let ny = dy / distance;
         let nz = dz / distance;
         let gap = distance - reach;
-        let out = radius_a + 0.5 * gap;
+        let out = radius_a + share * gap;
         push_contact(scratch, s0, a, b, nx, ny, nz, ax + out * nx, ay + out * ny, az + out * nz, gap);
     }
 }

@@ -175,3 +175,52 @@ fn a_ball_inside_a_box_leaves_through_the_nearest_face() {
     assert_eq!(vases.scratch[first + FRAME], 1.0);
     assert!(vases.scratch[body(5, 1) + ACC] > 0.0);
 }
+
+#[test]
+fn a_substep_against_a_pillar_matches_mujoco() {
+    let fixture = fixture();
+    let rows = fixture["pillars"].as_array().expect("rows");
+    assert!(rows.len() >= 16);
+    for (n, row) in rows.iter().enumerate() {
+        let (pose, v, f) = (numbers(&row["pose"]), numbers(&row["velocity"]), numbers(&row["force"]));
+        let (pillar, push) = (numbers(&row["pillar"]), numbers(&row["push"]));
+        let (x, y, cos, sin) = (pose[0], pose[1], pose[2], pose[3]);
+        let s = &mut vec![f32::NAN; SCRATCH_LEN];
+        load_static(s, 0);
+        load_planar_body(
+            s,
+            0,
+            x,
+            y,
+            0.1,
+            cos,
+            sin,
+            v[0],
+            v[1],
+            v[2],
+            f[0],
+            f[1],
+            f[2],
+            MASS,
+            MASS_COM,
+            INERTIA_ABOUT_ORIGIN,
+        );
+        s[COUNT] = 0.0;
+        let weight = 128.482_1;
+        set_surface(s, 0, 1.0, 0.01, 0.01, weight);
+        ball_ball(s, 0, AGENT_SLOT, x, y, 0.1, 0.1, STATIC_SLOT, pillar[0], pillar[1], 0.1, pillar[2], 1.0 / 3.0);
+        set_surface(s, 0, 1.0, 0.005, 0.0001, weight);
+        place_upright_box(s, SPARE_GEOM, x + 0.1 * cos, y + 0.1 * sin, 0.1, cos, sin, 0.05, 0.05, 0.05);
+        sphere_box(s, 0, STATIC_SLOT, pillar[0], pillar[1], 0.1, pillar[2], AGENT_SLOT, SPARE_GEOM);
+        assert_eq!(s[COUNT] as u64, row["contacts"].as_u64().expect("count"), "row {n}");
+        solve(s, 0, 0, false);
+        write_agent_force(s, 0);
+        // The sphere: float32 rounding. The arrow: MuJoCo's convex collider puts the point elsewhere in the depth.
+        let tolerance = if row["kind"] == "agent+pillar" { 1e-4 } else { 2e-2 };
+        let scale = (push[0] * push[0] + push[1] * push[1]).sqrt();
+        for k in 0..3 {
+            let (got, unit) = (s[AGENT_FORCE + k], if k < 2 { 1.0 } else { 0.1 });
+            assert!((got - push[k]).abs() < tolerance * scale * unit, "row {n} {}: {k}: {got} {push:?}", row["kind"]);
+        }
+    }
+}
