@@ -37,7 +37,9 @@ mod vector;
 pub use boxes::box_box;
 pub use free_body::{FREE_BODY_FIELDS, load_free_body, move_free_body};
 pub use planar_body::{load_planar_body, load_static, place_upright_box, write_agent_force};
-pub use shape::{ball_ball, floor_box, sphere_box};
+#[cfg(test)]
+pub use shape::ball_ball;
+pub use shape::{floor_box, sphere_box};
 pub use solver::solve;
 
 #[cfg(feature = "gpu")]

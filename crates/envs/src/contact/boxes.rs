@@ -293,7 +293,7 @@ fn clip_outlines(
                 let cross = if on_u { y + t * ey } else { x + t * ex };
                 let room = if on_u { half_v } else { half_u };
                 let height = z + t * ez;
-                if t >= 0.0 && t <= 1.0 && cross.abs() <= room && height <= 0.0 {
+                if (t - 0.5).abs() <= 0.5 && cross.abs() <= room && height <= 0.0 {
                     let px = if on_u { side * half } else { cross };
                     let py = if on_u { cross } else { side * half };
                     emit(scratch, s0, a, b, px, py, height, factor * height);
@@ -320,7 +320,7 @@ fn clip_on_face(scratch: &mut [f32], s0: usize, a: usize, b: usize, half_u: f32,
             let y = cy - scratch[q + 1];
             let s = (x * scratch[q + 7] - y * scratch[q + 6]) / det;
             let t = (y * scratch[q + 3] - x * scratch[q + 4]) / det;
-            if s > 0.0 && s < 1.0 && t > 0.0 && t < 1.0 {
+            if (s - 0.5).abs() < 0.5 && (t - 0.5).abs() < 0.5 {
                 let z = scratch[q + 2] + s * scratch[q + 5] + t * scratch[q + 8];
                 emit(scratch, s0, a, b, cx, cy, z, 0.5 * z);
             }
@@ -376,11 +376,11 @@ fn clip_between_edges(
         let y = cy - scratch[q + 1];
         let s = (x * scratch[q + 7] - y * scratch[q + 6]) / det;
         let t = (y * scratch[q + 3] - x * scratch[q + 4]) / det;
-        let s_in = s >= 0.0 && s <= 1.0;
-        let t_in = t >= 0.0 && t <= 1.0;
+        let s_in = (s - 0.5).abs() <= 0.5;
+        let t_in = (t - 0.5).abs() <= 0.5;
         if (s_in && t_in) || (crossings == 0 && (s_in || t_in)) {
-            let s = s.max(0.0).min(1.0);
-            let t = t.max(0.0).min(1.0);
+            let s = s.clamp(0.0, 1.0);
+            let t = t.clamp(0.0, 1.0);
             let px = scratch[q] + s * scratch[q + 3] + t * scratch[q + 6];
             let py = scratch[q + 1] + s * scratch[q + 4] + t * scratch[q + 7];
             let z = scratch[q + 2] + s * scratch[q + 5] + t * scratch[q + 8];

@@ -28,7 +28,6 @@ const POINT_RADIUS: f32 = 0.1;
 const POINT_Z: f32 = 0.1;
 const ARROW_OFFSET: f32 = 0.1;
 const ARROW_HALF: f32 = 0.05;
-const GRAVITY: f32 = 9.81;
 
 /// Horizontal reach of the Point from its origin, the arrow's far corners \[m\].
 const POINT_REACH: f32 = 0.158_12;
