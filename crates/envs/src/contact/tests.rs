@@ -6,7 +6,7 @@ use crate::object::{VASE_FIELDS, VASE_REST_Z, vases_begin, vases_moving, vases_s
 const STEP: f32 = 0.002;
 const SUBSTEPS: usize = 10;
 // The Point: sphere of radius 0.1 and cube of side 0.1, density 1; its cube's centre 0.1 m ahead.
-const MASS: f32 = 0.005_188_790_2;
+const MASS: f32 = 0.005_188_79;
 const MASS_COM: f32 = 1e-4;
 const INERTIA_ABOUT_ORIGIN: f32 = 2.842_182_7e-5;
 
