@@ -13,7 +13,8 @@
 // are (`wheel_*` for a wheel, `ball_*` for a body with its own rotation, neither for the chassis),
 // turn the load back in `gradient` and the cone back in `direction`. A free obstacle is eliminated
 // inside its cone as the ball's rotation is. The loop over such contacts has no iterations, and no
-// cost, where nothing touches.
+// cost, where nothing touches. A force known beforehand (bodies solved in turn) is simpler still: it
+// adds to `lin` (over the mass) and `torque` (about the centre of mass) of the [`Problem`].
 device! {
 
 #[cfg_attr(feature = "gpu", derive(CubeType, CubeTypeMut), expand(derive(Clone, Copy)))]
