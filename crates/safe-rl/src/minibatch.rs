@@ -14,7 +14,17 @@ pub fn gather_rows(x: &Tensor<2>, index: &Tensor<1, Int>) -> Tensor<2> {
 
 /// Columns `x[s, index[i]]` of `x` `[S, N]`, as `[S, M]`.
 pub fn gather_columns(x: &Tensor<2>, index: &Tensor<1, Int>) -> Tensor<2> {
-    x.clone().select(1, index.clone())
+    gather_columns_fused(x, index).unwrap_or_else(|| x.clone().select(1, index.clone()))
+}
+
+fn gather_columns_fused(x: &Tensor<2>, index: &Tensor<1, Int>) -> Option<Tensor<2>> {
+    let [rows, columns] = x.dims();
+    let (input, index) = (flex::view(x)?, flex::indices(index)?);
+    let mut out = Vec::with_capacity(rows * index.len());
+    for row in input.values().chunks_exact(columns.max(1)) {
+        out.extend(index.iter().map(|&column| row[column]));
+    }
+    Some(flex::tensor(out, [rows, index.len()]))
 }
 
 /// Rows moved by one task; fixed, and irrelevant for the result.
@@ -94,7 +104,7 @@ impl Samples {
             obs: gather_rows(&self.obs, index),
             action: gather_rows(&self.action, index),
             mean: gather_rows(&self.mean, index),
-            log_prob: self.log_prob.clone().select(0, index.clone()),
+            log_prob: gather_columns(&self.log_prob.clone().unsqueeze(), index).squeeze_dim(0),
             advantage: gather_columns(&self.advantage, index),
             target: gather_columns(&self.target, index),
         }
@@ -152,6 +162,9 @@ mod tests {
         let x = normal_tensor(KEY, [3000, 7], &device);
         for rows in [5, 2000] {
             let index = index_tensor(&permutation(3000, KEY)[..rows], &device);
+            let columns = gather_columns_fused(&x.clone().transpose(), &index).unwrap();
+            let plain = x.clone().transpose().select(1, index.clone());
+            assert_eq!(read("f", columns).unwrap(), read("p", plain).unwrap());
             let fused = gather_rows_fused(&x, &index).unwrap();
             assert_eq!(read("f", fused).unwrap(), read("p", x.clone().select(0, index)).unwrap());
         }

@@ -85,7 +85,7 @@ pub struct Rollout {
     pub mean_step_cost: f64,
     /// `[(T + 1) * B + K, D]`: the observations, those after the last step, then K final ones.
     critic_inputs: Tensor<2>,
-    /// Rows of the critic inputs that hold the K final observations belong to these samples, ascending.
+    /// The K samples whose episode was truncated, ascending: the owners of the final observations.
     truncated: Vec<usize>,
 }
 
@@ -260,7 +260,7 @@ impl Rollout {
         self.truncated.len()
     }
 
-    /// Samples whose episode ended, ascending (`n = t * B + b`), truncated without terminating.
+    /// Samples (`n = t * B + b`, ascending) at which an episode was truncated and not terminated.
     pub fn truncated_samples(&self) -> &[usize] {
         &self.truncated
     }
