@@ -162,9 +162,10 @@ impl Panel {
                 svg,
                 "<line x1=\"{LEFT}\" y1=\"{0:.1}\" x2=\"{right}\" y2=\"{0:.1}\" stroke=\"#c00\" \
                  stroke-width=\"1.5\" stroke-dasharray=\"6 4\"/>\
-                 <text x=\"{right}\" y=\"{1:.1}\" text-anchor=\"end\" fill=\"#c00\">{2}</text>",
+                 <text x=\"{1}\" y=\"{2:.1}\" fill=\"#c00\">{3}</text>",
                 y(*value),
-                y(*value) - 5.0,
+                LEFT + 6.0,
+                y(*value) + 15.0, // below and to the left: costs begin high
                 escaped(name)
             );
         }

@@ -6,7 +6,7 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use burn::tensor::{Device, Distribution, Tensor};
 use envs::{EnvSpec, VecEnv};
 use rayon::prelude::*;

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
-use envs::replay::{Recording, replay};
+use envs::{Recording, replay};
 use npyz::npz::NpzArchive;
 use npyz::{NpyFile, Order, TypeChar};
 use serde_json::{Map, Value, json};
