@@ -23,6 +23,9 @@ impl FisherSeeds {
             FisherSeeds::PerSample(seeds) => seeds.clone(),
             FisherSeeds::Constant(seeds) => {
                 let [k, outputs] = seeds.dims();
+                if k == 0 {
+                    return Tensor::zeros([0, rows, outputs], &seeds.device()); // `expand` refuses an empty tensor
+                }
                 seeds.clone().unsqueeze_dim::<3>(1).expand([k, rows, outputs])
             }
         }

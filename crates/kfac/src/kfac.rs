@@ -1,6 +1,6 @@
 use burn::tensor::{Device, Tensor};
 
-use crate::{FisherSeeds, Factors, InverseSet, KfacError, Mlp, MlpSpec, trust_region};
+use crate::{Factors, FisherSeeds, InverseSet, KfacError, Mlp, MlpSpec, trust_region};
 
 /// Settings of [`Kfac`].
 #[derive(Clone, Debug, PartialEq)]

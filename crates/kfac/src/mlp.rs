@@ -249,7 +249,12 @@ impl Mlp {
     ///
     /// # Panics
     /// If the shapes do not fit.
-    pub fn regression_statistics(&self, x: Tensor<2>, targets: Tensor<2>, fisher: FisherSeeds) -> (Statistics, Tensor<1>) {
+    pub fn regression_statistics(
+        &self,
+        x: Tensor<2>,
+        targets: Tensor<2>,
+        fisher: FisherSeeds,
+    ) -> (Statistics, Tensor<1>) {
         self.check_input(&x);
         self.check_targets(&x, &targets);
         self.check_fisher(&x, &fisher);

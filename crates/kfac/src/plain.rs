@@ -140,7 +140,8 @@ pub(crate) fn statistics(
     gradients.reverse();
     factors.reverse();
     let device = theta.device();
-    let gradients = if gradients.is_empty() { Tensor::zeros([0, spec.num_params()], &device) } else { Tensor::cat(gradients, 1) };
+    let gradients =
+        if gradients.is_empty() { Tensor::zeros([0, spec.num_params()], &device) } else { Tensor::cat(gradients, 1) };
     let factors = if factors.is_empty() { Tensor::zeros([0], &device) } else { Tensor::cat(factors, 0) };
     (gradients, factors)
 }

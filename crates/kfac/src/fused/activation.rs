@@ -1,6 +1,6 @@
 //! Vectorised activations and their derivatives.
 
-use pulp::Simd;
+use pulp::{Simd, WithSimd};
 
 use super::kernel::{vectors, vectors_mut};
 use crate::Activation;
@@ -35,20 +35,37 @@ pub(crate) fn tanh<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
 /// Replaces the first `width` floats of each row by their activation.
 #[inline(always)]
 pub(crate) fn activate<S: Simd>(simd: S, kind: Activation, rows: &mut [f32], stride: usize, width: usize) {
-    match kind {
-        Activation::Tanh => {
-            for row in rows.chunks_exact_mut(stride) {
-                for v in vectors_mut::<S>(&mut row[..width]) {
-                    *v = tanh(simd, *v);
+    simd.vectorize(Activate { kind, rows, stride, width });
+}
+
+struct Activate<'a> {
+    kind: Activation,
+    rows: &'a mut [f32],
+    stride: usize,
+    width: usize,
+}
+
+impl WithSimd for Activate<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let rows = self.rows.chunks_exact_mut(self.stride);
+        match self.kind {
+            Activation::Tanh => {
+                for row in rows {
+                    for v in vectors_mut::<S>(&mut row[..self.width]) {
+                        *v = tanh(simd, *v);
+                    }
                 }
             }
-        }
-        Activation::Relu => {
-            let zero = simd.splat_f32s(0.0);
-            for row in rows.chunks_exact_mut(stride) {
-                for v in vectors_mut::<S>(&mut row[..width]) {
-                    // `x < 0` keeps a NaN, `max` would not.
-                    *v = simd.select_f32s(simd.less_than_f32s(*v, zero), zero, *v);
+            Activation::Relu => {
+                let zero = simd.splat_f32s(0.0);
+                for row in rows {
+                    for v in vectors_mut::<S>(&mut row[..self.width]) {
+                        // `x < 0` keeps a NaN, `max` would not.
+                        *v = simd.select_f32s(simd.less_than_f32s(*v, zero), zero, *v);
+                    }
                 }
             }
         }
@@ -57,14 +74,13 @@ pub(crate) fn activate<S: Simd>(simd: S, kind: Activation, rows: &mut [f32], str
 
 /// The derivative at an activation value `h`.
 #[inline(always)]
-fn slope<S: Simd>(simd: S, kind: Activation, h: S::f32s) -> S::f32s {
+fn slope<S: Simd, const RELU: bool>(simd: S, h: S::f32s) -> S::f32s {
     let one = simd.splat_f32s(1.0);
-    match kind {
-        Activation::Tanh => simd.negate_mul_add_f32s(h, h, one),
-        Activation::Relu => {
-            let zero = simd.splat_f32s(0.0);
-            simd.select_f32s(simd.greater_than_f32s(h, zero), one, zero)
-        }
+    if RELU {
+        let zero = simd.splat_f32s(0.0);
+        simd.select_f32s(simd.greater_than_f32s(h, zero), one, zero)
+    } else {
+        simd.negate_mul_add_f32s(h, h, one)
     }
 }
 
@@ -79,9 +95,30 @@ pub(crate) fn times_slope<S: Simd>(
     h_stride: usize,
     width: usize,
 ) {
-    for (delta, h) in delta.chunks_exact_mut(delta_stride).zip(h.chunks_exact(h_stride)) {
-        for (d, &h) in vectors_mut::<S>(&mut delta[..width]).iter_mut().zip(vectors::<S>(&h[..width])) {
-            *d = simd.mul_f32s(*d, slope(simd, kind, h));
+    match kind {
+        Activation::Tanh => simd.vectorize(TimesSlope::<false> { delta, delta_stride, h, h_stride, width }),
+        Activation::Relu => simd.vectorize(TimesSlope::<true> { delta, delta_stride, h, h_stride, width }),
+    }
+}
+
+struct TimesSlope<'a, const RELU: bool> {
+    delta: &'a mut [f32],
+    delta_stride: usize,
+    h: &'a [f32],
+    h_stride: usize,
+    width: usize,
+}
+
+impl<const RELU: bool> WithSimd for TimesSlope<'_, RELU> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let width = self.width;
+        for (delta, h) in self.delta.chunks_exact_mut(self.delta_stride).zip(self.h.chunks_exact(self.h_stride)) {
+            for (d, &h) in vectors_mut::<S>(&mut delta[..width]).iter_mut().zip(vectors::<S>(&h[..width])) {
+                *d = simd.mul_f32s(*d, slope::<S, RELU>(simd, h));
+            }
         }
     }
 }
@@ -97,12 +134,32 @@ pub(crate) fn slope_times_row<S: Simd>(
     h_stride: usize,
     scale: &[f32],
 ) {
-    let width = scale.len();
-    let scale = vectors::<S>(scale);
-    for (out, h) in out.chunks_exact_mut(out_stride).zip(h.chunks_exact(h_stride)) {
-        let rows = vectors_mut::<S>(&mut out[..width]).iter_mut().zip(vectors::<S>(&h[..width]));
-        for ((o, &h), &s) in rows.zip(scale) {
-            *o = simd.mul_f32s(slope(simd, kind, h), s);
+    match kind {
+        Activation::Tanh => simd.vectorize(SlopeTimesRow::<false> { out, out_stride, h, h_stride, scale }),
+        Activation::Relu => simd.vectorize(SlopeTimesRow::<true> { out, out_stride, h, h_stride, scale }),
+    }
+}
+
+struct SlopeTimesRow<'a, const RELU: bool> {
+    out: &'a mut [f32],
+    out_stride: usize,
+    h: &'a [f32],
+    h_stride: usize,
+    scale: &'a [f32],
+}
+
+impl<const RELU: bool> WithSimd for SlopeTimesRow<'_, RELU> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let width = self.scale.len();
+        let scale = vectors::<S>(self.scale);
+        for (out, h) in self.out.chunks_exact_mut(self.out_stride).zip(self.h.chunks_exact(self.h_stride)) {
+            let rows = vectors_mut::<S>(&mut out[..width]).iter_mut().zip(vectors::<S>(&h[..width]));
+            for ((o, &h), &s) in rows.zip(scale) {
+                *o = simd.mul_f32s(slope::<S, RELU>(simd, h), s);
+            }
         }
     }
 }

@@ -4,7 +4,7 @@
 //! set and no kernel has a masked tail. A product is a sum over one index in ascending order with one fused
 //! multiply-add a term: each element's bits depend neither on the vector width nor on the blocking.
 
-use pulp::Simd;
+use pulp::{Simd, WithSimd};
 
 /// Row widths are multiples of this many floats: the widest vector (AVX-512).
 pub(crate) const PAD: usize = 16;
@@ -83,14 +83,37 @@ pub(crate) fn gemm_nn<S: Simd, const ADD: bool>(
     c: &mut [f32],
     ldc: usize,
 ) {
-    let block = block_width::<S>();
-    let mut start = 0;
-    while start < b.width {
-        let end = (start + block).min(b.width);
-        let panel = vectors::<S>(&b.data[b.depth * start..b.depth * end]);
-        let c = &mut c[start..];
-        nn_block::<S, ADD>(simd, rows, a, lda, b.depth, panel, (end - start) / S::F32_LANES, c, ldc);
-        start = end;
+    simd.vectorize(GemmNn::<ADD> { rows, a, lda, b, c, ldc });
+}
+
+// Each product is one function of its own (`vectorize` does not inline): inlined into every caller the kernels made the
+// crate slow to compile and its code too large for the instruction cache.
+struct GemmNn<'a, const ADD: bool> {
+    rows: usize,
+    a: &'a [f32],
+    lda: usize,
+    b: &'a Packed<'a>,
+    c: &'a mut [f32],
+    ldc: usize,
+}
+
+impl<const ADD: bool> WithSimd for GemmNn<'_, ADD> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let GemmNn { rows, a, lda, b, c, ldc } = self;
+        if rows == 0 {
+            return; // nothing to write, and `c` may be empty
+        }
+        let block = block_width::<S>();
+        let mut start = 0;
+        while start < b.width {
+            let end = (start + block).min(b.width);
+            let panel = vectors::<S>(&b.data[b.depth * start..b.depth * end]);
+            nn_block::<S, ADD>(simd, rows, a, lda, b.depth, panel, (end - start) / S::F32_LANES, &mut c[start..], ldc);
+            start = end;
+        }
     }
 }
 
@@ -212,43 +235,49 @@ pub(crate) fn gemm_tn<S: Simd>(
     c: &mut [f32],
     ldc: usize,
 ) {
-    let block = block_width::<S>();
-    let mut start = 0;
-    while start < width {
-        let end = (start + block).min(width);
-        tn_rows::<S>(simd, x, ldx, 0, m, y, ldy, start, (end - start) / S::F32_LANES, c, ldc);
-        start = end;
-    }
+    simd.vectorize(GemmTn { x, ldx, m, y, ldy, width, c, ldc, lower: false });
 }
 
 /// The lower triangle (in blocks of [`PAD`]) of `c += x^T x` for the first `width` columns, plus whole rows
 /// `width..m` where `m > width`.
 #[inline(always)]
-pub(crate) fn gram<S: Simd>(
-    simd: S,
-    x: &[f32],
+pub(crate) fn gram<S: Simd>(simd: S, x: &[f32], ldx: usize, m: usize, width: usize, c: &mut [f32], ldc: usize) {
+    simd.vectorize(GemmTn { x, ldx, m, y: x, ldy: ldx, width, c, ldc, lower: true });
+}
+
+struct GemmTn<'a> {
+    x: &'a [f32],
     ldx: usize,
     m: usize,
+    y: &'a [f32],
+    ldy: usize,
     width: usize,
-    c: &mut [f32],
+    c: &'a mut [f32],
     ldc: usize,
-) {
-    let block = block_width::<S>();
-    let mut start = 0;
-    while start < width {
-        let end = (start + block).min(width);
-        // Inside the diagonal block only the columns up to the band's end are needed.
-        let mut band = start;
-        while band + PAD < end && band < m {
-            let rows_end = (band + PAD).min(m);
-            let nv = (band + PAD - start) / S::F32_LANES;
-            tn_rows::<S>(simd, x, ldx, band, rows_end, x, ldx, start, nv, c, ldc);
-            band += PAD;
+    lower: bool,
+}
+
+impl WithSimd for GemmTn<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let GemmTn { x, ldx, m, y, ldy, width, c, ldc, lower } = self;
+        let block = block_width::<S>();
+        let mut start = 0;
+        while start < width {
+            let end = (start + block).min(width);
+            // Inside the diagonal block only the columns up to the band's end are needed.
+            let mut row = if lower { start } else { 0 };
+            while row < m {
+                let diagonal = lower && row + PAD < end;
+                let rows_end = if diagonal { (row + PAD).min(m) } else { m };
+                let columns_end = if diagonal { row + PAD } else { end };
+                tn_rows::<S>(simd, x, ldx, row, rows_end, y, ldy, start, (columns_end - start) / S::F32_LANES, c, ldc);
+                row = rows_end;
+            }
+            start = end;
         }
-        if band < m {
-            tn_rows::<S>(simd, x, ldx, band, m, x, ldx, start, (end - start) / S::F32_LANES, c, ldc);
-        }
-        start = end;
     }
 }
 

@@ -75,9 +75,8 @@ impl SumLayout {
             len += n.next_multiple_of(16);
             start
         };
-        let gradients = (0..seeds)
-            .map(|_| plan.layers.iter().map(|l| take((l.inputs + 1) * l.out_width)).collect())
-            .collect();
+        let gradients =
+            (0..seeds).map(|_| plan.layers.iter().map(|l| take((l.inputs + 1) * l.out_width)).collect()).collect();
         let mut a = Vec::new();
         let mut g = Vec::new();
         if fisher {
@@ -244,7 +243,19 @@ impl WithSimd for ShardPass<'_, '_> {
         while row < self.end {
             let rows = (self.end - row).min(self.plan.chunk);
             sum_chunk(
-                simd, self.plan, self.activation, self.weights, self.layout, &self.input, row, rows, self.sums, acts, out, delta, other,
+                simd,
+                self.plan,
+                self.activation,
+                self.weights,
+                self.layout,
+                &self.input,
+                row,
+                rows,
+                self.sums,
+                acts,
+                out,
+                delta,
+                other,
             );
             row += rows;
         }
@@ -283,7 +294,15 @@ fn sum_chunk<S: Simd>(
     if input.fisher.is_some() {
         for (l, layer) in plan.layers.iter().enumerate() {
             let c = &mut sums[layout.a[l]..][..(layer.inputs + 1) * layer.in_width];
-            gram(simd, &acts[l][..rows * layer.in_stride], layer.in_stride, layer.inputs + 1, layer.in_width, c, layer.in_width);
+            gram(
+                simd,
+                &acts[l][..rows * layer.in_stride],
+                layer.in_stride,
+                layer.inputs + 1,
+                layer.in_width,
+                c,
+                layer.in_width,
+            );
         }
     }
 
@@ -292,7 +311,13 @@ fn sum_chunk<S: Simd>(
         match input.cotangents {
             Cotangents::Given(values, _) => {
                 let start = (s * input.rows + row) * top.outputs;
-                load_rows(&mut delta[..rows * top.out_width], top.out_width, &values[start..start + rows * top.outputs], top.outputs, false);
+                load_rows(
+                    &mut delta[..rows * top.out_width],
+                    top.out_width,
+                    &values[start..start + rows * top.outputs],
+                    top.outputs,
+                    false,
+                );
             }
             Cotangents::Regression(targets) => {
                 let scale = 2.0 / input.rows as f32;
@@ -316,7 +341,17 @@ fn sum_chunk<S: Simd>(
             let start = layout.gradients[s][l];
             let c = &mut sums[start..start + (layer.inputs + 1) * layer.out_width];
             let d = &from[..rows * layer.out_width];
-            gemm_tn(simd, &acts[l][..rows * layer.in_stride], layer.in_stride, layer.inputs + 1, d, layer.out_width, layer.out_width, c, layer.out_width);
+            gemm_tn(
+                simd,
+                &acts[l][..rows * layer.in_stride],
+                layer.in_stride,
+                layer.inputs + 1,
+                d,
+                layer.out_width,
+                layer.out_width,
+                c,
+                layer.out_width,
+            );
             if l > 0 {
                 backward_step(simd, activation, weights, l, &layer, rows, d, &acts[l][..rows * layer.in_stride], to);
                 (from, to) = (to, from);
@@ -329,7 +364,13 @@ fn sum_chunk<S: Simd>(
         Some(Seeds::PerSample(values, count)) => {
             for k in 0..count {
                 let start = (k * input.rows + row) * top.outputs;
-                load_rows(&mut delta[..rows * top.out_width], top.out_width, &values[start..start + rows * top.outputs], top.outputs, false);
+                load_rows(
+                    &mut delta[..rows * top.out_width],
+                    top.out_width,
+                    &values[start..start + rows * top.outputs],
+                    top.outputs,
+                    false,
+                );
                 fisher_backward(simd, plan, activation, weights, layout, last, rows, sums, acts, delta, other, false);
             }
         }
@@ -339,14 +380,43 @@ fn sum_chunk<S: Simd>(
             let below = plan.layers[last - 1];
             let slopes = &mut delta[..rows * below.out_width];
             slopes.fill(1.0);
-            times_slope(simd, activation, slopes, below.out_width, &acts[last][..rows * top.in_stride], top.in_stride, below.out_width);
+            times_slope(
+                simd,
+                activation,
+                slopes,
+                below.out_width,
+                &acts[last][..rows * top.in_stride],
+                top.in_stride,
+                below.out_width,
+            );
             let c = &mut sums[layout.g[last - 1]..][..below.outputs * below.out_width];
             gram(simd, slopes, below.out_width, below.outputs, below.out_width, c, below.out_width);
             if last > 1 {
                 for k in 0..count {
                     let u = &weights.constant[k * top.in_width..(k + 1) * top.in_width];
-                    slope_times_row(simd, activation, &mut delta[..rows * below.out_width], below.out_width, &acts[last][..rows * top.in_stride], top.in_stride, u);
-                    fisher_backward(simd, plan, activation, weights, layout, last - 1, rows, sums, acts, delta, other, true);
+                    slope_times_row(
+                        simd,
+                        activation,
+                        &mut delta[..rows * below.out_width],
+                        below.out_width,
+                        &acts[last][..rows * top.in_stride],
+                        top.in_stride,
+                        u,
+                    );
+                    fisher_backward(
+                        simd,
+                        plan,
+                        activation,
+                        weights,
+                        layout,
+                        last - 1,
+                        rows,
+                        sums,
+                        acts,
+                        delta,
+                        other,
+                        true,
+                    );
                 }
             }
         }
@@ -551,7 +621,15 @@ fn rowwise(spec: &MlpSpec, theta: &[f32], direction: Option<&[f32]>, x: &[f32], 
     let run = |(out, x): (&mut [f32], &[f32])| {
         with_scratch(&sizes, |buffers| {
             let tangent = tangent.as_ref();
-            arch.dispatch(RowwisePass { plan: &plan, activation: spec.activation(), weights: &weights, tangent, x, out, buffers });
+            arch.dispatch(RowwisePass {
+                plan: &plan,
+                activation: spec.activation(),
+                weights: &weights,
+                tangent,
+                x,
+                out,
+                buffers,
+            });
         });
     };
     if plan.parallel(rows, if direction.is_some() { 3 } else { 1 }) {

@@ -60,7 +60,8 @@ impl Plan {
                 layer
             })
             .collect();
-        let floats: usize = layers.iter().map(|l| l.in_stride).sum::<usize>() + 2 * layers.iter().map(|l| l.out_width).max().unwrap_or(0);
+        let floats: usize = layers.iter().map(|l| l.in_stride).sum::<usize>()
+            + 2 * layers.iter().map(|l| l.out_width).max().unwrap_or(0);
         let chunk = (CHUNK_FLOATS / floats / 16 * 16).clamp(48, 192);
         Plan { params: offset, chunk, work: offset, layers }
     }

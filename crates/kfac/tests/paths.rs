@@ -1,0 +1,177 @@
+//! The fused CPU pass equals the tensor operations. A tensor on the autodiff device never takes the fused pass, so the
+//! same public calls give both.
+
+mod support;
+
+use burn::tensor::{Device, Tensor};
+use kfac::{Activation, FactorSample, Factors, FisherSeeds, Mlp, MlpSpec, Statistics};
+use support::{close, normals, tensor, values};
+
+struct Case {
+    sizes: &'static [usize],
+    activation: Activation,
+    rows: usize,
+    gradients: usize,
+    seeds: usize,
+}
+
+const CASES: &[Case] = &[
+    Case { sizes: &[60, 64, 64, 2], activation: Activation::Tanh, rows: 700, gradients: 2, seeds: 2 },
+    Case { sizes: &[60, 64, 64, 2], activation: Activation::Tanh, rows: 1, gradients: 1, seeds: 1 },
+    Case { sizes: &[7, 33, 2], activation: Activation::Tanh, rows: 301, gradients: 3, seeds: 5 },
+    Case { sizes: &[16, 16, 48, 17, 16], activation: Activation::Relu, rows: 257, gradients: 2, seeds: 3 },
+    Case { sizes: &[1, 1, 1], activation: Activation::Tanh, rows: 13, gradients: 1, seeds: 1 },
+    Case { sizes: &[5, 3], activation: Activation::Tanh, rows: 97, gradients: 2, seeds: 2 },
+    Case { sizes: &[12, 130, 97, 1], activation: Activation::Relu, rows: 2049, gradients: 1, seeds: 1 },
+    Case { sizes: &[72, 256, 256, 2], activation: Activation::Tanh, rows: 1100, gradients: 2, seeds: 2 },
+    Case { sizes: &[9, 20, 20, 3], activation: Activation::Tanh, rows: 111, gradients: 0, seeds: 2 },
+    Case { sizes: &[9, 20, 20, 3], activation: Activation::Tanh, rows: 111, gradients: 2, seeds: 0 },
+];
+
+impl Case {
+    fn spec(&self) -> MlpSpec {
+        MlpSpec::new(self.sizes, self.activation).expect("valid")
+    }
+
+    fn mlp(&self, device: &Device) -> Mlp {
+        let spec = self.spec();
+        let mlp = Mlp::init(spec, 3, 0.7, device);
+        let noise = normals(5, mlp.theta().dims()[0], 0.05);
+        let theta = mlp.theta().clone() + tensor(&noise, [noise.len()], device);
+        mlp.with_theta(theta)
+    }
+
+    fn x(&self, device: &Device) -> Tensor<2> {
+        tensor(&normals(1, self.rows * self.sizes[0], 1.0), [self.rows, self.sizes[0]], device)
+    }
+
+    fn outputs(&self) -> usize {
+        self.sizes[self.sizes.len() - 1]
+    }
+
+    fn cotangents(&self, count: usize, seed: u64, device: &Device) -> Tensor<3> {
+        let shape = [count, self.rows, self.outputs()];
+        tensor(&normals(seed, shape.iter().product(), 1.0), shape, device)
+    }
+
+    fn name(&self) -> String {
+        format!("{:?} {:?} rows {}", self.sizes, self.activation, self.rows)
+    }
+}
+
+fn devices() -> (Device, Device) {
+    (Device::flex(), Device::flex().autodiff())
+}
+
+#[test]
+fn forward_and_jvp_agree() {
+    let (fast, plain) = devices();
+    for case in CASES {
+        let run = |d: &Device| {
+            let mlp = case.mlp(d);
+            let direction = tensor(&normals(8, mlp.theta().dims()[0], 0.3), mlp.theta().dims(), d);
+            (values(&mlp.forward(case.x(d))), values(&mlp.jvp(case.x(d), direction)))
+        };
+        let (a, b) = (run(&fast), run(&plain));
+        close(&a.0, &b.0, 2e-6, &format!("forward {}", case.name()));
+        close(&a.1, &b.1, 4e-6, &format!("jvp {}", case.name()));
+    }
+}
+
+fn same_statistics(a: &Statistics, b: &Statistics, what: &str) {
+    close(&values(&a.gradients), &values(&b.gradients), 1e-5, &format!("gradients {what}"));
+    close(&values(a.factors.flat()), &values(b.factors.flat()), 1e-5, &format!("factors {what}"));
+}
+
+#[test]
+fn statistics_agree_with_seeds_per_sample_and_constant() {
+    let (fast, plain) = devices();
+    for case in CASES {
+        let run = |d: &Device, constant: bool| {
+            let seeds = if constant {
+                let shape = [case.seeds, case.outputs()];
+                FisherSeeds::Constant(tensor(&normals(4, case.seeds * case.outputs(), 1.0), shape, d))
+            } else {
+                FisherSeeds::PerSample(case.cotangents(case.seeds, 4, d))
+            };
+            case.mlp(d).statistics(case.x(d), case.cotangents(case.gradients, 2, d), seeds)
+        };
+        for constant in [false, true] {
+            let what = format!("{} constant {constant}", case.name());
+            same_statistics(&run(&fast, constant), &run(&plain, constant), &what);
+        }
+        if case.gradients > 0 {
+            let gradients =
+                |d: &Device| values(&case.mlp(d).gradients(case.x(d), case.cotangents(case.gradients, 2, d)));
+            close(&gradients(&fast), &gradients(&plain), 1e-5, &format!("gradients alone {}", case.name()));
+        }
+    }
+}
+
+#[test]
+fn regression_agrees() {
+    let (fast, plain) = devices();
+    for case in CASES {
+        let run = |d: &Device| {
+            let targets = tensor(&normals(6, case.rows * case.outputs(), 1.0), [case.rows, case.outputs()], d);
+            let (gradient, loss) = case.mlp(d).regression_gradient(case.x(d), targets.clone());
+            let seeds = FisherSeeds::Constant(Tensor::eye(case.outputs(), d));
+            let (statistics, loss2) = case.mlp(d).regression_statistics(case.x(d), targets, seeds);
+            // Other sums in the pass may mean other shards, so equality is to rounding.
+            close(&values(&loss), &values(&loss2), 1e-6, "the loss of the two regression calls");
+            close(&values(&gradient), &values(&statistics.gradients), 1e-6, "the two regression calls");
+            (statistics, values(&loss))
+        };
+        let (a, b) = (run(&fast), run(&plain));
+        same_statistics(&a.0, &b.0, &case.name());
+        close(&a.1, &b.1, 2e-6, &format!("loss {}", case.name()));
+    }
+}
+
+fn sample(case: &Case, d: &Device) -> FactorSample {
+    case.mlp(d)
+        .statistics(case.x(d), case.cotangents(1, 2, d), FisherSeeds::PerSample(case.cotangents(2, 4, d)))
+        .factors
+}
+
+#[test]
+fn average_inverse_and_natural_gradients_agree() {
+    let (fast, plain) = devices();
+    for case in CASES.iter().filter(|c| c.rows > 50) {
+        let run = |d: &Device| {
+            let mut factors = Factors::new(&case.spec(), 0.95, d).expect("valid");
+            factors.update(&sample(case, d));
+            factors.update(&sample(case, d));
+            let inverse = factors.inverse(0.1).expect("valid");
+            let p = case.spec().num_params();
+            let gradients = tensor(&normals(9, 2 * p, 1.0), [2, p], d);
+            (values(&factors.flat()), inverse.natural_gradients(gradients), inverse)
+        };
+        let (a, b) = (run(&fast), run(&plain));
+        close(&a.0, &b.0, 1e-5, "average");
+        close(&values(a.2.flat()), &values(b.2.flat()), 1e-4, &format!("inverse {}", case.name()));
+        close(&values(&a.1), &values(&b.1), 2e-4, &format!("natural gradients {}", case.name()));
+        for inverse in [&a.2, &b.2] {
+            assert!(values(inverse.residuals()).iter().all(|r| *r < 1e-4), "{:?}", values(inverse.residuals()));
+            assert_eq!(values(inverse.raised()), [0.0]);
+        }
+    }
+}
+
+#[test]
+fn tanh_is_accurate_everywhere_and_keeps_nan() {
+    let device = Device::flex();
+    let spec = MlpSpec::new([1, 1, 1], Activation::Tanh).expect("valid");
+    let mlp = Mlp::from_theta(spec, tensor(&[1.0, 0.0, 1.0, 0.0], [4], &device)).expect("fits");
+    let mut x: Vec<f32> = (-40_000..=40_000).map(|i| i as f32 * 3e-4).collect();
+    x.extend([1e-30, -1e-8, 50.0, -1e20, f32::INFINITY, f32::NEG_INFINITY]);
+    let y = values(&mlp.forward(tensor(&x, [x.len(), 1], &device)));
+    let mut worst = 0.0f64;
+    for (x, y) in x.iter().zip(&y) {
+        worst = worst.max((f64::from(*x).tanh() - f64::from(*y)).abs());
+        assert!(y.abs() <= 1.0);
+    }
+    assert!(worst < 3.5e-7, "largest error {worst}");
+    let y = values(&mlp.forward(tensor(&[f32::NAN, 0.5], [2, 1], &device)));
+    assert!(y[0].is_nan() && !y[1].is_nan(), "{y:?}");
+}
