@@ -6,13 +6,11 @@
 
 use burn::tensor::{Device, Tensor};
 
-use crate::agent::{AgentKind, Point};
+use crate::agent::AgentKind;
 use crate::error::EnvError;
 use crate::level::TaskKind;
 use crate::registry::EnvSpec;
 use crate::state::LANES;
-use crate::step::{SCALARS, SCRATCH, observe_one, reset_one, step_one};
-use crate::task::Goal;
 
 /// What one step of all environments returns.
 pub(crate) struct Stepped {
@@ -97,67 +95,6 @@ fn supports(device: &Device) -> bool {
     false
 }
 
-/// One block of up to 32 environments: the unit of work on the CPU.
-pub(crate) struct Block<'a> {
-    pub params: &'a [f32],
-    pub state: &'a mut [f32],
-    /// Global index of the block's first environment.
-    pub first_env: usize,
-}
-
-impl Block<'_> {
-    /// Begins a new episode in the first `obs.len() / obs_dim` lanes.
-    pub fn reset(&mut self, agent: AgentKind, task: TaskKind, stagger: f32, obs: &mut [f32], obs_dim: usize) {
-        match (agent, task) {
-            (AgentKind::Point, TaskKind::Goal) => {
-                for (lane, row) in obs.chunks_exact_mut(obs_dim).enumerate() {
-                    let env = (self.first_env + lane) as u32;
-                    reset_one::<Point, Goal>(self.params, self.state, lane, env, stagger);
-                    observe_one::<Point>(self.params, self.state, lane, row, 0);
-                }
-            }
-        }
-    }
-
-    /// Steps the first `obs.len() / obs_dim` lanes. `scalars` is `[SCALARS, 32]`.
-    pub fn step(
-        &mut self,
-        agent: AgentKind,
-        task: TaskKind,
-        action: &[f32],
-        action_dim: usize,
-        obs: &mut [f32],
-        final_obs: &mut [f32],
-        obs_dim: usize,
-        scalars: &mut [f32; SCALARS * LANES],
-    ) {
-        let mut scratch = [0.0; SCRATCH];
-        let lanes = obs.len() / obs_dim;
-        match (agent, task) {
-            (AgentKind::Point, TaskKind::Goal) => {
-                for lane in 0..lanes {
-                    step_one::<Point, Goal>(
-                        self.params,
-                        action,
-                        lane * action_dim,
-                        self.state,
-                        lane,
-                        (self.first_env + lane) as u32,
-                        obs,
-                        final_obs,
-                        lane * obs_dim,
-                        scalars,
-                        lane,
-                        LANES,
-                        &mut scratch,
-                        0,
-                    );
-                }
-            }
-        }
-    }
-}
-
 #[cfg(feature = "flex")]
 mod cpu {
     use burn::backend::DispatchDevice;
@@ -165,9 +102,13 @@ mod cpu {
     use burn_flex::{Flex, FlexTensor};
     use rayon::prelude::*;
 
-    use super::{Block, Kernel, Stepped};
+    use super::{Kernel, Stepped};
+    use crate::agent::{AgentKind, Point};
+    use crate::lanes::{reset_block, step_block};
+    use crate::level::TaskKind;
     use crate::state::LANES;
     use crate::step::SCALARS;
+    use crate::task::Goal;
 
     pub(super) fn lives_here(device: &Device) -> bool {
         matches!(device.as_dispatch(), DispatchDevice::Flex(_))
@@ -195,8 +136,12 @@ mod cpu {
             .zip(obs.par_chunks_mut(kernel.obs_dim * LANES))
             .enumerate()
             .for_each(|(i, (state, obs))| {
-                let mut block = Block { params: &kernel.params, state, first_env: i * LANES };
-                block.reset(kernel.agent, kernel.task, f32::from(u8::from(stagger)), obs, kernel.obs_dim);
+                let (first, dim) = (i * LANES, kernel.obs_dim);
+                match (kernel.agent, kernel.task) {
+                    (AgentKind::Point, TaskKind::Goal) => {
+                        reset_block::<Point, Goal>(&kernel.params, state, first, stagger, obs, dim);
+                    }
+                }
             });
         (Tensor::from_primitive::<Flex>(state), tensor(obs, [kernel.num_envs, kernel.obs_dim]))
     }
@@ -224,9 +169,13 @@ mod cpu {
             .zip(parts)
             .enumerate()
             .for_each(|(i, (((state, action), (obs, final_obs)), mut parts))| {
-                let mut block = Block { params: &kernel.params, state, first_env: i * LANES };
                 let mut out = [0.0; SCALARS * LANES];
-                block.step(kernel.agent, kernel.task, action, kernel.action_dim, obs, final_obs, dim, &mut out);
+                let (params, first, action_dim) = (&kernel.params, i * LANES, kernel.action_dim);
+                match (kernel.agent, kernel.task) {
+                    (AgentKind::Point, TaskKind::Goal) => step_block::<Point, Goal>(
+                        params, state, first, action, action_dim, obs, final_obs, dim, &mut out,
+                    ),
+                }
                 for (part, row) in parts.iter_mut().zip(out.chunks_exact(LANES)) {
                     part.copy_from_slice(&row[..part.len()]);
                 }

@@ -127,3 +127,6 @@ pub fn resample(params: &[f32], state: &mut [f32], base: usize, env: u32, group:
     }
     placed
 }
+
+#[cfg(test)]
+mod tests;

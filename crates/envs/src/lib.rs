@@ -12,6 +12,7 @@ mod agent;
 mod contact;
 mod error;
 mod kernel;
+mod lanes;
 mod layout;
 mod level;
 mod lidar;

@@ -12,26 +12,30 @@ use crate::level::{
     GROUP_COUNT, GROUP_FIELDS, GROUP_LIDAR, GROUP_OFFSET, GROUP_ROW, LIDAR_BINS, PARAM_GROUP, PARAM_GROUPS,
     PARAM_LIDAR_RANGE,
 };
-use crate::math::sixteenths;
+use crate::math::{larger, sixteenths};
 use crate::state::{COS, LANES, SIN, X, Y};
 
-/// Adds one object, at (right of heading frame) `ego_x`, `ego_y`, to the 16 bins at `obs[at..]`.
+/// Closeness in [0, 1] and direction in sixteenths of a turn of an object at `ego_x` ahead, `ego_y` left.
 #[cfg_attr(feature = "gpu", cube)]
 #[inline(always)]
-pub fn add_echo(obs: &mut [f32], at: usize, ego_x: f32, ego_y: f32, range: f32) {
+pub fn echo(ego_x: f32, ego_y: f32, range: f32) -> (f32, f32) {
     let distance = (ego_x * ego_x + ego_y * ego_y).sqrt();
-    if distance < range {
-        let closeness = (range - distance) / range;
-        let angle = sixteenths(ego_y, ego_x);
-        let sector = angle as u32;
-        let fraction = angle - (sector as f32);
-        let here = at + ((sector & 15) as usize);
-        let next = at + (((sector + 1) & 15) as usize);
-        let previous = at + (((sector + 15) & 15) as usize);
-        obs[here] = obs[here].max(closeness);
-        obs[next] = obs[next].max(fraction * closeness);
-        obs[previous] = obs[previous].max((1.0f32 - fraction) * closeness);
-    }
+    ((range - distance).max(0.0f32) / range, sixteenths(ego_y, ego_x))
+}
+
+/// Marks an echo in the 16 bins at `obs[at..]`.
+#[cfg_attr(feature = "gpu", cube)]
+#[inline(always)]
+pub fn mark(obs: &mut [f32], at: usize, closeness: f32, angle: f32) {
+    let sector = angle as u32;
+    let fraction = angle - (sector as f32);
+    let here = at + ((sector & 15) as usize);
+    let next = at + (((sector + 1) & 15) as usize);
+    let previous = at + (((sector + 15) & 15) as usize);
+    let ahead = fraction * closeness;
+    obs[here] = larger(obs[here], closeness);
+    obs[next] = larger(obs[next], ahead);
+    obs[previous] = larger(obs[previous], closeness - ahead);
 }
 
 /// Writes the lidars of all object groups into the observation that begins at `obs[at]`.
@@ -55,9 +59,8 @@ pub fn observe_lidars(params: &[f32], state: &mut [f32], base: usize, obs: &mut 
         for _ in 0..count {
             let to_x = state[object] - x;
             let to_y = state[object + LANES] - y;
-            let ego_x = cos * to_x + sin * to_y;
-            let ego_y = cos * to_y - sin * to_x;
-            add_echo(obs, bins, ego_x, ego_y, range);
+            let (closeness, angle) = echo(cos * to_x + sin * to_y, cos * to_y - sin * to_x, range);
+            mark(obs, bins, closeness, angle);
             object += fields * LANES;
         }
     }
@@ -67,12 +70,17 @@ pub fn observe_lidars(params: &[f32], state: &mut [f32], base: usize, obs: &mut 
 mod tests {
     use super::*;
 
+    fn add_echo(obs: &mut [f32], ego_x: f32, ego_y: f32) {
+        let (closeness, angle) = echo(ego_x, ego_y, 3.0);
+        mark(obs, 0, closeness, angle);
+    }
+
     #[test]
     fn one_object_fills_its_bin_and_its_neighbours() {
         // 1.5 m away, a quarter into bin 2: closeness 0.5, next 0.125, previous 0.375.
         let angle = 2.25 * std::f32::consts::TAU / 16.0;
         let mut obs = [0.0; LIDAR_BINS];
-        add_echo(&mut obs, 0, 1.5 * angle.cos(), 1.5 * angle.sin(), 3.0);
+        add_echo(&mut obs, 1.5 * angle.cos(), 1.5 * angle.sin());
         let expected = [(2, 0.5), (3, 0.125), (1, 0.375)];
         for (bin, value) in expected {
             assert!((obs[bin] - value).abs() < 1e-6, "bin {bin}: {}", obs[bin]);
@@ -83,10 +91,10 @@ mod tests {
     #[test]
     fn the_nearest_object_wins_and_far_ones_are_silent() {
         let mut obs = [0.0; LIDAR_BINS];
-        add_echo(&mut obs, 0, 1.0, 0.1, 3.0);
+        add_echo(&mut obs, 1.0, 0.1);
         let near = obs;
-        add_echo(&mut obs, 0, 2.0, 0.2, 3.0);
-        add_echo(&mut obs, 0, -4.0, 0.0, 3.0);
+        add_echo(&mut obs, 2.0, 0.2);
+        add_echo(&mut obs, -4.0, 0.0);
         assert_eq!(obs, near);
     }
 
@@ -95,8 +103,8 @@ mod tests {
         for edge in 0..16 {
             let edge = edge as f32 * std::f32::consts::TAU / 16.0;
             let (mut below, mut above) = ([0.0; LIDAR_BINS], [0.0; LIDAR_BINS]);
-            add_echo(&mut below, 0, (edge - 1e-6).cos(), (edge - 1e-6).sin(), 3.0);
-            add_echo(&mut above, 0, (edge + 1e-6).cos(), (edge + 1e-6).sin(), 3.0);
+            add_echo(&mut below, (edge - 1e-6).cos(), (edge - 1e-6).sin());
+            add_echo(&mut above, (edge + 1e-6).cos(), (edge + 1e-6).sin());
             for (a, b) in below.iter().zip(&above) {
                 assert!((a - b).abs() < 1e-5, "{below:?} {above:?}");
             }

@@ -69,6 +69,13 @@ pub fn wrap_angle(angle: f32) -> f32 {
     if a <= MINUS_PI { (a + TAU) + TAU_LOW } else { a }
 }
 
+/// The larger of two numbers that are not NaN (one instruction; `f32::max` has to look for NaN).
+#[cfg_attr(feature = "gpu", cube)]
+#[inline(always)]
+pub fn larger(a: f32, b: f32) -> f32 {
+    if a > b { a } else { b }
+}
+
 /// Square.
 #[cfg_attr(feature = "gpu", cube)]
 #[inline(always)]

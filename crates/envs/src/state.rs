@@ -51,8 +51,10 @@ pub const TOUCH: usize = AGENT + 10;
 pub const MOVING: usize = AGENT + 11;
 /// 1 where the agent touched a vase in any substep of the step, else 0.
 pub const TOUCHED: usize = AGENT + 12;
+/// 1 where no vase moved or was in the agent's reach in the last step: all of them rest.
+pub const VASES_IDLE: usize = AGENT + 13;
 /// First number that belongs to one kind of agent.
-pub const AGENT_OWN: usize = AGENT + 13;
+pub const AGENT_OWN: usize = AGENT + 14;
 
 /// Fields of an object that cannot move: x, y.
 pub const STATIC_FIELDS: usize = 2;

@@ -113,6 +113,41 @@ pub fn cost_one(params: &[f32], state: &mut [f32], base: usize) -> f32 {
     cost
 }
 
+/// Reward, cost and the episode's account after the agent has moved; whether the episode ends.
+#[cfg_attr(feature = "gpu", cube)]
+pub fn judge_one<T: Task>(
+    params: &[f32],
+    state: &mut [f32],
+    base: usize,
+    env: u32,
+    scalars: &mut [f32],
+    at: usize,
+    stride: usize,
+) -> bool {
+    let reward = T::reward(params, state, base);
+    let cost = cost_one(params, state, base);
+    let alive = T::finish_step(params, state, base, env);
+
+    let steps = state[base + STEPS * LANES] + 1.0;
+    let episode_return = state[base + RETURN * LANES] + reward;
+    let episode_cost = state[base + COST * LANES] + cost;
+    state[base + STEPS * LANES] = steps;
+    state[base + RETURN * LANES] = episode_return;
+    state[base + COST * LANES] = episode_cost;
+
+    let terminated = if alive { 0.0f32 } else { 1.0f32 };
+    let truncated = if steps >= params[PARAM_MAX_STEPS] { 1.0f32 } else { 0.0f32 };
+    scalars[at + REWARD * stride] = reward;
+    scalars[at + STEP_COST * stride] = cost;
+    scalars[at + TERMINATED * stride] = terminated;
+    scalars[at + TRUNCATED * stride] = truncated;
+    scalars[at + EPISODE_RETURN * stride] = episode_return;
+    scalars[at + EPISODE_COST * stride] = episode_cost;
+    scalars[at + EPISODE_LENGTH * stride] = steps;
+    scalars[at + EPISODE_PARTIAL * stride] = state[base + PARTIAL * LANES];
+    terminated + truncated > 0.5
+}
+
 /// Steps one environment and, where the episode ends, begins the next (same-step autoreset).
 ///
 /// `state[base..]` is the environment in its block, `action[action_at..]` its action, `obs[obs_at..]`
@@ -136,31 +171,9 @@ pub fn step_one<A: Agent, T: Task>(
     scratch_at: usize,
 ) {
     A::advance(params, state, base, action[action_at], action[action_at + 1], scratch, scratch_at);
-
-    let reward = T::reward(params, state, base);
-    let cost = cost_one(params, state, base);
-    let alive = T::finish_step(params, state, base, env);
-
-    let steps = state[base + STEPS * LANES] + 1.0;
-    let episode_return = state[base + RETURN * LANES] + reward;
-    let episode_cost = state[base + COST * LANES] + cost;
-    state[base + STEPS * LANES] = steps;
-    state[base + RETURN * LANES] = episode_return;
-    state[base + COST * LANES] = episode_cost;
-
-    let terminated = if alive { 0.0f32 } else { 1.0f32 };
-    let truncated = if steps >= params[PARAM_MAX_STEPS] { 1.0f32 } else { 0.0f32 };
-    scalars[scalars_at + REWARD * scalars_stride] = reward;
-    scalars[scalars_at + STEP_COST * scalars_stride] = cost;
-    scalars[scalars_at + TERMINATED * scalars_stride] = terminated;
-    scalars[scalars_at + TRUNCATED * scalars_stride] = truncated;
-    scalars[scalars_at + EPISODE_RETURN * scalars_stride] = episode_return;
-    scalars[scalars_at + EPISODE_COST * scalars_stride] = episode_cost;
-    scalars[scalars_at + EPISODE_LENGTH * scalars_stride] = steps;
-    scalars[scalars_at + EPISODE_PARTIAL * scalars_stride] = state[base + PARTIAL * LANES];
-
+    let done = judge_one::<T>(params, state, base, env, scalars, scalars_at, scalars_stride);
     observe_one::<A>(params, state, base, final_obs, obs_at);
-    if terminated + truncated > 0.5 {
+    if done {
         reset_one::<A, T>(params, state, base, env, 0.0);
         observe_one::<A>(params, state, base, obs, obs_at);
     } else {

@@ -10,6 +10,8 @@
 //!
 //! Constants: safety-gymnasium 1.0.0 `assets/xmls/point.xml`, compiled by MuJoCo 2.3.3.
 
+mod lanes;
+
 #[cfg(feature = "gpu")]
 use cubecl::prelude::*;
 
@@ -19,7 +21,7 @@ use crate::level::{PARAM_VASE_FIRST, PARAM_VASES};
 use crate::math::{sin_cos, wrap_angle};
 use crate::object::{vases_begin, vases_moving, vases_substep};
 use crate::sensors::{PLANAR_SENSORS, planar_sensors};
-use crate::state::{AGENT_OWN, COS, DX, DY, LANES, MOVING, OMEGA, SIN, TOUCH, TOUCHED, VX, VY, X, Y, YAW};
+use crate::state::{AGENT_OWN, COS, DX, DY, LANES, MOVING, OMEGA, SIN, TOUCH, TOUCHED, VASES_IDLE, VX, VY, X, Y, YAW};
 
 /// Length of an action: thrust, turn.
 pub const ACTION_DIM: usize = 2;
@@ -27,10 +29,10 @@ pub const ACTION_DIM: usize = 2;
 pub const SENSOR_DIM: usize = PLANAR_SENSORS;
 /// State fields of the Point alone: its acceleration at the end of the step, agent frame.
 pub const STATE_FIELDS: usize = 2;
-const ACC_X: usize = AGENT_OWN;
-const ACC_Y: usize = AGENT_OWN + 1;
+pub(super) const ACC_X: usize = AGENT_OWN;
+pub(super) const ACC_Y: usize = AGENT_OWN + 1;
 
-const SUBSTEPS: u32 = 10;
+pub(super) const SUBSTEPS: u32 = 10;
 /// MuJoCo timestep \[s\].
 const H: f64 = 0.002;
 const RADIUS: f64 = 0.1;
@@ -78,7 +80,7 @@ const INVERSE_GEAR: f32 = (1.0 / 0.3) as f32;
 /// does not saturate, a rounding of it grows fourfold a substep.
 #[cfg_attr(feature = "gpu", cube)]
 #[inline(always)]
-fn servo_error(turn: f32, omega: f32) -> f32 {
+pub(super) fn servo_error(turn: f32, omega: f32) -> f32 {
     let coarse = (((omega * 1024.0) as i32) as f32) * (1.0f32 / 1024.0f32);
     let fine = omega - coarse;
     (turn - GEAR_HIGH * coarse) - (GEAR_HIGH * fine + GEAR_LOW * omega)
@@ -89,6 +91,99 @@ fn servo_error(turn: f32, omega: f32) -> f32 {
 #[inline(always)]
 fn yaw_torque(error: f32, omega: f32) -> f32 {
     GEAR * error.max(-FORCE_LIMIT).min(FORCE_LIMIT) - HINGE_DAMPING_F * omega
+}
+
+/// What a substep changes, world frame; displacements count from the start of the environment step.
+#[cfg_attr(feature = "gpu", derive(CubeType))]
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Motion {
+    pub vx: f32,
+    pub vy: f32,
+    /// The servo's error, integrated instead of the yaw rate: its float32 grid is 16 times finer.
+    pub error: f32,
+    pub cos: f32,
+    pub sin: f32,
+    pub dx: f32,
+    pub dy: f32,
+    pub dyaw: f32,
+}
+
+/// Force along the nose under the action's thrust \[N\].
+#[cfg_attr(feature = "gpu", cube)]
+#[inline(always)]
+pub(super) fn motor_force(thrust: f32) -> f32 {
+    GEAR * thrust.max(-FORCE_LIMIT).min(FORCE_LIMIT)
+}
+
+/// Yaw rate at a servo error \[rad/s\].
+#[cfg_attr(feature = "gpu", cube)]
+#[inline(always)]
+pub(super) fn yaw_rate(turn: f32, error: f32) -> f32 {
+    (turn - error) * INVERSE_GEAR
+}
+
+/// Smooth force on the Point in its own frame: motor, Coriolis force of the nose's mass, damping.
+#[cfg_attr(feature = "gpu", cube)]
+#[inline(always)]
+pub(super) fn smooth_force(
+    force: f32,
+    error: f32,
+    omega: f32,
+    cos: f32,
+    sin: f32,
+    vx: f32,
+    vy: f32,
+) -> (f32, f32, f32) {
+    let force_x = force + MOMENT_F * omega * omega - SLIDE_DAMPING_F * (cos * vx + sin * vy);
+    let force_y = (cos * vy - sin * vx) * -SLIDE_DAMPING_F;
+    (force_x, force_y, yaw_torque(error, omega))
+}
+
+/// Semi-implicit Euler under a force in the Point's frame (constraint forces included).
+#[cfg_attr(feature = "gpu", cube)]
+#[inline(always)]
+pub(super) fn integrate(
+    turn: f32,
+    force_x: f32,
+    force_y: f32,
+    torque: f32,
+    vx: f32,
+    vy: f32,
+    error: f32,
+    cos: f32,
+    sin: f32,
+    dx: f32,
+    dy: f32,
+    dyaw: f32,
+) -> Motion {
+    let ax = DAMPED_XX * force_x;
+    let ay = DAMPED_YY * force_y + DAMPED_YT * torque;
+    let vx = vx + STEP * (cos * ax - sin * ay);
+    let vy = vy + STEP * (sin * ax + cos * ay);
+    let error = error - GEAR * STEP * (DAMPED_YT * force_y + DAMPED_TT * torque);
+    // Turn the frame by the small angle h omega; the step's end takes its full sine and cosine.
+    let angle = STEP * yaw_rate(turn, error);
+    let z = angle * angle;
+    let s = angle - angle * z * (0.166_666_67f32 - z * 0.008_333_333f32);
+    let versine = z * (0.5f32 - z * 0.041_666_668f32);
+    Motion {
+        vx,
+        vy,
+        error,
+        cos: cos - (cos * versine + sin * s),
+        sin: sin - (sin * versine - cos * s),
+        dx: dx + STEP * vx,
+        dy: dy + STEP * vy,
+        dyaw: dyaw + angle,
+    }
+}
+
+/// What the accelerometer reads under a force in the Point's frame: the acceleration without
+/// implicit damping, as MuJoCo's forward pass computes it.
+#[cfg_attr(feature = "gpu", cube)]
+#[inline(always)]
+pub(super) fn accelerometer(force_x: f32, force_y: f32, torque: f32) -> (f32, f32) {
+    (FREE_XX * force_x, FREE_YY * force_y + FREE_YT * torque)
 }
 
 /// One substep of the vases in play (`step` 0: forces and touch flag only), the Point at pose and
@@ -139,6 +234,7 @@ impl Agent for Point {
         state[base + TOUCH * LANES] = 0.0;
         state[base + TOUCHED * LANES] = 0.0;
         state[base + MOVING * LANES] = 0.0;
+        state[base + VASES_IDLE * LANES] = 0.0;
         state[base + ACC_X * LANES] = 0.0;
         state[base + ACC_Y * LANES] = 0.0;
     }
@@ -152,21 +248,19 @@ impl Agent for Point {
         scratch: &mut [f32],
         scratch_at: usize,
     ) {
-        let thrust = GEAR * u0.max(-FORCE_LIMIT).min(FORCE_LIMIT);
+        let force = motor_force(u0);
         let turn = u1.max(-1.0f32).min(1.0f32);
-        let mut vx = state[base + VX * LANES];
-        let mut vy = state[base + VY * LANES];
-        let mut omega = state[base + OMEGA * LANES];
-        let mut cos = state[base + COS * LANES];
-        let mut sin = state[base + SIN * LANES];
         let start_x = state[base + X * LANES];
         let start_y = state[base + Y * LANES];
+        let mut vx = state[base + VX * LANES];
+        let mut vy = state[base + VY * LANES];
+        let mut error = servo_error(turn, state[base + OMEGA * LANES]);
+        let mut cos = state[base + COS * LANES];
+        let mut sin = state[base + SIN * LANES];
         // Displacements are summed apart and added once: one rounding a step, not ten.
         let mut dx = 0.0f32;
         let mut dy = 0.0f32;
         let mut dyaw = 0.0f32;
-        // The servo's error is integrated instead of the yaw rate, whose float32 grid is 16 times coarser.
-        let mut error = servo_error(turn, omega);
         let mut touched = 0.0f32;
 
         let first_vase = params[PARAM_VASE_FIRST] as usize;
@@ -174,11 +268,11 @@ impl Agent for Point {
         let active = vases_begin(state, base, LANES, first_vase, vases, start_x, start_y, scratch, scratch_at);
 
         for _ in 0..SUBSTEPS {
-            let ahead = cos * vx + sin * vy;
-            let left = cos * vy - sin * vx;
-            let mut force_x = thrust + MOMENT_F * omega * omega - SLIDE_DAMPING_F * ahead;
-            let mut force_y = left * -SLIDE_DAMPING_F;
-            let mut torque = yaw_torque(error, omega);
+            let omega = yaw_rate(turn, error);
+            let (smooth_x, smooth_y, smooth_torque) = smooth_force(force, error, omega, cos, sin, vx, vy);
+            let mut force_x = smooth_x;
+            let mut force_y = smooth_y;
+            let mut torque = smooth_torque;
             if active > 0 {
                 push_vases(
                     state,
@@ -205,25 +299,18 @@ impl Agent for Point {
                 torque += scratch[scratch_at + AGENT_FORCE + 2];
                 touched = touched.max(scratch[scratch_at + VASE_TOUCH]);
             }
-            let ax = DAMPED_XX * force_x;
-            let ay = DAMPED_YY * force_y + DAMPED_YT * torque;
-            vx += STEP * (cos * ax - sin * ay);
-            vy += STEP * (sin * ax + cos * ay);
-            error -= GEAR * STEP * (DAMPED_YT * force_y + DAMPED_TT * torque);
-            omega = (turn - error) * INVERSE_GEAR;
-            dx += STEP * vx;
-            dy += STEP * vy;
-            // Turn the frame by the small angle h omega; its full sine and cosine are refreshed below.
-            let angle = STEP * omega;
-            dyaw += angle;
-            let z = angle * angle;
-            let s = angle - angle * z * (0.166_666_67f32 - z * 0.008_333_333f32);
-            let versine = z * (0.5f32 - z * 0.041_666_668f32);
-            let turned = cos - (cos * versine + sin * s);
-            sin -= sin * versine - cos * s;
-            cos = turned;
+            let next = integrate(turn, force_x, force_y, torque, vx, vy, error, cos, sin, dx, dy, dyaw);
+            vx = next.vx;
+            vy = next.vy;
+            error = next.error;
+            cos = next.cos;
+            sin = next.sin;
+            dx = next.dx;
+            dy = next.dy;
+            dyaw = next.dyaw;
         }
 
+        let omega = yaw_rate(turn, error);
         let x = start_x + dx;
         let y = start_y + dy;
         let yaw = wrap_angle(state[base + YAW * LANES] + dyaw);
@@ -239,13 +326,11 @@ impl Agent for Point {
         state[base + VY * LANES] = vy;
         state[base + OMEGA * LANES] = omega;
 
-        // MuJoCo ends a step with a forward pass: the accelerometer sees the acceleration of the new
-        // state without implicit damping, and contact flags are those of the new positions.
-        let ahead = new_cos * vx + new_sin * vy;
-        let left = new_cos * vy - new_sin * vx;
-        let mut force_x = thrust + MOMENT_F * omega * omega - SLIDE_DAMPING_F * ahead;
-        let mut force_y = left * -SLIDE_DAMPING_F;
-        let mut torque = yaw_torque(error, omega);
+        // MuJoCo ends a step with a forward pass: sensors and contact flags are those of the new state.
+        let (smooth_x, smooth_y, smooth_torque) = smooth_force(force, error, omega, new_cos, new_sin, vx, vy);
+        let mut force_x = smooth_x;
+        let mut force_y = smooth_y;
+        let mut torque = smooth_torque;
         let mut touch = 0.0f32;
         let mut moving = 0.0f32;
         if active > 0 {
@@ -266,8 +351,10 @@ impl Agent for Point {
         state[base + TOUCH * LANES] = touch;
         state[base + TOUCHED * LANES] = touched.max(touch);
         state[base + MOVING * LANES] = moving;
-        state[base + ACC_X * LANES] = FREE_XX * force_x;
-        state[base + ACC_Y * LANES] = FREE_YY * force_y + FREE_YT * torque;
+        state[base + VASES_IDLE * LANES] = if active > 0 { 0.0f32 } else { 1.0f32 };
+        let (acc_x, acc_y) = accelerometer(force_x, force_y, torque);
+        state[base + ACC_X * LANES] = acc_x;
+        state[base + ACC_Y * LANES] = acc_y;
     }
 
     fn observe(state: &mut [f32], base: usize, obs: &mut [f32], at: usize) {

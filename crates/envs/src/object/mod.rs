@@ -4,4 +4,4 @@ mod hazard;
 mod vase;
 
 pub use hazard::inside_hazard;
-pub use vase::{VASE_FIELDS, VASE_REST_Z, vases_begin, vases_moving, vases_substep};
+pub use vase::{VASE_FIELDS, VASE_RANGE, VASE_REST_Z, vases_begin, vases_moving, vases_substep};

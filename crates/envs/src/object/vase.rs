@@ -36,6 +36,9 @@ const VASE_REACH: f32 = 0.173_21;
 /// What the Point can travel in an environment step, generously: 20 ms at 2 m/s \[m\].
 const STEP_TRAVEL: f32 = 0.04;
 
+/// Beyond this distance a resting vase cannot be touched within an environment step \[m\].
+pub const VASE_RANGE: f32 = POINT_REACH + VASE_REACH + STEP_TRAVEL;
+
 /// A vase rests while it is slower than this \[m/s\] ...
 const REST_SPEED: f32 = 9e-5;
 /// ... turns slower than this \[rad/s\], ...
@@ -64,7 +67,7 @@ pub fn vases_begin(
     scratch: &mut [f32],
     s0: usize,
 ) -> u32 {
-    let near = POINT_REACH + VASE_REACH + STEP_TRAVEL;
+    let near = VASE_RANGE;
     let mut active = 0usize;
     for i in 0..count {
         let at = base + (first + VASE_FIELDS * i) * stride;
