@@ -5,7 +5,7 @@ mod support;
 use std::fs;
 use std::process::{Child, Command, Stdio};
 
-use support::{Finished, Sandbox, final_state, latest_checkpoint, timeless_metrics, wait_until};
+use support::{Finished, Sandbox, assert_same_outcome, final_state, latest_checkpoint, timeless_metrics, wait_until};
 
 const RESUME_ARGS: [&str; 4] = ["train", "--resume=run", "--device=cpu", "--threads=1"];
 
@@ -31,9 +31,7 @@ fn assert_continues_as_if_nothing_had_happened(sandbox: &Sandbox) {
     let goal = steps_of(&sandbox.path("run")) + 1024;
     resume(sandbox, goal);
     sandbox.train_tiny("whole", goal, &[]);
-    let (run, whole) = (sandbox.path("run"), sandbox.path("whole"));
-    assert_eq!(timeless_metrics(&run), timeless_metrics(&whole));
-    assert_eq!(final_state(&run), final_state(&whole));
+    assert_same_outcome(&sandbox.path("run"), &sandbox.path("whole"));
 }
 
 #[cfg(unix)]
@@ -108,8 +106,7 @@ fn a_truncated_checkpoint_falls_back_to_the_one_before() {
     let finished = resume(&sandbox, 2048);
     assert!(finished.stderr.contains("warning") && finished.stderr.contains("1024"), "{}", finished.stderr);
     sandbox.train_tiny("whole", 2048, &[]);
-    assert_eq!(final_state(&sandbox.path("run")), final_state(&sandbox.path("whole")));
-    assert_eq!(timeless_metrics(&sandbox.path("run")), timeless_metrics(&sandbox.path("whole")));
+    assert_same_outcome(&sandbox.path("run"), &sandbox.path("whole"));
 }
 
 #[test]
@@ -189,7 +186,7 @@ fn a_disk_that_refuses_leaves_the_older_checkpoint_intact() {
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert!(stderr.contains("cannot write") && stderr.contains(".ckpt"), "{stderr}");
     assert!(!stderr.contains("panicked"), "{stderr}");
-    assert_eq!(final_state(&sandbox.path("run")), before);
+    assert!(final_state(&sandbox.path("run")) == before);
     resume(&sandbox, 1024);
 }
 

@@ -142,10 +142,23 @@ pub fn final_state(run: &Path) -> BTreeMap<String, Vec<u8>> {
     let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     let arrays = file.tensors().into_iter().map(|(name, view)| (name, view.data().to_vec()));
     let metadata = header.metadata().clone().unwrap();
-    let scalars: BTreeMap<String, Value> = serde_json::from_str(&metadata["scalars"]).unwrap();
-    let scalars = scalars.into_iter().filter(|(name, _)| !name.ends_with("_s"));
-    let scalars = scalars.map(|(name, value)| (name, value.to_string().into_bytes()));
+    let mut scalars: BTreeMap<String, Value> = serde_json::from_str(&metadata["scalars"]).unwrap();
+    for value in scalars.values_mut() {
+        if let Value::Object(entries) = value {
+            entries.retain(|name, _| !name.ends_with("_s"));
+        }
+    }
+    let scalars = scalars.into_iter().map(|(name, value)| (name, value.to_string().into_bytes()));
     arrays.chain(scalars).collect()
+}
+
+/// Two runs must have ended in the same state, bit for bit, by way of the same metrics.
+pub fn assert_same_outcome(a: &Path, b: &Path) {
+    assert_eq!(timeless_metrics(a), timeless_metrics(b));
+    let (a, b) = (final_state(a), final_state(b));
+    assert!(a.keys().eq(b.keys()), "{:?} and {:?}", a.keys(), b.keys());
+    let differing: Vec<&String> = a.keys().filter(|name| a[*name] != b[*name]).collect();
+    assert!(differing.is_empty(), "these differ: {differing:?}");
 }
 
 /// The rows of a run's metrics without the columns that tell times.
