@@ -35,6 +35,8 @@ pub(crate) struct Kernel {
     action_dim: usize,
     state_dim: usize,
     device: Device,
+    #[cfg(feature = "flex")]
+    buffers: cpu::Buffers,
 }
 
 impl Kernel {
@@ -54,6 +56,8 @@ impl Kernel {
             action_dim: spec.action_dim,
             state_dim: spec.state_dim(),
             device,
+            #[cfg(feature = "flex")]
+            buffers: cpu::Buffers::default(),
         })
     }
 
@@ -77,7 +81,7 @@ impl Kernel {
     }
 
     /// Steps every environment under `action [num_envs, action_dim]`.
-    pub fn step(&self, state: Tensor<3>, action: Tensor<2>) -> Stepped {
+    pub fn step(&mut self, state: Tensor<3>, action: Tensor<2>) -> Stepped {
         #[cfg(feature = "flex")]
         if cpu::lives_here(&self.device) {
             return cpu::step(self, state, action);
@@ -98,7 +102,7 @@ fn supports(device: &Device) -> bool {
 #[cfg(feature = "flex")]
 mod cpu {
     use burn::backend::DispatchDevice;
-    use burn::tensor::{Device, Tensor, TensorData};
+    use burn::tensor::{DType, Device, Shape, Tensor, TensorData};
     use burn_flex::{Flex, FlexTensor};
     use rayon::prelude::*;
 
@@ -127,6 +131,32 @@ mod cpu {
         Tensor::from_primitive::<Flex>(FlexTensor::from_data(TensorData::new(values, shape)))
     }
 
+    /// Observation buffers handed out before: those that the caller has dropped since are written again.
+    /// A fresh buffer a step would cost more in page faults than the step itself.
+    #[derive(Debug, Default)]
+    pub(super) struct Buffers(Vec<FlexTensor>);
+
+    impl Buffers {
+        /// Buffers remembered: the two of a step, and those of steps the caller still looks at.
+        const KEPT: usize = 8;
+
+        /// A tensor of this shape that nobody else holds; its numbers are arbitrary.
+        fn take(&mut self, shape: [usize; 2]) -> FlexTensor {
+            match self.0.iter().position(FlexTensor::is_unique) {
+                Some(free) => self.0.swap_remove(free),
+                None => FlexTensor::zeros(Shape::from(shape), DType::F32),
+            }
+        }
+
+        /// Remembers a tensor that goes out to the caller, forgetting the oldest.
+        fn remember(&mut self, buffer: &FlexTensor) {
+            if self.0.len() >= Self::KEPT {
+                self.0.remove(0);
+            }
+            self.0.push(buffer.clone());
+        }
+    }
+
     pub(super) fn reset(kernel: &Kernel, state: Tensor<3>, stagger: bool) -> (Tensor<3>, Tensor<2>) {
         let mut state = primitive(state);
         let mut obs = vec![0.0; kernel.num_envs * kernel.obs_dim];
@@ -146,13 +176,13 @@ mod cpu {
         (Tensor::from_primitive::<Flex>(state), tensor(obs, [kernel.num_envs, kernel.obs_dim]))
     }
 
-    pub(super) fn step(kernel: &Kernel, state: Tensor<3>, action: Tensor<2>) -> Stepped {
+    pub(super) fn step(kernel: &mut Kernel, state: Tensor<3>, action: Tensor<2>) -> Stepped {
         let (n, dim) = (kernel.num_envs, kernel.obs_dim);
         let mut state = primitive(state);
         let action = primitive(action);
         let action = action.as_slice::<f32>().expect("actions are contiguous float32");
-        let mut obs = vec![0.0; n * dim];
-        let mut final_obs = vec![0.0; n * dim];
+        let mut obs = kernel.buffers.take([n, dim]);
+        let mut final_obs = kernel.buffers.take([n, dim]);
         let mut scalars = vec![0.0; n * SCALARS];
 
         // Row-major [SCALARS, n]: hand every block its part of each row.
@@ -165,10 +195,11 @@ mod cpu {
             .storage_mut::<f32>()
             .par_chunks_mut(kernel.state_dim * LANES)
             .zip(action.par_chunks(kernel.action_dim * LANES))
-            .zip(obs.par_chunks_mut(dim * LANES).zip(final_obs.par_chunks_mut(dim * LANES)))
+            .zip(obs.storage_mut::<f32>().par_chunks_mut(dim * LANES))
+            .zip(final_obs.storage_mut::<f32>().par_chunks_mut(dim * LANES))
             .zip(parts)
             .enumerate()
-            .for_each(|(i, (((state, action), (obs, final_obs)), mut parts))| {
+            .for_each(|(i, ((((state, action), obs), final_obs), mut parts))| {
                 let mut out = [0.0; SCALARS * LANES];
                 let (params, first, action_dim) = (&kernel.params, i * LANES, kernel.action_dim);
                 match (kernel.agent, kernel.task) {
@@ -181,10 +212,12 @@ mod cpu {
                 }
             });
 
+        kernel.buffers.remember(&obs);
+        kernel.buffers.remember(&final_obs);
         Stepped {
             state: Tensor::from_primitive::<Flex>(state),
-            obs: tensor(obs, [n, dim]),
-            final_obs: tensor(final_obs, [n, dim]),
+            obs: Tensor::from_primitive::<Flex>(obs),
+            final_obs: Tensor::from_primitive::<Flex>(final_obs),
             scalars: tensor(scalars, [SCALARS, n]),
         }
     }
