@@ -38,11 +38,13 @@ pub struct MarginConfig {
     pub integral_rate: f64,
     /// Bound of the offset.
     pub integral_limit: f64,
+    /// First value of the offset. Below zero the constraint tightens gradually: the run first learns what earns reward.
+    pub initial_offset: f64,
 }
 
 impl Default for MarginConfig {
     fn default() -> Self {
-        Self { cost_limit: 25.0, temperature: 0.1, projection_margin: 0.25, integral_rate: 0.02, integral_limit: 1.0 }
+        Self { cost_limit: 25.0, temperature: 0.1, projection_margin: 0.25, integral_rate: 0.02, integral_limit: 1.0, initial_offset: 0.0 }
     }
 }
 
@@ -65,6 +67,10 @@ impl MarginConfig {
                     if zero_allowed { "must be finite and not negative" } else { "must be finite and positive" };
                 return Err(SafeRlError::InvalidConfig { name, value, reason });
             }
+        }
+        if !self.initial_offset.is_finite() {
+            let (name, value) = ("initial_offset", self.initial_offset);
+            return Err(SafeRlError::InvalidConfig { name, value, reason: "must be finite" });
         }
         Ok(())
     }
@@ -94,13 +100,14 @@ pub struct Margin {
 }
 
 impl Margin {
-    /// A margin with offset zero.
+    /// A margin at its initial offset.
     ///
     /// # Errors
     /// [`SafeRlError::InvalidConfig`] if a constant is out of its domain.
     pub fn new(config: MarginConfig) -> Result<Self, SafeRlError> {
         config.validate()?;
-        Ok(Self { config, offset: 0.0 })
+        let bound = config.integral_limit;
+        Ok(Self { offset: config.initial_offset.clamp(-bound, bound), config })
     }
 
     /// Constants in use.

@@ -81,6 +81,15 @@ impl KlGuard {
         &self.config
     }
 
+    /// Changes `delta_rb` (a schedule, say); `delta_step` changes in proportion. Values that are not positive are ignored.
+    pub fn set_kl_limit(&mut self, kl_limit: f32) {
+        if kl_limit.is_finite() && kl_limit > 0.0 {
+            let scale = kl_limit / self.config.kl_limit;
+            self.set(Slot::StepLimit, self.get(Slot::StepLimit) * scale);
+            self.config.kl_limit = kl_limit;
+        }
+    }
+
     /// Starts a rollout: counters return to zero and the actor may move again; radius and damping stay.
     pub fn begin_rollout(&mut self) {
         let zero = self.get(Slot::StepLimit).zeros_like();
@@ -183,6 +192,7 @@ impl KlGuard {
     pub fn state(&self) -> Result<State, SafeRlError> {
         let mut state = State::default();
         state.push_tensor("slots", &Tensor::cat(self.slots.to_vec(), 0))?;
+        state.push_scalar("kl_limit", self.config.kl_limit.into());
         Ok(state)
     }
 
@@ -193,6 +203,7 @@ impl KlGuard {
     pub fn load_state(&mut self, state: &State) -> Result<(), SafeRlError> {
         let device = self.slots[0].device();
         let slots = state.tensor("slots", [SLOTS], &device)?;
+        self.config.kl_limit = state.scalar("kl_limit")? as f32;
         self.slots = std::array::from_fn(|i| slots.clone().narrow(0, i, 1));
         Ok(())
     }

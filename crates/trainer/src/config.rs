@@ -107,6 +107,16 @@ pub enum ActivationName {
     Relu,
 }
 
+impl ActivationName {
+    /// The name as it stands in configuration files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tanh => "tanh",
+            Self::Relu => "relu",
+        }
+    }
+}
+
 /// The reward critic and the cost critic, trained by Adam on the mean squared error.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -195,11 +205,13 @@ pub struct KfcpoConfig {
     pub inverse_interval: usize,
     /// KL above which a minibatch step is rolled back (delta_rb), in nats.
     pub target_kl: f64,
+    /// What `target_kl` has fallen to at the end of the run (linearly), as a share of it.
+    pub final_kl_share: f64,
     /// Initial KL of one step, as a share of `target_kl`.
     pub step_kl_share: f64,
     /// Share of the remaining trust radius that a step may use.
     pub radius_share: f64,
-    /// Largest step length along the blended direction.
+    /// Longest step along the blended direction (whose damped norm is at most 1), in trust radii.
     pub max_step: f64,
     /// Consecutive rejections after which the actor rests until the next rollout.
     pub max_rejects: usize,
@@ -209,6 +221,12 @@ pub struct KfcpoConfig {
     pub margin_horizon: f64,
     /// Gain of the integral term that moves the margin's set-point.
     pub margin_integral: f64,
+    /// Initial set-point of the margin; below zero the constraint tightens gradually at the start of a run.
+    pub margin_start: f64,
+    /// Decay of the moving average of the episodic cost that the margin is computed from; 0 takes the last rollout alone.
+    pub cost_decay: f64,
+    /// Decay of the moving average of the gradients; 0 takes the minibatch's alone.
+    pub gradient_decay: f64,
     /// The constraint aimed at while training, as a share of `cost_limit`.
     pub limit_share: f64,
     /// Conflict resolution.
@@ -225,13 +243,17 @@ impl Default for KfcpoConfig {
             damping: 0.1,
             inverse_interval: 5,
             target_kl: 0.01,
+            final_kl_share: 1.0,
             step_kl_share: 0.25,
             radius_share: 0.9,
-            max_step: 1e6,
+            max_step: 4.0,
             max_rejects: 3,
             margin_temperature: 0.1,
             margin_horizon: 0.25,
             margin_integral: 0.02,
+            margin_start: 0.0,
+            cost_decay: 0.0,
+            gradient_decay: 0.0,
             limit_share: 1.0,
             projection: ProjectionKind::Fisher,
         }
@@ -353,6 +375,7 @@ impl KfcpoConfig {
         within("kfcpo.damping", self.damping, 1e-6, 100.0)?;
         count("kfcpo.inverse_interval", self.inverse_interval)?;
         positive("kfcpo.target_kl", self.target_kl)?;
+        within("kfcpo.final_kl_share", self.final_kl_share, 1e-3, 1.0)?;
         within("kfcpo.step_kl_share", self.step_kl_share, 1e-3, 1.0)?;
         within("kfcpo.radius_share", self.radius_share, 1e-2, 1.0)?;
         positive("kfcpo.max_step", self.max_step)?;
@@ -360,6 +383,9 @@ impl KfcpoConfig {
         positive("kfcpo.margin_temperature", self.margin_temperature)?;
         positive("kfcpo.margin_horizon", self.margin_horizon)?;
         at_least("kfcpo.margin_integral", self.margin_integral, 0.0)?;
+        within("kfcpo.margin_start", self.margin_start, -1.0, 1.0)?;
+        within("kfcpo.cost_decay", self.cost_decay, 0.0, 0.9999)?;
+        within("kfcpo.gradient_decay", self.gradient_decay, 0.0, 0.9999)?;
         within("kfcpo.limit_share", self.limit_share, 0.1, 1.5)
     }
 }

@@ -33,6 +33,10 @@ pub struct Kfcpo {
     margin: Margin,
     guard: KlGuard,
     minibatches: u64,
+    /// Moving average of the gradients of both objectives, `[2, P + A]`.
+    average: Tensor<2>,
+    /// Moving average of the episodic cost.
+    cost: Option<f64>,
 }
 
 /// What every minibatch of one iteration shares.
@@ -56,6 +60,7 @@ impl Kfcpo {
             temperature: kfcpo.margin_temperature,
             projection_margin: kfcpo.margin_horizon,
             integral_rate: kfcpo.margin_integral,
+            initial_offset: kfcpo.margin_start,
             ..MarginConfig::default()
         };
         let guard = KlGuardConfig {
@@ -71,6 +76,8 @@ impl Kfcpo {
             margin: Margin::new(margin)?,
             guard: KlGuard::new(guard, &device)?,
             minibatches: 0,
+            average: Tensor::zeros([2, actor.mean.spec().num_params() + actor.log_std.dims()[0]], &device),
+            cost: None,
             seed: config.seed,
             config: kfcpo,
         })
@@ -92,6 +99,8 @@ impl Kfcpo {
             _ => inverse.insert(factors.inverse(self.config.damping as f32)?),
         };
         self.minibatches += 1;
+        let decay = self.config.gradient_decay as f32;
+        let gradients = self.average.clone() * decay + gradients * (1.0 - decay);
         let natural = natural_gradients(inverse, &gradients, actor, self.config.damping as f32);
 
         let metric = Products::metric(&gradients, &natural);
@@ -110,6 +119,7 @@ impl Kfcpo {
         let sound = all_finite(candidate.mean.theta()).bool_and(all_finite(&candidate.log_std));
         let verdict = self.guard.judge(&kl, sound, finite.bool_and(blend.usable.clone()));
         self.factors.update_if(verdict.accept.clone().float(), &sample);
+        self.average = verdict.select(gradients, self.average.clone());
         actor.mean = actor.mean.with_theta(verdict.select(candidate.mean.theta().clone(), actor.mean.theta().clone()));
         actor.log_std = verdict.select(candidate.log_std, actor.log_std.clone());
         Ok(blend)
@@ -131,7 +141,9 @@ impl Kfcpo {
         let quadratic = trust_region::gaussian_quadratic(moved, policy.inverse_variance())
             + trust_region::log_std_quadratic(log_std.clone());
         let radius = self.guard.radius(&policy.mean_kl(&batch.mean, &at.old_log_std));
-        let length = trust_region::step_length(quadratic, radius, self.config.max_step as f32);
+        // Where the two objectives nearly cancel, what is left of the direction is noise: it must not be blown up.
+        let longest = radius.clone() * self.config.max_step as f32;
+        let length = trust_region::step_length(quadratic, radius, f32::MAX).min_pair(longest);
         Actor {
             mean: actor.mean.with_theta(actor.mean.theta().clone() + theta * length.clone()),
             log_std: clamp_log_std(&actor.log_std, log_std * length),
@@ -164,7 +176,14 @@ impl Kfcpo {
 
 impl Algorithm for Kfcpo {
     fn update(&mut self, actor: &mut Actor, samples: &Samples, cost: CostEstimate, at: Progress) -> Result<Metrics> {
-        let weights = self.margin.update(Some(cost.rollout));
+        let decay = self.config.cost_decay;
+        let average = self.cost.map_or(cost.rollout, |old| decay * old + (1.0 - decay) * cost.rollout);
+        if average.is_finite() {
+            self.cost = Some(average);
+        }
+        let weights = self.margin.update(self.cost);
+        let share = 1.0 - (1.0 - self.config.final_kl_share) * at.fraction;
+        self.guard.set_kl_limit((self.config.target_kl * share) as f32);
         self.guard.begin_rollout();
         let at = Iteration { weights, old_log_std: actor.log_std.clone(), samples, number: at.iteration };
         let device = samples.obs.device();
@@ -185,6 +204,8 @@ impl Algorithm for Kfcpo {
 
     fn save(&self, state: &mut StateDict) -> Result<()> {
         state.put_matrices("kfcpo.factors", &self.factors.to_tensors())?;
+        state.put_tensor("kfcpo.average", &self.average)?;
+        state.put_f64("kfcpo.cost", self.cost.unwrap_or(f64::NAN))?;
         state.put_state("kfcpo.margin", self.margin.state())?;
         state.put_state("kfcpo.guard", self.guard.state()?)
     }
@@ -192,6 +213,8 @@ impl Algorithm for Kfcpo {
     fn load(&mut self, state: &StateDict, actor: &Actor) -> Result<()> {
         let matrices = state.matrices("kfcpo.factors", &actor.log_std.device())?;
         self.factors = Factors::from_tensors(actor.mean.spec(), self.config.ema_decay as f32, &matrices)?;
+        self.average = state.tensor_shaped("kfcpo.average", self.average.dims(), &actor.log_std.device())?;
+        self.cost = Some(state.get_f64("kfcpo.cost")?).filter(|cost| cost.is_finite());
         self.margin.load_state(&state.state("kfcpo.margin")?)?;
         self.guard.load_state(&state.state("kfcpo.guard")?)?;
         Ok(())
