@@ -4,6 +4,7 @@
 //! 130 interrupted after saving.
 
 use std::io::{self, ErrorKind, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -93,7 +94,7 @@ pub struct ConfigSourceArgs {
     /// Seed of every random stream of the run
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// Environment steps after which training ends (1e6 and 1_000_000 are understood)
+    /// Environment steps after which training ends (1000000, 1_000_000, 1M and 1e6 are the same)
     #[arg(long, value_name = "N", value_parser = parse_count)]
     pub total_steps: Option<u64>,
     /// Environments stepped at once
@@ -293,24 +294,42 @@ pub struct ConfigArgs {
     pub json: bool,
 }
 
-/// A count typed as `20000`, `20_000` or `2e4`.
+/// A count typed as `20000`, `20_000`, `20k` or `2e4`.
 fn parse_count(text: &str) -> Result<u64, String> {
+    const WRONG: &str = "expected a whole number, for example 20000, 20_000, 20k or 2e4";
     let digits = text.replace('_', "");
     if let Ok(count) = digits.parse() {
         return Ok(count);
     }
-    let number: f64 = digits.parse().map_err(|_| "expected a whole number".to_owned())?;
-    if number.fract() == 0.0 && (0.0..9e15).contains(&number) {
-        Ok(number as u64)
-    } else {
-        Err("expected a whole number".to_owned())
-    }
+    let (digits, unit) = match digits.char_indices().last() {
+        Some((at, 'k' | 'K')) => (&digits[..at], 1e3),
+        Some((at, 'M')) => (&digits[..at], 1e6),
+        _ => (digits.as_str(), 1.0),
+    };
+    let number: f64 = digits.parse().map_err(|_| WRONG.to_owned())?;
+    let number = number * unit;
+    // Beyond 9e15 a double no longer holds every whole number.
+    if number.fract() == 0.0 && (0.0..9e15).contains(&number) { Ok(number as u64) } else { Err(WRONG.to_owned()) }
 }
 
 /// Parses the process's arguments, does what they say and returns the exit code.
 pub fn main() -> ExitCode {
     let cli = Cli::parse(); // exits with 2 after a usage message
-    let done = match cli.verb {
+    report_panics();
+    // A panic is a bug, but even then scripts get the documented exit code.
+    let done = catch_unwind(AssertUnwindSafe(|| run(cli))).unwrap_or(Ok(ExitCode::from(FAILED)));
+    done.unwrap_or_else(|error| {
+        if is_broken_pipe(&error) {
+            return ExitCode::SUCCESS; // the reader of stdout (`| head`) has seen enough
+        }
+        diagnose(&format!("error: {error:#}"));
+        let usage = error.chain().any(|cause| cause.is::<UsageError>());
+        ExitCode::from(if usage { WRONG_USAGE } else { FAILED })
+    })
+}
+
+fn run(cli: Cli) -> Result<ExitCode> {
+    match cli.verb {
         None => command::train::run(&cli.train),
         Some(Verb::Train(args)) => command::train::run(&args),
         Some(Verb::Eval(args)) => command::eval::run(&args),
@@ -321,15 +340,18 @@ pub fn main() -> ExitCode {
         Some(Verb::Envs(args)) => command::list::envs(&args),
         Some(Verb::Algos(args)) => command::list::algos(&args),
         Some(Verb::Config(args)) => command::config::run(&args),
-    };
-    done.unwrap_or_else(|error| {
-        if is_broken_pipe(&error) {
-            return ExitCode::SUCCESS; // the reader of stdout (`| head`) has seen enough
+    }
+}
+
+/// Says what a panic means to the user; with RUST_BACKTRACE set, Rust's own report follows.
+fn report_panics() {
+    let default = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        diagnose(&format!("error: internal error, please report it: {info}"));
+        if std::env::var_os("RUST_BACKTRACE").is_some() {
+            default(info);
         }
-        diagnose(&format!("error: {error:#}"));
-        let usage = error.chain().any(|cause| cause.is::<UsageError>());
-        ExitCode::from(if usage { WRONG_USAGE } else { FAILED })
-    })
+    }));
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
@@ -389,7 +411,9 @@ mod tests {
     fn counts_may_be_written_as_floats() {
         assert_eq!(parse_count("20_000"), Ok(20_000));
         assert_eq!(parse_count("1e6"), Ok(1_000_000));
-        for wrong in ["", "-1", "2.5", "1e30", "many"] {
+        assert_eq!(parse_count("400k"), Ok(400_000));
+        assert_eq!(parse_count("2.5M"), Ok(2_500_000));
+        for wrong in ["", "-1", "2.5", "1e30", "many", "k", "2.5e", "\u{e9}"] {
             assert!(parse_count(wrong).is_err(), "{wrong}");
         }
     }

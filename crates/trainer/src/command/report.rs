@@ -5,11 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::atomic_file::write_atomically;
-use crate::cli::{ReportArgs, print};
+use crate::cli::{ReportArgs, diagnose, print};
 use crate::config::TrainConfig;
 use crate::error::UsageError;
 use crate::log::csv::Table;
@@ -60,13 +60,17 @@ pub fn run(args: &ReportArgs) -> Result<ExitCode> {
     paths.dedup();
     let mut groups: BTreeMap<(String, String, String), Group> = BTreeMap::new();
     for path in &paths {
-        let run = Run::read(path)?;
+        let Some(run) = Run::read(path)? else {
+            diagnose(&format!("warning: {} has no metrics yet: left out", path.display()));
+            continue;
+        };
         let (env, algo, cost_limit) = (run.config.env.clone(), run.config.algo.clone(), run.config.cost_limit);
         let key = (env.clone(), algo.clone(), cost_limit.to_string());
         let group = Group { env, algo, cost_limit, runs: Vec::new() };
         groups.entry(key).or_insert(group).runs.push(run);
     }
     let groups: Vec<Group> = groups.into_values().collect();
+    ensure!(!groups.is_empty(), "none of the runs has metrics yet");
 
     fs::create_dir_all(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
     let rows: Vec<Value> = groups.iter().map(Group::summary).collect();
@@ -102,8 +106,12 @@ fn find_runs(dir: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<()> {
 }
 
 impl Run {
-    fn read(path: &Path) -> Result<Self> {
+    /// Reads a run; none if it has finished no iteration yet.
+    fn read(path: &Path) -> Result<Option<Self>> {
         let dir = RunDir::open(path)?;
+        if fs::metadata(dir.metrics()).is_ok_and(|file| file.len() == 0) {
+            return Ok(None);
+        }
         let table = Table::read(&dir.metrics())?;
         let column = |name| table.column(name).with_context(|| dir.metrics().display().to_string());
         let (steps, returns, costs) = (column("steps")?, column("return_mean")?, column("cost_mean")?);
@@ -112,7 +120,7 @@ impl Run {
         let trained: f64 = rollout_s.iter().chain(&update_s).sum();
         let evaluation: Option<Value> = dir.read_json_if_present("eval.json")?;
         let evaluated = |key: &str| evaluation.as_ref()?.get(key)?.as_f64();
-        Ok(Self {
+        Ok(Some(Self {
             final_return: evaluated("return_mean").unwrap_or_else(|| last(&returns)),
             final_cost: evaluated("cost_mean").unwrap_or_else(|| last(&costs)),
             evaluated: evaluation.is_some(),
@@ -121,7 +129,7 @@ impl Run {
             steps,
             returns,
             costs,
-        })
+        }))
     }
 }
 
@@ -134,8 +142,8 @@ impl Group {
     fn summary(&self) -> Value {
         let returns = self.finals(|run| run.final_return);
         let costs = self.finals(|run| run.final_cost);
-        let return_ci = bootstrap_interval(&returns, interquartile_mean);
-        let cost_ci = bootstrap_interval(&costs, mean);
+        let return_ci = spread(&returns, |returns| bootstrap_interval(returns, interquartile_mean));
+        let cost_ci = spread(&costs, |costs| bootstrap_interval(costs, mean));
         let feasible = self.runs.iter().filter(|run| run.final_cost <= self.cost_limit).count();
         let mut seeds: Vec<u64> = self.runs.iter().map(|run| run.config.seed).collect();
         seeds.sort_unstable();
@@ -147,11 +155,11 @@ impl Group {
             "steps": steps,
             "evaluated": self.runs.iter().all(|run| run.evaluated),
             "return_mean": mean(&returns),
-            "return_std": std(&returns),
+            "return_std": spread(&returns, |returns| (std(returns), 0.0)).0,
             "return_iqm": interquartile_mean(&returns),
             "return_iqm_ci95": [return_ci.0, return_ci.1],
             "cost_mean": mean(&costs),
-            "cost_std": std(&costs),
+            "cost_std": spread(&costs, |costs| (std(costs), 0.0)).0,
             "cost_mean_ci95": [cost_ci.0, cost_ci.1],
             "cost_limit": self.cost_limit,
             "feasible_seeds": feasible,
@@ -180,6 +188,11 @@ impl Group {
         });
         Curve { name, points: points.collect() }
     }
+}
+
+/// A measure of spread over seeds; a single seed has none.
+fn spread(samples: &[f64], measure: impl Fn(&[f64]) -> (f64, f64)) -> (f64, f64) {
+    if samples.len() < 2 { (f64::NAN, f64::NAN) } else { measure(samples) }
 }
 
 /// The value at `x` between ascending points, none outside of them.
@@ -304,6 +317,10 @@ mod tests {
         assert_eq!((&row["cost_mean"], &row["feasible_seeds"]), (&json!(20.0), &json!(2)));
         assert_eq!(row["feasible"], json!(true));
         assert_eq!(row["strictly_feasible"], json!(false));
+        let group = Group { runs: vec![run(1, 2.0, 100.0)], ..group };
+        let row = group.summary();
+        assert_eq!((&row["return_mean"], &row["return_std"]), (&json!(200.0), &Value::Null));
+        assert_eq!(row["cost_mean_ci95"], json!([null, null]), "one seed shows no spread");
     }
 
     #[test]

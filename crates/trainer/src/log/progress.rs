@@ -42,7 +42,8 @@ impl Progress {
     /// Shows an iteration, if the last one shown is old enough or `last` is set.
     pub fn show(&mut self, record: &Record, last: bool) {
         let seconds = record.seconds() / record.samples.max(1) as f64;
-        let former = self.seconds_per_step.unwrap_or(seconds);
+        // The first iteration does not learn and would promise too much.
+        let former = self.seconds_per_step.filter(|_| record.report.iteration > 2).unwrap_or(seconds);
         let smoothed = former + SPEED_SMOOTHING * (seconds - former);
         self.seconds_per_step = Some(smoothed);
         let interval = if self.terminal { TERMINAL_INTERVAL } else { PLAIN_INTERVAL };
@@ -84,8 +85,8 @@ fn line(record: &Record, total_steps: u64, cost_limit: f64, seconds_per_step: f6
         count(total_steps as f64),
         count(1.0 / seconds_per_step.max(1e-12)),
         duration(remaining),
-        number(record.return_mean()),
-        number(record.cost_mean()),
+        number(record.return_mean(), report.step_return),
+        number(record.cost_mean(), report.step_cost),
     );
     if let Some(kl) = record.metric("Train/KL") {
         text.push_str(&format!(" | KL {kl:.4}"));
@@ -96,9 +97,9 @@ fn line(record: &Record, total_steps: u64, cost_limit: f64, seconds_per_step: f6
     text
 }
 
-/// A number of the last 100 episodes; a dash before the first one ends.
-fn number(value: f64) -> String {
-    if value.is_nan() { "-".to_owned() } else { format!("{value:.2}") }
+/// A mean over the last 100 episodes; before the first one ends, what the mean step promises for an episode.
+fn number(mean: f64, estimate: f64) -> String {
+    if mean.is_nan() { format!("~{estimate:.2}") } else { format!("{mean:.2}") }
 }
 
 fn count(value: f64) -> String {
@@ -133,7 +134,7 @@ mod tests {
         );
         let early = report(1, vec![]);
         let record = Record { report: &early, samples: 100, wall_s: 1.0 };
-        assert!(line(&record, 1000, 25.0, 1e-4).ends_with("return - | cost - of 25"));
+        assert!(line(&record, 1000, 25.0, 1e-4).ends_with("return ~2.00 | cost ~12.50 of 25"));
     }
 
     #[test]
@@ -141,6 +142,5 @@ mod tests {
         assert_eq!(duration(59.6), "1:00");
         assert_eq!(duration(3_725.0), "1:02:05");
         assert_eq!(duration(f64::INFINITY), "277777:46:40");
-        assert_eq!(number(f64::NAN), "-");
     }
 }
