@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 
 #[cfg(feature = "flex")]
-use crate::fused::Host;
+use crate::fused::{Host, Seeds};
 
 /// Derivatives of `log p` with respect to the network's outputs, one backward pass each.
 ///
@@ -36,6 +36,15 @@ impl FisherSeeds {
         match self {
             FisherSeeds::PerSample(seeds) => Host::of(seeds),
             FisherSeeds::Constant(seeds) => Host::of(seeds),
+        }
+    }
+
+    /// The seeds as slices of their memory.
+    #[cfg(feature = "flex")]
+    pub(crate) fn slices<'a>(&self, host: &'a Host) -> Seeds<'a> {
+        match self {
+            FisherSeeds::PerSample(seeds) => Seeds::PerSample(host.values(), seeds.dims()[0]),
+            FisherSeeds::Constant(seeds) => Seeds::Constant(host.values(), seeds.dims()[0]),
         }
     }
 }

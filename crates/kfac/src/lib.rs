@@ -6,8 +6,8 @@
 //! with Kronecker-factored Approximate Curvature*, ICML 2015 (arXiv 1503.05671).
 //!
 //! # The pieces, in the order an update uses them
-//! 1. [`Mlp`]: parameters as one flat tensor; [`Mlp::forward`], [`Mlp::jvp`], [`Mlp::gradients`].
-//! 2. [`Mlp::statistics`]: several gradients and the factors of one batch in one pass ([`FisherSeeds`] say which Fisher).
+//! 1. [`Mlp`]: parameters as one flat tensor; [`Mlp::forward_pass`] gives the outputs and keeps what follows needs.
+//! 2. [`ForwardPass::statistics`]: several gradients and the factors of one batch in one pass ([`FisherSeeds`] say which Fisher).
 //! 3. [`Factors`]: the bias-corrected moving average; [`Factors::inverse`] damps and inverts it into an [`InverseSet`].
 //! 4. [`InverseSet::natural_gradients`]: several gradients against one set of inverses.
 //! 5. [`trust_region`]: the exact quadratic form of a step and the longest step within a radius.
@@ -24,10 +24,12 @@
 
 #![warn(missing_docs)]
 
+pub mod benchmark;
 mod damping;
 mod error;
 mod factor;
 mod fisher;
+mod forward_pass;
 #[cfg(feature = "flex")]
 mod fused;
 mod init;
@@ -43,6 +45,7 @@ pub use damping::AdaptiveDamping;
 pub use error::KfacError;
 pub use factor::{FactorLayout, Factors};
 pub use fisher::{FisherSeeds, exact_seeds, log_std_natural_gradient, score_seeds};
+pub use forward_pass::ForwardPass;
 pub use inverse::InverseSet;
 pub use kfac::{Kfac, KfacConfig, KfacReport};
 pub use mlp::{Activation, Mlp, MlpSpec};

@@ -3,11 +3,12 @@ use std::ops::Range;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::fisher::FisherSeeds;
+use crate::forward_pass::ForwardPass;
 use crate::statistics::{FactorSample, Statistics};
 use crate::{KfacError, init, plain};
 
 #[cfg(feature = "flex")]
-use crate::fused::{self, Cotangents, Host, Input, Seeds};
+use crate::fused::{self, Host, Network};
 
 /// The hidden layers' activation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,11 +155,22 @@ impl Mlp {
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         self.check_input(&x);
         #[cfg(feature = "flex")]
-        if let Some((theta, x)) = self.host(&x) {
-            let [rows, outputs] = [x.values().len() / self.spec.input_size(), self.spec.output_size()];
-            return fused::tensor(fused::forward(&self.spec, theta.values(), x.values(), rows), [rows, outputs]);
+        if let (Some(theta), Some(x)) = (Host::of(&self.theta), Host::of(&x)) {
+            let rows = x.values().len() / self.spec.input_size();
+            let outputs = Network::new(&self.spec, theta.values(), false).forward(x.values(), rows);
+            return fused::tensor(outputs, [rows, self.spec.output_size()]);
         }
         plain::forward(&self.spec, &self.theta, x)
+    }
+
+    /// A forward pass that keeps its activations for the derivatives that follow: cheaper than separate calls of
+    /// [`forward`](Self::forward), [`jvp`](Self::jvp) and [`statistics`](Self::statistics), with the same results.
+    ///
+    /// # Panics
+    /// If `x` is not `[N, in]`.
+    pub fn forward_pass(&self, x: Tensor<2>) -> ForwardPass {
+        self.check_input(&x);
+        ForwardPass::new(self.clone(), x, true)
     }
 
     /// Forward mode: `J d`, the change of the outputs `[N, out]` along a parameter direction `[P]`.
@@ -167,14 +179,7 @@ impl Mlp {
     /// If the shapes do not fit.
     pub fn jvp(&self, x: Tensor<2>, direction: Tensor<1>) -> Tensor<2> {
         self.check_input(&x);
-        assert_eq!(direction.dims(), self.theta.dims(), "the direction must be [P]");
-        #[cfg(feature = "flex")]
-        if let (Some((theta, x)), Some(direction)) = (self.host(&x), Host::of(&direction)) {
-            let [rows, outputs] = [x.values().len() / self.spec.input_size(), self.spec.output_size()];
-            let values = fused::jvp(&self.spec, theta.values(), direction.values(), x.values(), rows);
-            return fused::tensor(values, [rows, outputs]);
-        }
-        plain::jvp(&self.spec, &self.theta, x, direction)
+        ForwardPass::new(self.clone(), x, false).jvp(direction)
     }
 
     /// Gradients `[S, P]` of `S` losses at once: `sum_n cotangent[s, n] . df(x_n)/dtheta`, a **sum** over the samples.
@@ -186,15 +191,7 @@ impl Mlp {
     /// If the shapes do not fit.
     pub fn gradients(&self, x: Tensor<2>, cotangents: Tensor<3>) -> Tensor<2> {
         self.check_input(&x);
-        self.check_seeds(&x, &cotangents);
-        #[cfg(feature = "flex")]
-        if let (Some((theta, x)), Some(c)) = (self.host(&x), Host::of(&cotangents)) {
-            let [seeds, rows, _] = cotangents.dims();
-            let input = Input { x: x.values(), rows, cotangents: Cotangents::Given(c.values(), seeds), fisher: None };
-            let sums = fused::sums(&self.spec, theta.values(), input);
-            return fused::tensor(sums.gradients, [seeds, self.spec.num_params()]);
-        }
-        plain::statistics(&self.spec, &self.theta, x, cotangents, None).0
+        ForwardPass::new(self.clone(), x, false).gradients(cotangents)
     }
 
     /// Gradients as in [`gradients`](Self::gradients) and the Fisher factors of the batch, in one pass.
@@ -206,21 +203,7 @@ impl Mlp {
     /// If the shapes do not fit.
     pub fn statistics(&self, x: Tensor<2>, cotangents: Tensor<3>, fisher: FisherSeeds) -> Statistics {
         self.check_input(&x);
-        self.check_seeds(&x, &cotangents);
-        self.check_fisher(&x, &fisher);
-        #[cfg(feature = "flex")]
-        if let (Some((theta, x)), Some(c), Some(seeds)) = (self.host(&x), Host::of(&cotangents), fisher.host()) {
-            let [count, rows, _] = cotangents.dims();
-            let input = Input {
-                x: x.values(),
-                rows,
-                cotangents: Cotangents::Given(c.values(), count),
-                fisher: Some(self.seeds(&fisher, &seeds)),
-            };
-            return self.collect(fused::sums(&self.spec, theta.values(), input), count).0;
-        }
-        let (gradients, factors) = plain::statistics(&self.spec, &self.theta, x, cotangents, Some(&fisher));
-        Statistics { gradients, factors: FactorSample::new(factors) }
+        ForwardPass::new(self.clone(), x, false).statistics(cotangents, fisher)
     }
 
     /// Gradient `[P]` of the loss `mean_n sum_o (f(x_n) - t_n)^2`, and that loss `[1]`, in one pass.
@@ -231,16 +214,7 @@ impl Mlp {
     /// If the shapes do not fit.
     pub fn regression_gradient(&self, x: Tensor<2>, targets: Tensor<2>) -> (Tensor<1>, Tensor<1>) {
         self.check_input(&x);
-        self.check_targets(&x, &targets);
-        #[cfg(feature = "flex")]
-        if let (Some((theta, x)), Some(t)) = (self.host(&x), Host::of(&targets)) {
-            let rows = targets.dims()[0];
-            let input = Input { x: x.values(), rows, cotangents: Cotangents::Regression(t.values()), fisher: None };
-            let sums = fused::sums(&self.spec, theta.values(), input);
-            return (fused::tensor(sums.gradients, [self.spec.num_params()]), fused::tensor(vec![sums.loss], [1]));
-        }
-        let (cotangents, loss) = plain::regression_cotangents(&self.spec, &self.theta, x.clone(), targets);
-        let (gradients, _) = plain::statistics(&self.spec, &self.theta, x, cotangents, None);
+        let (gradients, _, loss) = ForwardPass::new(self.clone(), x, false).regression(targets, None);
         (gradients.reshape([self.spec.num_params()]), loss)
     }
 
@@ -256,63 +230,11 @@ impl Mlp {
         fisher: FisherSeeds,
     ) -> (Statistics, Tensor<1>) {
         self.check_input(&x);
-        self.check_targets(&x, &targets);
-        self.check_fisher(&x, &fisher);
-        #[cfg(feature = "flex")]
-        if let (Some((theta, x)), Some(t), Some(seeds)) = (self.host(&x), Host::of(&targets), fisher.host()) {
-            let input = Input {
-                x: x.values(),
-                rows: targets.dims()[0],
-                cotangents: Cotangents::Regression(t.values()),
-                fisher: Some(self.seeds(&fisher, &seeds)),
-            };
-            return self.collect(fused::sums(&self.spec, theta.values(), input), 1);
-        }
-        let (cotangents, loss) = plain::regression_cotangents(&self.spec, &self.theta, x.clone(), targets);
-        let (gradients, factors) = plain::statistics(&self.spec, &self.theta, x, cotangents, Some(&fisher));
+        let (gradients, factors, loss) = ForwardPass::new(self.clone(), x, false).regression(targets, Some(fisher));
         (Statistics { gradients, factors: FactorSample::new(factors) }, loss)
     }
 
     fn check_input(&self, x: &Tensor<2>) {
         assert_eq!(x.dims()[1], self.spec.input_size(), "the input must be [N, in]");
-    }
-
-    fn check_targets(&self, x: &Tensor<2>, targets: &Tensor<2>) {
-        assert_eq!(targets.dims(), [x.dims()[0], self.spec.output_size()], "the targets must be [N, out]");
-    }
-
-    fn check_seeds(&self, x: &Tensor<2>, seeds: &Tensor<3>) {
-        let [_, rows, outputs] = seeds.dims();
-        assert_eq!([rows, outputs], [x.dims()[0], self.spec.output_size()], "cotangents and seeds must be [_, N, out]");
-    }
-
-    fn check_fisher(&self, x: &Tensor<2>, fisher: &FisherSeeds) {
-        match fisher {
-            FisherSeeds::PerSample(seeds) => self.check_seeds(x, seeds),
-            FisherSeeds::Constant(seeds) => {
-                assert_eq!(seeds.dims()[1], self.spec.output_size(), "constant Fisher seeds must be [K, out]");
-            }
-        }
-    }
-}
-
-#[cfg(feature = "flex")]
-impl Mlp {
-    fn host<const D: usize>(&self, x: &Tensor<D>) -> Option<(Host, Host)> {
-        Some((Host::of(&self.theta)?, Host::of(x)?))
-    }
-
-    fn seeds<'a>(&self, fisher: &FisherSeeds, values: &'a Host) -> Seeds<'a> {
-        match fisher {
-            FisherSeeds::PerSample(t) => Seeds::PerSample(values.values(), t.dims()[0]),
-            FisherSeeds::Constant(t) => Seeds::Constant(values.values(), t.dims()[0]),
-        }
-    }
-
-    fn collect(&self, sums: fused::Sums, seeds: usize) -> (Statistics, Tensor<1>) {
-        let gradients = fused::tensor(sums.gradients, [seeds, self.spec.num_params()]);
-        let len = sums.factors.len();
-        let factors = FactorSample::new(fused::tensor(sums.factors, [len]));
-        (Statistics { gradients, factors }, fused::tensor(vec![sums.loss], [1]))
     }
 }

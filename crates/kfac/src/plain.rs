@@ -33,7 +33,7 @@ fn with_ones(x: Tensor<2>) -> Tensor<2> {
 }
 
 /// The layers' inputs with the ones column, and the outputs.
-fn activations(spec: &MlpSpec, theta: &Tensor<1>, x: Tensor<2>) -> (Vec<Tensor<2>>, Tensor<2>) {
+pub(crate) fn activations(spec: &MlpSpec, theta: &Tensor<1>, x: Tensor<2>) -> (Vec<Tensor<2>>, Tensor<2>) {
     let mut inputs = Vec::with_capacity(spec.num_layers());
     let mut h = x;
     for l in 0..spec.num_layers() {
@@ -57,50 +57,36 @@ pub(crate) fn forward(spec: &MlpSpec, theta: &Tensor<1>, x: Tensor<2>) -> Tensor
     h
 }
 
-pub(crate) fn jvp(spec: &MlpSpec, theta: &Tensor<1>, x: Tensor<2>, direction: Tensor<1>) -> Tensor<2> {
-    let mut h = x;
-    let mut tangent: Option<Tensor<2>> = None;
-    for l in 0..spec.num_layers() {
+/// `J direction`, from the layers' inputs.
+pub(crate) fn jvp(spec: &MlpSpec, theta: &Tensor<1>, inputs: &[Tensor<2>], direction: &Tensor<1>) -> Tensor<2> {
+    let mut tangent = inputs[0].clone().matmul(layer(spec, direction, 0));
+    for (l, a) in inputs.iter().enumerate().skip(1) {
         let (rows, _) = spec.layer_shape(l);
-        let a = with_ones(h);
-        let w = layer(spec, theta, l);
-        let mut t = a.clone().matmul(layer(spec, &direction, l));
-        if let Some(previous) = tangent {
-            t = t + previous.matmul(w.clone().slice([0..rows - 1]));
-        }
-        h = a.matmul(w);
-        if l + 1 < spec.num_layers() {
-            h = activate(spec, h);
-            t = t * slope(spec, h.clone());
-        }
-        tangent = Some(t);
+        let h = a.clone().slice([0..a.dims()[0], 0..rows - 1]);
+        let t = tangent * slope(spec, h);
+        let w = layer(spec, theta, l).slice([0..rows - 1]);
+        tangent = a.clone().matmul(layer(spec, direction, l)) + t.matmul(w);
     }
-    tangent.unwrap_or(h)
+    tangent
 }
 
 /// `2 (f(x) - t) / N` as `[1, N, out]`, and `mean_n sum_o (f - t)^2` as `[1]`.
-pub(crate) fn regression_cotangents(
-    spec: &MlpSpec,
-    theta: &Tensor<1>,
-    x: Tensor<2>,
-    targets: Tensor<2>,
-) -> (Tensor<3>, Tensor<1>) {
-    let n = x.dims()[0] as f32;
-    let error = forward(spec, theta, x) - targets;
+pub(crate) fn regression_cotangents(outputs: Tensor<2>, targets: Tensor<2>) -> (Tensor<3>, Tensor<1>) {
+    let n = outputs.dims()[0] as f32;
+    let error = outputs - targets;
     let loss = error.clone().mul(error.clone()).sum().div_scalar(n);
     (error.mul_scalar(2.0 / n).unsqueeze_dim(0), loss)
 }
 
-/// Gradients `[S, P]` (sums), and the flat factors where there are Fisher seeds.
+/// Gradients `[S, P]` (sums) and, where there are Fisher seeds, the flat factors, from the layers' inputs.
 pub(crate) fn statistics(
     spec: &MlpSpec,
     theta: &Tensor<1>,
-    x: Tensor<2>,
+    inputs: &[Tensor<2>],
     cotangents: Tensor<3>,
     fisher: Option<&FisherSeeds>,
 ) -> (Tensor<2>, Tensor<1>) {
     let [seeds, rows, outputs] = cotangents.dims();
-    let (inputs, _) = activations(spec, theta, x);
     let last = spec.num_layers() - 1;
 
     // All seeds go backwards together, stacked as rows: [(S + K) N, out].

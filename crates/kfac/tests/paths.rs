@@ -175,3 +175,27 @@ fn tanh_is_accurate_everywhere_and_keeps_nan() {
     let y = values(&mlp.forward(tensor(&[f32::NAN, 0.5], [2, 1], &device)));
     assert!(y[0].is_nan() && !y[1].is_nan(), "{y:?}");
 }
+
+#[test]
+fn a_kept_forward_pass_gives_the_same_results() {
+    let (fast, plain) = devices();
+    for case in CASES.iter().filter(|c| c.gradients > 0) {
+        let mlp = case.mlp(&fast);
+        let (x, cotangents) = (case.x(&fast), case.cotangents(case.gradients, 2, &fast));
+        let seeds = || FisherSeeds::PerSample(case.cotangents(case.seeds, 4, &fast));
+        let direction = tensor(&normals(8, mlp.theta().dims()[0], 0.3), mlp.theta().dims(), &fast);
+        let pass = mlp.forward_pass(x.clone());
+        assert_eq!(values(&pass.outputs()), values(&mlp.forward(x.clone())));
+        assert_eq!(values(&pass.jvp(direction.clone())), values(&mlp.jvp(x.clone(), direction.clone())));
+        assert_eq!(values(&pass.gradients(cotangents.clone())), values(&mlp.gradients(x.clone(), cotangents.clone())));
+        let (kept, fresh) = (pass.statistics(cotangents.clone(), seeds()), mlp.statistics(x, cotangents, seeds()));
+        assert_eq!(values(&kept.gradients), values(&fresh.gradients));
+        assert_eq!(values(kept.factors.flat()), values(fresh.factors.flat()));
+
+        let plain_pass = case.mlp(&plain).forward_pass(case.x(&plain));
+        close(&values(&pass.outputs()), &values(&plain_pass.outputs()), 2e-6, "outputs");
+        // A tensor of another kind in the middle of a fused pass falls back to the tensor operations.
+        let mixed = pass.jvp(direction.clone().to_device(&plain));
+        close(&values(&pass.jvp(direction)), &values(&mixed), 4e-6, "mixed devices");
+    }
+}

@@ -7,7 +7,7 @@ use burn::tensor::Tensor;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::kernel::{Packed, gemm_nn, pack, padded, vectors, vectors_mut};
+use super::kernel::{Packed, gemm_nn, pack_rows, padded, vectors, vectors_mut};
 use super::{Host, tensor};
 use crate::FactorLayout;
 use crate::damping::split;
@@ -122,7 +122,7 @@ fn attempt<S: Simd>(simd: S, matrix: &[f32], n: usize, share: f32) -> (Vec<f32>,
         }
     }
     let mut panel = vec![0.0; n * ld];
-    pack(simd, &mut panel, n, ld, n, |k, j| inverse[k * n + j]);
+    pack_rows(simd, &mut panel, n, ld, &inverse, n);
     gemm_nn::<S, false>(simd, n, &damped, ld, &Packed { data: &panel, depth: n, width: ld }, &mut x, ld);
     let mut sum = 0.0;
     for (i, row) in x.chunks_exact(ld).take(n).enumerate() {
@@ -159,7 +159,7 @@ fn eliminate<S: Simd>(simd: S, m: &mut [f32], ld: usize) {
         let (own, below) = rest.split_at_mut(width * ld);
         simd.vectorize(EliminateRows { rows: own, ld, start });
         let b = &mut packed[..width * ld];
-        pack(simd, b, width, ld, ld, |k, j| own[k * ld + j]);
+        pack_rows(simd, b, width, ld, own, ld);
         let b = Packed { data: b, depth: width, width: ld };
         gemm_nn::<S, true>(simd, start, &column, BLOCK, &b, above, ld);
         gemm_nn::<S, true>(simd, ld - end, &column[end * BLOCK..], BLOCK, &b, below, ld);

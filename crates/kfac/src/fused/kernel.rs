@@ -2,7 +2,8 @@
 //!
 //! All widths are padded to [`PAD`] floats with zeros, so that a row is a whole number of vectors on every instruction
 //! set and no kernel has a masked tail. A product is a sum over one index in ascending order with one fused
-//! multiply-add a term: each element's bits depend neither on the vector width nor on the blocking.
+//! multiply-add a term: each element's bits depend neither on the vector width nor on the blocking (dot products are the
+//! exception: their order is that of the vector width).
 
 use pulp::{Simd, WithSimd};
 
@@ -47,28 +48,81 @@ pub(crate) struct Packed<'a> {
     pub width: usize,
 }
 
-/// Packs `source(k, column)` into blocks; `out` has `depth * width` floats, columns past `columns` become zero.
+/// Packs a row-major matrix `[depth, columns]` into blocks of `[depth, width]`, zeros past its columns.
 #[inline(always)]
-pub(crate) fn pack<S: Simd>(
+pub(crate) fn pack_rows<S: Simd>(
     _simd: S,
     out: &mut [f32],
     depth: usize,
     width: usize,
+    source: &[f32],
     columns: usize,
-    source: impl Fn(usize, usize) -> f32,
 ) {
-    let block = block_width::<S>();
-    let mut start = 0;
-    while start < width {
-        let end = (start + block).min(width);
-        let w = end - start;
+    for start in (0..width).step_by(block_width::<S>()) {
+        let end = (start + block_width::<S>()).min(width);
+        let used = columns.min(end).saturating_sub(start);
+        let panel = out[depth * start..depth * end].chunks_exact_mut(end - start);
+        for (row, source) in panel.zip(source.chunks_exact(columns)) {
+            row[..used].copy_from_slice(&source[start.min(columns)..][..used]);
+            row[used..].fill(0.0);
+        }
+    }
+}
+
+/// Packs the transpose of a row-major matrix `[columns, depth]` into blocks of `[depth, width]`.
+#[inline(always)]
+pub(crate) fn pack_transposed<S: Simd>(
+    _simd: S,
+    out: &mut [f32],
+    depth: usize,
+    width: usize,
+    source: &[f32],
+    depth_stride: usize,
+) {
+    out[..depth * width].fill(0.0);
+    for start in (0..width).step_by(block_width::<S>()) {
+        let end = (start + block_width::<S>()).min(width);
         let panel = &mut out[depth * start..depth * end];
-        for (k, row) in panel.chunks_exact_mut(w).enumerate() {
-            for (j, value) in row.iter_mut().enumerate() {
-                *value = if start + j < columns { source(k, start + j) } else { 0.0 };
+        let columns = source.chunks_exact(depth_stride).skip(start).take(end - start);
+        for (j, column) in columns.enumerate() {
+            for (row, &value) in panel.chunks_exact_mut(end - start).zip(column) {
+                row[j] = value;
             }
         }
-        start = end;
+    }
+}
+
+/// `c[r, o] (+)= a[r, :] . w[o, :]` for a few rows of `w` as long as those of `a` (stride `lda`, a multiple of the
+/// padding); `c` has row stride `ldc`.
+#[inline(always)]
+pub(crate) fn dot_rows<S: Simd, const ADD: bool>(simd: S, a: &[f32], lda: usize, w: &[f32], c: &mut [f32], ldc: usize) {
+    simd.vectorize(DotRows::<ADD> { a, lda, w, c, ldc });
+}
+
+struct DotRows<'a, const ADD: bool> {
+    a: &'a [f32],
+    lda: usize,
+    w: &'a [f32],
+    c: &'a mut [f32],
+    ldc: usize,
+}
+
+impl<const ADD: bool> WithSimd for DotRows<'_, ADD> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let DotRows { a, lda, w, c, ldc } = self;
+        for (a, c) in a.chunks_exact(lda).zip(c.chunks_exact_mut(ldc)) {
+            for (w, c) in w.chunks_exact(lda).zip(c) {
+                let mut acc = simd.splat_f32s(0.0);
+                for (&x, &w) in vectors::<S>(a).iter().zip(vectors::<S>(w)) {
+                    acc = simd.mul_add_f32s(x, w, acc);
+                }
+                let dot = simd.reduce_sum_f32s(acc);
+                *c = if ADD { *c + dot } else { dot };
+            }
+        }
     }
 }
 

@@ -4,19 +4,25 @@
 //! another type) takes the path of tensor operations.
 
 mod activation;
+mod collect;
+mod hidden;
 mod invert;
 mod kernel;
-mod pass;
+mod network;
 mod plan;
 mod scratch;
+mod sums;
 mod vector;
+mod weights;
 
 use burn::backend::{DispatchDevice, Flex};
 use burn::tensor::{DType, Tensor, TensorData};
 use burn_flex::FlexTensor;
 
+pub(crate) use hidden::Hidden;
 pub(crate) use invert::{InverseResult, inverse};
-pub(crate) use pass::{Cotangents, Input, Seeds, Sums, forward, jvp, sums};
+pub(crate) use network::Network;
+pub(crate) use sums::{Cotangents, Input, Seeds};
 pub(crate) use vector::{moving_average, precondition};
 
 /// A contiguous float32 tensor of the CPU backend.

@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::kernel::{Packed, gemm_nn, pack, padded};
+use super::kernel::{Packed, gemm_nn, pack_rows, padded};
 use super::{Host, tensor};
 use crate::FactorLayout;
 
@@ -100,10 +100,10 @@ impl<'a> WithSimd for PackLayer<'a> {
         let mut gradients = vec![0.0; rows * seeds * width];
         for (s, out) in gradients.chunks_exact_mut(rows * width).enumerate() {
             let source = &source[s * params + offset..][..rows * columns];
-            pack(simd, out, rows, width, columns, |k, j| source[k * columns + j]);
+            pack_rows(simd, out, rows, width, source, columns);
         }
         let mut g_inverse = vec![0.0; columns * width];
-        pack(simd, &mut g_inverse, columns, width, columns, |k, j| self.g_inverse[k * columns + j]);
+        pack_rows(simd, &mut g_inverse, columns, width, self.g_inverse, columns);
         LayerProduct { rows, columns, width, a_inverse, gradients, g_inverse }
     }
 }

@@ -1,0 +1,95 @@
+//! One complete policy update on synthetic data, for others to time.
+
+use burn::tensor::{Device, Tensor, TensorData};
+
+use crate::init::normal;
+use crate::{Activation, Factors, KfacError, Mlp, MlpSpec, exact_seeds, log_std_natural_gradient, trust_region};
+
+/// A Gaussian policy, a batch, and everything an update needs, allocated once.
+///
+/// [`run`](Self::run) does what an update of a safe policy does: forward pass, exact Fisher seeds, statistics with two
+/// gradients, moving average, inverses of all factors, two natural gradients, the exact step length (forward mode), the
+/// step, and the divergence it caused. Nothing is read back.
+pub struct PolicyUpdate {
+    policy: Mlp,
+    log_std: Tensor<1>,
+    factors: Factors,
+    observations: Tensor<2>,
+    /// Advantages over sigma, one row a loss: `[2, N, out]` after scaling by 1/N.
+    cotangents: Tensor<3>,
+    rows: usize,
+}
+
+impl PolicyUpdate {
+    /// A tanh policy of these sizes and a batch of `rows` samples.
+    ///
+    /// # Errors
+    /// Fewer than two sizes or a size of zero.
+    pub fn new(sizes: &[usize], rows: usize, device: &Device) -> Result<Self, KfacError> {
+        let spec = MlpSpec::new(sizes, Activation::Tanh)?;
+        let (inputs, outputs) = (spec.input_size(), spec.output_size());
+        let factors = Factors::new(&spec, 0.95, device)?;
+        let noise = |seed: u64, n: usize, scale: f64| -> Vec<f32> {
+            (0..n as u64).map(|i| (scale * normal(seed, 0, i)) as f32).collect()
+        };
+        let observations = TensorData::new(noise(1, rows * inputs, 1.0), [rows, inputs]);
+        let cotangents = TensorData::new(noise(2, 2 * rows * outputs, 1.0 / rows as f64), [2, rows, outputs]);
+        Ok(PolicyUpdate {
+            policy: Mlp::init(spec, 1, 0.1, device),
+            log_std: Tensor::full([outputs], -0.5, device),
+            factors,
+            observations: Tensor::from_data(observations, device),
+            cotangents: Tensor::from_data(cotangents, device),
+            rows,
+        })
+    }
+
+    /// One update; returns the mean divergence between the policies before and after it, `[1]`.
+    ///
+    /// The policy itself is left as it was, so that every call does the same work.
+    ///
+    /// # Errors
+    /// None in practice: the damping is a constant.
+    pub fn run(&mut self) -> Result<Tensor<1>, KfacError> {
+        let pass = self.policy.forward_pass(self.observations.clone());
+        let old = pass.outputs();
+        let seeds = exact_seeds(self.log_std.clone());
+        let statistics = pass.statistics(self.cotangents.clone(), seeds);
+        self.factors.update(&statistics.factors);
+        let inverses = self.factors.inverse(0.1)?;
+        let natural = inverses.natural_gradients(statistics.gradients);
+        let params = self.policy.spec().num_params();
+        let both = natural.clone().slice([0..1]) - natural.slice([1..2]).mul_scalar(0.5);
+        let direction = both.reshape([params]);
+        let spread = log_std_natural_gradient(self.log_std.clone().mul_scalar(1e-3), 0.1);
+        let inv_variance = self.log_std.clone().mul_scalar(-2.0).exp();
+        let quadratic = trust_region::gaussian_quadratic(pass.jvp(direction.clone()), inv_variance.clone())
+            + trust_region::log_std_quadratic(spread.clone());
+        let radius = trust_region::remaining_radius(0.0025, 0.01, Tensor::zeros([1], &direction.device()), 0.9);
+        let step = trust_region::step_length(quadratic, radius, 10.0);
+        let candidate = self.policy.with_theta(self.policy.theta().clone() + direction * step.clone());
+        let new_log_std = self.log_std.clone() + spread * step;
+        let new = candidate.forward(self.observations.clone());
+        let error = (new - old).powi_scalar(2) * inv_variance.unsqueeze_dim::<2>(0);
+        let change = new_log_std - self.log_std.clone();
+        let ratio = change.clone().mul_scalar(-2.0).exp();
+        let mean = (error.sum_dim(0).div_scalar(self.rows as f32).reshape([change.dims()[0]]) + 1.0) * ratio;
+        Ok((change + mean.mul_scalar(0.5) - 0.5).sum())
+    }
+
+    /// Multiply-adds of one [`run`](Self::run) that no implementation of the same arithmetic avoids: each symmetric
+    /// product counted once, inverses as `n^3`.
+    pub fn work(&self) -> usize {
+        let spec = self.policy.spec();
+        let layers: Vec<(usize, usize)> = (0..spec.num_layers()).map(|l| spec.layer_shape(l)).collect();
+        let forward: usize = layers.iter().map(|(i, o)| i * o).sum();
+        let backward: usize = layers.iter().skip(1).map(|(i, o)| (i - 1) * o).sum();
+        let outputs = spec.output_size();
+        let grams: usize = layers.iter().map(|(i, o)| i * (i + 1) / 2 + outputs * o * (o + 1) / 2).sum();
+        // Two forward passes, a tangent pass on kept activations, two gradients, K backward passes, factors.
+        let sample = 2 * forward + 2 * forward + 2 * (forward + backward) + outputs * backward + grams;
+        let inverses: usize = layers.iter().map(|(i, o)| i.pow(3) + o.pow(3)).sum();
+        let natural: usize = layers.iter().map(|(i, o)| 2 * i * o * (i + o)).sum();
+        self.rows * sample + inverses + natural
+    }
+}
