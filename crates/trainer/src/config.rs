@@ -237,13 +237,13 @@ impl Default for KfcpoConfig {
     fn default() -> Self {
         Self {
             epochs: 1,
-            minibatch_size: 4096,
+            minibatch_size: 10_240,
             fisher: FisherKind::Exact,
             ema_decay: 0.95,
             damping: 0.1,
             inverse_interval: 5,
-            target_kl: 0.01,
-            final_kl_share: 1.0,
+            target_kl: 0.02,
+            final_kl_share: 0.1,
             step_kl_share: 0.25,
             radius_share: 0.9,
             max_step: 4.0,
@@ -251,10 +251,10 @@ impl Default for KfcpoConfig {
             margin_temperature: 0.1,
             margin_horizon: 0.25,
             margin_integral: 0.02,
-            margin_start: 0.0,
+            margin_start: -1.0,
             cost_decay: 0.0,
-            gradient_decay: 0.0,
-            limit_share: 1.0,
+            gradient_decay: 0.8,
+            limit_share: 0.95,
             projection: ProjectionKind::Fisher,
         }
     }
@@ -264,7 +264,7 @@ impl Default for KfcpoConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PpoConfig {
-    /// Passes over a rollout; ends early at `target_kl` (OmniSafe: 40).
+    /// Passes over a rollout; ends early at `target_kl` (OmniSafe: 40, which a vector environment's time is too dear for).
     pub epochs: usize,
     /// Samples of one Adam step (OmniSafe: 64; larger batches suit vector environments).
     pub minibatch_size: usize,
@@ -283,8 +283,8 @@ pub struct PpoConfig {
 impl Default for PpoConfig {
     fn default() -> Self {
         Self {
-            epochs: 40,
-            minibatch_size: 1024,
+            epochs: 10,
+            minibatch_size: 512,
             learning_rate: 3e-4,
             anneal: true,
             clip: 0.2,
