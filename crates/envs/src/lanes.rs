@@ -190,6 +190,7 @@ mod tests {
                         &mut obs_single,
                         &mut last_single,
                         lane * dim,
+                        dim,
                         &mut scalars_single,
                         lane,
                         LANES,

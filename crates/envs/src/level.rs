@@ -148,18 +148,16 @@ pub const PARAM_MAX_STEPS: usize = 5;
 pub const PARAM_AGENT_KEEPOUT: usize = 6;
 /// Range of the lidars \[m\].
 pub const PARAM_LIDAR_RANGE: usize = 7;
-/// Observation length.
-pub const PARAM_OBS_DIM: usize = 8;
 /// Number of object groups.
-pub const PARAM_GROUPS: usize = 9;
+pub const PARAM_GROUPS: usize = 8;
 /// Field of the first vase in the state.
-pub const PARAM_VASE_FIRST: usize = 10;
+pub const PARAM_VASE_FIRST: usize = 9;
 /// Number of vases.
-pub const PARAM_VASES: usize = 11;
+pub const PARAM_VASES: usize = 10;
 /// 1 where vases cost.
-pub const PARAM_VASES_CONSTRAINED: usize = 12;
+pub const PARAM_VASES_CONSTRAINED: usize = 11;
 /// First number of the first group's row.
-pub const PARAM_GROUP: usize = 13;
+pub const PARAM_GROUP: usize = 12;
 /// Length of a group's row.
 pub const GROUP_ROW: usize = 8;
 
@@ -200,7 +198,6 @@ impl Level {
         p[PARAM_MAX_STEPS] = self.max_episode_steps as f32;
         p[PARAM_AGENT_KEEPOUT] = self.agent_keepout;
         p[PARAM_LIDAR_RANGE] = self.lidar_range;
-        p[PARAM_OBS_DIM] = (sensor_dim + self.lidar_dim()) as f32;
         p[PARAM_GROUPS] = self.groups.len() as f32;
         let mut offset = AGENT_OWN + agent_fields;
         for (i, group) in self.groups.iter().enumerate() {

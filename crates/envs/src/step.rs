@@ -8,7 +8,7 @@ use crate::contact::SCRATCH_LEN;
 use crate::layout::sample_layout;
 use crate::level::{
     GROUP_COUNT, GROUP_FIELDS, GROUP_KIND, GROUP_OFFSET, GROUP_ROW, ObjectKind, PARAM_GROUP, PARAM_GROUPS,
-    PARAM_MAX_STEPS, PARAM_OBS_DIM, PARAM_VASES_CONSTRAINED,
+    PARAM_MAX_STEPS, PARAM_VASES_CONSTRAINED,
 };
 use crate::lidar::observe_lidars;
 use crate::math::{TAU, sin_cos, wrap_angle};
@@ -153,6 +153,7 @@ pub fn judge_one<T: Task>(
 /// `state[base..]` is the environment in its block, `action[action_at..]` its action, `obs[obs_at..]`
 /// and `final_obs[obs_at..]` its observations after and before an autoreset (equal where the episode
 /// goes on), `scalars[scalars_at + row * scalars_stride]` its row of [`SCALARS`] numbers.
+#[cfg(any(feature = "gpu", test))]
 #[cfg_attr(feature = "gpu", cube)]
 pub fn step_one<A: Agent, T: Task>(
     params: &[f32],
@@ -164,6 +165,7 @@ pub fn step_one<A: Agent, T: Task>(
     obs: &mut [f32],
     final_obs: &mut [f32],
     obs_at: usize,
+    obs_dim: usize,
     scalars: &mut [f32],
     scalars_at: usize,
     scalars_stride: usize,
@@ -177,8 +179,7 @@ pub fn step_one<A: Agent, T: Task>(
         reset_one::<A, T>(params, state, base, env, 0.0);
         observe_one::<A>(params, state, base, obs, obs_at);
     } else {
-        let dim = params[PARAM_OBS_DIM] as usize;
-        for i in 0..dim {
+        for i in 0..obs_dim {
             obs[obs_at + i] = final_obs[obs_at + i];
         }
     }

@@ -101,6 +101,7 @@ pub(super) struct Motion {
     pub vy: f32,
     /// The servo's error, integrated instead of the yaw rate: its float32 grid is 16 times finer.
     pub error: f32,
+    pub omega: f32,
     pub cos: f32,
     pub sin: f32,
     pub dx: f32,
@@ -118,7 +119,7 @@ pub(super) fn motor_force(thrust: f32) -> f32 {
 /// Yaw rate at a servo error \[rad/s\].
 #[cfg_attr(feature = "gpu", cube)]
 #[inline(always)]
-pub(super) fn yaw_rate(turn: f32, error: f32) -> f32 {
+fn yaw_rate(turn: f32, error: f32) -> f32 {
     (turn - error) * INVERSE_GEAR
 }
 
@@ -162,7 +163,8 @@ pub(super) fn integrate(
     let vy = vy + STEP * (sin * ax + cos * ay);
     let error = error - GEAR * STEP * (DAMPED_YT * force_y + DAMPED_TT * torque);
     // Turn the frame by the small angle h omega; the step's end takes its full sine and cosine.
-    let angle = STEP * yaw_rate(turn, error);
+    let omega = yaw_rate(turn, error);
+    let angle = STEP * omega;
     let z = angle * angle;
     let s = angle - angle * z * (0.166_666_67f32 - z * 0.008_333_333f32);
     let versine = z * (0.5f32 - z * 0.041_666_668f32);
@@ -170,6 +172,7 @@ pub(super) fn integrate(
         vx,
         vy,
         error,
+        omega,
         cos: cos - (cos * versine + sin * s),
         sin: sin - (sin * versine - cos * s),
         dx: dx + STEP * vx,
@@ -184,36 +187,6 @@ pub(super) fn integrate(
 #[inline(always)]
 pub(super) fn accelerometer(force_x: f32, force_y: f32, torque: f32) -> (f32, f32) {
     (FREE_XX * force_x, FREE_YY * force_y + FREE_YT * torque)
-}
-
-/// One substep of the vases in play (`step` 0: forces and touch flag only), the Point at pose and
-/// velocity (world frame) under the smooth force given in its own frame. The force of the vases on
-/// the Point is left in the scratch, world frame.
-#[cfg_attr(feature = "gpu", cube)]
-fn push_vases(
-    state: &mut [f32],
-    base: usize,
-    first_vase: usize,
-    x: f32,
-    y: f32,
-    cos: f32,
-    sin: f32,
-    vx: f32,
-    vy: f32,
-    omega: f32,
-    force_x: f32,
-    force_y: f32,
-    torque: f32,
-    step: f32,
-    scratch: &mut [f32],
-    scratch_at: usize,
-) {
-    let world_x = cos * force_x - sin * force_y;
-    let world_y = sin * force_x + cos * force_y;
-    vases_substep(
-        state, base, LANES, first_vase, x, y, cos, sin, vx, vy, omega, world_x, world_y, torque, MASS_F, MOMENT_F,
-        INERTIA_F, step, scratch, scratch_at,
-    );
 }
 
 /// The Point agent.
@@ -254,7 +227,8 @@ impl Agent for Point {
         let start_y = state[base + Y * LANES];
         let mut vx = state[base + VX * LANES];
         let mut vy = state[base + VY * LANES];
-        let mut error = servo_error(turn, state[base + OMEGA * LANES]);
+        let mut omega = state[base + OMEGA * LANES];
+        let mut error = servo_error(turn, omega);
         let mut cos = state[base + COS * LANES];
         let mut sin = state[base + SIN * LANES];
         // Displacements are summed apart and added once: one rounding a step, not ten.
@@ -267,16 +241,30 @@ impl Agent for Point {
         let vases = params[PARAM_VASES] as usize;
         let active = vases_begin(state, base, LANES, first_vase, vases, start_x, start_y, scratch, scratch_at);
 
-        for _ in 0..SUBSTEPS {
-            let omega = yaw_rate(turn, error);
+        let mut acc_x = 0.0f32;
+        let mut acc_y = 0.0f32;
+        let mut touch = 0.0f32;
+        // The last pass moves nothing: MuJoCo ends a step with a forward pass, so sensors and contact
+        // flags are those of the new state.
+        for pass in 0..SUBSTEPS + 1 {
+            let moves = pass < SUBSTEPS;
+            if !moves {
+                let yaw = wrap_angle(state[base + YAW * LANES] + dyaw);
+                let (new_sin, new_cos) = sin_cos(yaw);
+                state[base + YAW * LANES] = yaw;
+                sin = new_sin;
+                cos = new_cos;
+            }
             let (smooth_x, smooth_y, smooth_torque) = smooth_force(force, error, omega, cos, sin, vx, vy);
             let mut force_x = smooth_x;
             let mut force_y = smooth_y;
             let mut torque = smooth_torque;
             if active > 0 {
-                push_vases(
+                // Vases want the smooth force in the world frame and leave theirs in the scratch.
+                vases_substep(
                     state,
                     base,
+                    LANES,
                     first_vase,
                     start_x + dx,
                     start_y + dy,
@@ -285,10 +273,13 @@ impl Agent for Point {
                     vx,
                     vy,
                     omega,
-                    force_x,
-                    force_y,
+                    cos * force_x - sin * force_y,
+                    sin * force_x + cos * force_y,
                     torque,
-                    STEP,
+                    MASS_F,
+                    MOMENT_F,
+                    INERTIA_F,
+                    if moves { STEP } else { 0.0f32 },
                     scratch,
                     scratch_at,
                 );
@@ -297,62 +288,46 @@ impl Agent for Point {
                 force_x += cos * push_x + sin * push_y;
                 force_y += cos * push_y - sin * push_x;
                 torque += scratch[scratch_at + AGENT_FORCE + 2];
-                touched = touched.max(scratch[scratch_at + VASE_TOUCH]);
+                touch = scratch[scratch_at + VASE_TOUCH];
+                touched = touched.max(touch);
             }
-            let next = integrate(turn, force_x, force_y, torque, vx, vy, error, cos, sin, dx, dy, dyaw);
-            vx = next.vx;
-            vy = next.vy;
-            error = next.error;
-            cos = next.cos;
-            sin = next.sin;
-            dx = next.dx;
-            dy = next.dy;
-            dyaw = next.dyaw;
+            if moves {
+                let next = integrate(turn, force_x, force_y, torque, vx, vy, error, cos, sin, dx, dy, dyaw);
+                vx = next.vx;
+                vy = next.vy;
+                error = next.error;
+                cos = next.cos;
+                sin = next.sin;
+                dx = next.dx;
+                dy = next.dy;
+                dyaw = next.dyaw;
+                omega = next.omega;
+            } else {
+                let (forward, left) = accelerometer(force_x, force_y, torque);
+                acc_x = forward;
+                acc_y = left;
+            }
         }
 
-        let omega = yaw_rate(turn, error);
-        let x = start_x + dx;
-        let y = start_y + dy;
-        let yaw = wrap_angle(state[base + YAW * LANES] + dyaw);
-        let (new_sin, new_cos) = sin_cos(yaw);
-        state[base + YAW * LANES] = yaw;
-        state[base + SIN * LANES] = new_sin;
-        state[base + COS * LANES] = new_cos;
-        state[base + X * LANES] = x;
-        state[base + Y * LANES] = y;
-        state[base + DX * LANES] = dx;
-        state[base + DY * LANES] = dy;
-        state[base + VX * LANES] = vx;
-        state[base + VY * LANES] = vy;
-        state[base + OMEGA * LANES] = omega;
-
-        // MuJoCo ends a step with a forward pass: sensors and contact flags are those of the new state.
-        let (smooth_x, smooth_y, smooth_torque) = smooth_force(force, error, omega, new_cos, new_sin, vx, vy);
-        let mut force_x = smooth_x;
-        let mut force_y = smooth_y;
-        let mut torque = smooth_torque;
-        let mut touch = 0.0f32;
         let mut moving = 0.0f32;
         if active > 0 {
-            push_vases(
-                state, base, first_vase, x, y, new_cos, new_sin, vx, vy, omega, force_x, force_y, torque, 0.0, scratch,
-                scratch_at,
-            );
-            let push_x = scratch[scratch_at + AGENT_FORCE];
-            let push_y = scratch[scratch_at + AGENT_FORCE + 1];
-            force_x += new_cos * push_x + new_sin * push_y;
-            force_y += new_cos * push_y - new_sin * push_x;
-            torque += scratch[scratch_at + AGENT_FORCE + 2];
-            touch = scratch[scratch_at + VASE_TOUCH];
             if vases_moving(state, base, LANES, first_vase, vases) > 0 {
                 moving = 1.0;
             }
         }
+        state[base + X * LANES] = start_x + dx;
+        state[base + Y * LANES] = start_y + dy;
+        state[base + COS * LANES] = cos;
+        state[base + SIN * LANES] = sin;
+        state[base + VX * LANES] = vx;
+        state[base + VY * LANES] = vy;
+        state[base + OMEGA * LANES] = omega;
+        state[base + DX * LANES] = dx;
+        state[base + DY * LANES] = dy;
         state[base + TOUCH * LANES] = touch;
-        state[base + TOUCHED * LANES] = touched.max(touch);
+        state[base + TOUCHED * LANES] = touched;
         state[base + MOVING * LANES] = moving;
         state[base + VASES_IDLE * LANES] = if active > 0 { 0.0f32 } else { 1.0f32 };
-        let (acc_x, acc_y) = accelerometer(force_x, force_y, torque);
         state[base + ACC_X * LANES] = acc_x;
         state[base + ACC_Y * LANES] = acc_y;
     }

@@ -177,38 +177,40 @@ pub fn vases_substep(
         scratch[body(s0, slot) + TOUCHES] = 0.0;
     }
 
-    for slot in 1..(active + 1) {
-        let b = body(s0, slot);
-        let dx = scratch[b + GEOM] - x;
-        let dy = scratch[b + GEOM + 1] - y;
-        let near = POINT_REACH + VASE_REACH;
-        if dx * dx + dy * dy < near * near {
-            set_surface(scratch, s0, 1.0, 0.01, 0.01, POINT_WEIGHT + VASE_WEIGHT);
-            sphere_box(scratch, s0, AGENT_SLOT, x, y, POINT_Z, POINT_RADIUS, slot, b + GEOM);
-            set_surface(scratch, s0, 1.0, 0.005, 0.0001, POINT_WEIGHT + VASE_WEIGHT);
-            box_box(scratch, s0, AGENT_SLOT, arrow, slot, b + GEOM);
-        }
-    }
-    scratch[s0 + TOUCH] = if scratch[a + TOUCHES] > 0.0 { 1.0f32 } else { 0.0f32 };
-    set_surface(scratch, s0, 1.0, 0.005, 0.0001, 2.0 * VASE_WEIGHT);
-    let alone = scratch[s0 + COUNT];
-    for slot in 1..(active + 1) {
+    // Pairs in MuJoCo's order: the Point (slot 0) with each vase, then the vases. One call of the box collider serves
+    // all: a GPU inlines every call, and the collider is most of its program.
+    let mut linked = false;
+    for slot in 0..(active + 1) {
         for other in (slot + 1)..(active + 1) {
             let b = body(s0, slot);
             let c = body(s0, other);
-            let dx = scratch[b + GEOM] - scratch[c + GEOM];
-            let dy = scratch[b + GEOM + 1] - scratch[c + GEOM + 1];
-            if dx * dx + dy * dy < 4.0 * VASE_REACH * VASE_REACH {
-                // MuJoCo's order, which decides ties between the boxes' faces: the lower vase first.
-                if scratch[b + INDEX] < scratch[c + INDEX] {
-                    box_box(scratch, s0, slot, b + GEOM, other, c + GEOM);
-                } else {
-                    box_box(scratch, s0, other, c + GEOM, slot, b + GEOM);
+            let agent = slot == AGENT_SLOT;
+            let dx = scratch[c + GEOM] - scratch[b + GEOM];
+            let dy = scratch[c + GEOM + 1] - scratch[b + GEOM + 1];
+            let near = if agent { POINT_REACH + VASE_REACH } else { 2.0 * VASE_REACH };
+            if dx * dx + dy * dy < near * near {
+                if agent {
+                    set_surface(scratch, s0, 1.0, 0.01, 0.01, POINT_WEIGHT + VASE_WEIGHT);
+                    sphere_box(scratch, s0, AGENT_SLOT, x, y, POINT_Z, POINT_RADIUS, other, c + GEOM);
+                }
+                let weight = if agent { POINT_WEIGHT + VASE_WEIGHT } else { 2.0 * VASE_WEIGHT };
+                set_surface(scratch, s0, 1.0, 0.005, 0.0001, weight);
+                // The lower vase first: the order decides ties between the boxes' faces.
+                let swap = !agent && scratch[b + INDEX] > scratch[c + INDEX];
+                let own = if agent { arrow } else { b + GEOM };
+                let first = if swap { other } else { slot };
+                let first_geom = if swap { c + GEOM } else { own };
+                let second = if swap { slot } else { other };
+                let second_geom = if swap { own } else { c + GEOM };
+                let before = scratch[s0 + COUNT];
+                box_box(scratch, s0, first, first_geom, second, second_geom);
+                if !agent && scratch[s0 + COUNT] > before {
+                    linked = true;
                 }
             }
         }
     }
-    let linked = scratch[s0 + COUNT] > alone;
+    scratch[s0 + TOUCH] = if scratch[a + TOUCHES] > 0.0 { 1.0f32 } else { 0.0f32 };
     // A sleeping vase that nothing touches keeps asleep; others feel the floor.
     set_surface(scratch, s0, 1.0, 0.005, 0.0001, VASE_WEIGHT);
     for slot in 1..(active + 1) {

@@ -4,7 +4,6 @@ use pulp::NullaryFnOnce;
 
 use super::{
     ACC_X, ACC_Y, ACTION_DIM, Point, SUBSTEPS, accelerometer, integrate, motor_force, servo_error, smooth_force,
-    yaw_rate,
 };
 use crate::agent::Agent;
 use crate::lanes::{BlockAgent, Lane, row, row_mut, wide};
@@ -146,13 +145,13 @@ impl NullaryFnOnce for Advance<'_> {
         for _ in 0..SUBSTEPS {
             for l in 0..LANES {
                 let (turn, error, cos, sin, vx, vy) = (f.turn[l], f.error[l], f.cos[l], f.sin[l], f.vx[l], f.vy[l]);
-                let omega = yaw_rate(turn, error);
-                let (force_x, force_y, torque) = smooth_force(f.force[l], error, omega, cos, sin, vx, vy);
+                let (force_x, force_y, torque) = smooth_force(f.force[l], error, f.omega[l], cos, sin, vx, vy);
                 let next =
                     integrate(turn, force_x, force_y, torque, vx, vy, error, cos, sin, f.dx[l], f.dy[l], f.dyaw[l]);
                 f.vx[l] = next.vx;
                 f.vy[l] = next.vy;
                 f.error[l] = next.error;
+                f.omega[l] = next.omega;
                 f.cos[l] = next.cos;
                 f.sin[l] = next.sin;
                 f.dx[l] = next.dx;
@@ -163,10 +162,10 @@ impl NullaryFnOnce for Advance<'_> {
         for l in 0..LANES {
             let yaw = wrap_angle(f.yaw[l] + f.dyaw[l]);
             let (sin, cos) = sin_cos(yaw);
-            let omega = yaw_rate(f.turn[l], f.error[l]);
-            let (force_x, force_y, torque) = smooth_force(f.force[l], f.error[l], omega, cos, sin, f.vx[l], f.vy[l]);
+            let (force_x, force_y, torque) =
+                smooth_force(f.force[l], f.error[l], f.omega[l], cos, sin, f.vx[l], f.vy[l]);
             (f.acc_x[l], f.acc_y[l]) = accelerometer(force_x, force_y, torque);
-            (f.yaw[l], f.sin[l], f.cos[l], f.omega[l]) = (yaw, sin, cos, omega);
+            (f.yaw[l], f.sin[l], f.cos[l]) = (yaw, sin, cos);
         }
     }
 }
