@@ -14,7 +14,7 @@ use crate::policy_snapshot::{host, scalar};
 use crate::state_dict::StateDict;
 use anyhow::Result;
 use burn::tensor::Tensor;
-use kfac::{Factors, FisherSeeds, InverseSet, Statistics, exact_seeds, score_seeds, trust_region};
+use kfac::{Factors, FisherSeeds, ForwardPass, InverseSet, Statistics, exact_seeds, score_seeds, trust_region};
 use safe_rl::{
     Blend, Gaussian, KlGuard, KlGuardConfig, Margin, MarginConfig, MarginWeights, NoiseKey, Products, ProjectionKind,
     Samples, all_finite, blend, clamp_log_std, minibatch_indices,
@@ -85,10 +85,11 @@ impl Kfcpo {
 
     /// One natural-gradient step on a minibatch, kept only if it stays within the trust region.
     fn step(&mut self, actor: &mut Actor, inverse: &mut Option<InverseSet>, batch: &Samples, at: &Iteration) -> Result<Blend> {
-        let policy = actor.distribution(batch.obs.clone());
+        let forward = actor.mean.forward_pass(batch.obs.clone());
+        let policy = Gaussian::new(forward.outputs(), actor.log_std.clone());
         let surrogate = policy.surrogate(&batch.action, &batch.log_prob, &batch.advantage, None);
         let seeds = self.fisher_seeds(&policy, batch);
-        let Statistics { gradients, factors: sample } = actor.mean.statistics(batch.obs.clone(), surrogate.mean, seeds);
+        let Statistics { gradients, factors: sample } = forward.statistics(surrogate.mean, seeds);
         let gradients = Tensor::cat(vec![gradients, surrogate.log_std], 1);
         let finite = all_finite(&gradients).bool_and(all_finite(sample.flat()));
 
@@ -113,7 +114,7 @@ impl Kfcpo {
         let blend = blend(kind, &metric, &products, &at.weights);
         let direction = blend.direction(&natural);
 
-        let candidate = self.candidate(actor, &policy, direction, batch, at);
+        let candidate = self.candidate(actor, &policy, &forward, direction, batch, at);
         let moved = candidate.distribution(batch.obs.clone());
         let kl = moved.mean_kl(&batch.mean, &at.old_log_std);
         let sound = all_finite(candidate.mean.theta()).bool_and(all_finite(&candidate.log_std));
@@ -130,6 +131,7 @@ impl Kfcpo {
         &self,
         actor: &Actor,
         policy: &Gaussian,
+        forward: &ForwardPass,
         direction: Tensor<1>,
         batch: &Samples,
         at: &Iteration,
@@ -137,7 +139,7 @@ impl Kfcpo {
         let (params, actions) = (actor.mean.spec().num_params(), actor.log_std.dims()[0]);
         let theta = direction.clone().narrow(0, 0, params);
         let log_std = direction.narrow(0, params, actions);
-        let moved = actor.mean.jvp(batch.obs.clone(), theta.clone());
+        let moved = forward.jvp(theta.clone());
         let quadratic = trust_region::gaussian_quadratic(moved, policy.inverse_variance())
             + trust_region::log_std_quadratic(log_std.clone());
         let radius = self.guard.radius(&policy.mean_kl(&batch.mean, &at.old_log_std));
