@@ -140,7 +140,7 @@ pub fn impedance(gap: f32) -> f32 {
 }
 
 /// Adds a contact at `(px, py, pz)` with the unit normal `(nx, ny, nz)` from body `first` to body `second`
-/// and the gap `gap` < 0; its y takes the bodies' velocities and present accelerations.
+/// and the gap `gap` < 0, made of the present surface. [`solve`] completes it.
 #[cfg_attr(feature = "gpu", cube)]
 pub fn push_contact(
     scratch: &mut [f32],
@@ -159,58 +159,78 @@ pub fn push_contact(
     if count < MAX_CONTACTS && gap < 0.0 {
         scratch[s0 + COUNT] = (count + 1) as f32;
         let c = contact(s0, count);
-        let b1 = body(s0, first);
-        let b2 = body(s0, second);
-        scratch[b1 + TOUCHES] += 1.0;
-        scratch[b2 + TOUCHES] += 1.0;
+        scratch[body(s0, first) + TOUCHES] += 1.0;
+        scratch[body(s0, second) + TOUCHES] += 1.0;
         scratch[c + FIRST] = first as f32;
         scratch[c + SECOND] = second as f32;
-        // MuJoCo's tangents: world y, or world z where the normal is near y, made orthogonal to the normal.
-        let flat = ny.abs() < 0.5;
-        let along = if flat { ny } else { nz };
-        let sy = if flat { 1.0f32 } else { 0.0f32 };
-        let tx = -along * nx;
-        let ty = sy - along * ny;
-        let tz = (1.0 - sy) - along * nz;
-        let scale = 1.0 / (tx * tx + ty * ty + tz * tz).sqrt();
-        let tx = tx * scale;
-        let ty = ty * scale;
-        let tz = tz * scale;
         scratch[c + FRAME] = nx;
         scratch[c + FRAME + 1] = ny;
         scratch[c + FRAME + 2] = nz;
-        scratch[c + FRAME + 3] = tx;
-        scratch[c + FRAME + 4] = ty;
-        scratch[c + FRAME + 5] = tz;
-        scratch[c + FRAME + 6] = ny * tz - nz * ty;
-        scratch[c + FRAME + 7] = nz * tx - nx * tz;
-        scratch[c + FRAME + 8] = nx * ty - ny * tx;
-        scratch[c + ARM_FIRST] = px - scratch[b1 + GEOM];
-        scratch[c + ARM_FIRST + 1] = py - scratch[b1 + GEOM + 1];
-        scratch[c + ARM_FIRST + 2] = pz - scratch[b1 + GEOM + 2];
-        scratch[c + ARM_SECOND] = px - scratch[b2 + GEOM];
-        scratch[c + ARM_SECOND + 1] = py - scratch[b2 + GEOM + 1];
-        scratch[c + ARM_SECOND + 2] = pz - scratch[b2 + GEOM + 2];
-        let d = impedance(gap);
-        let mu = scratch[s0 + SURFACE];
-        let torsion = scratch[s0 + SURFACE + 1];
-        let roll = scratch[s0 + SURFACE + 2];
-        let weight = scratch[s0 + SURFACE + 3];
-        scratch[c + STIFF] = d / ((1.0 - d) * 2.0 * mu * mu * (1.0 + mu * mu) * weight);
-        scratch[c + MU] = mu;
-        scratch[c + MU + 1] = mu;
-        scratch[c + MU + 2] = torsion;
-        scratch[c + MU + 3] = roll;
-        scratch[c + MU + 4] = roll;
-        for i in 0..6 {
-            scratch[c + Y + i] = 0.0;
+        // Until it is completed: the point in the arm's place, the gap in y's.
+        scratch[c + ARM_FIRST] = px;
+        scratch[c + ARM_FIRST + 1] = py;
+        scratch[c + ARM_FIRST + 2] = pz;
+        scratch[c + Y] = gap;
+        for i in 0..4 {
+            scratch[c + MU + i] = scratch[s0 + SURFACE + i];
         }
-        add_motion(scratch, c, c + Y, c + ARM_SECOND, b2 + VEL, DAMPING);
-        add_motion(scratch, c, c + Y, c + ARM_SECOND, b2 + ACC, 1.0);
-        add_motion(scratch, c, c + Y, c + ARM_FIRST, b1 + VEL, -DAMPING);
-        add_motion(scratch, c, c + Y, c + ARM_FIRST, b1 + ACC, -1.0);
-        scratch[c + Y] += STIFFNESS * d * gap;
     }
+}
+
+/// Completes contact `c`: tangents, lever arms, stiffness, and y from the bodies' velocities and present accelerations.
+/// Apart from [`push_contact`], which a GPU's program holds once for every place that finds contacts.
+#[cfg_attr(feature = "gpu", cube)]
+fn complete_contact(scratch: &mut [f32], s0: usize, c: usize) {
+    let b1 = body(s0, scratch[c + FIRST] as usize);
+    let b2 = body(s0, scratch[c + SECOND] as usize);
+    let nx = scratch[c + FRAME];
+    let ny = scratch[c + FRAME + 1];
+    let nz = scratch[c + FRAME + 2];
+    // MuJoCo's tangents: world y, or world z where the normal is near y, made orthogonal to the normal.
+    let flat = ny.abs() < 0.5;
+    let along = if flat { ny } else { nz };
+    let sy = if flat { 1.0f32 } else { 0.0f32 };
+    let tx = -along * nx;
+    let ty = sy - along * ny;
+    let tz = (1.0 - sy) - along * nz;
+    let scale = 1.0 / (tx * tx + ty * ty + tz * tz).sqrt();
+    let tx = tx * scale;
+    let ty = ty * scale;
+    let tz = tz * scale;
+    scratch[c + FRAME + 3] = tx;
+    scratch[c + FRAME + 4] = ty;
+    scratch[c + FRAME + 5] = tz;
+    scratch[c + FRAME + 6] = ny * tz - nz * ty;
+    scratch[c + FRAME + 7] = nz * tx - nx * tz;
+    scratch[c + FRAME + 8] = nx * ty - ny * tx;
+    for k in 0..3 {
+        let point = scratch[c + ARM_FIRST + k];
+        scratch[c + ARM_FIRST + k] = point - scratch[b1 + GEOM + k];
+        scratch[c + ARM_SECOND + k] = point - scratch[b2 + GEOM + k];
+    }
+    let gap = scratch[c + Y];
+    let d = impedance(gap);
+    let mu = scratch[c + MU];
+    let torsion = scratch[c + MU + 1];
+    let roll = scratch[c + MU + 2];
+    let weight = scratch[c + MU + 3];
+    scratch[c + STIFF] = d / ((1.0 - d) * 2.0 * mu * mu * (1.0 + mu * mu) * weight);
+    scratch[c + MU + 1] = mu;
+    scratch[c + MU + 2] = torsion;
+    scratch[c + MU + 3] = roll;
+    scratch[c + MU + 4] = roll;
+    for i in 0..6 {
+        scratch[c + Y + i] = 0.0;
+    }
+    for side in 0..2usize {
+        let second = side == 0;
+        let b = if second { b2 } else { b1 };
+        let arm = if second { c + ARM_SECOND } else { c + ARM_FIRST };
+        let sign = if second { 1.0f32 } else { -1.0f32 };
+        add_motion(scratch, c, c + Y, arm, b + VEL, sign * DAMPING);
+        add_motion(scratch, c, c + Y, arm, b + ACC, sign);
+    }
+    scratch[c + Y] += STIFFNESS * d * gap;
 }
 
 /// Adds `factor` times the motion (3 linear, 3 angular numbers at `motion`) of a body with lever arm at `arm`,

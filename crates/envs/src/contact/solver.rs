@@ -310,6 +310,10 @@ fn solve_together(scratch: &mut [f32], s0: usize, bodies: usize) {
 /// each other.
 #[cfg_attr(feature = "gpu", cube)]
 pub fn solve(scratch: &mut [f32], s0: usize, bodies: usize, linked: bool) {
+    let count = scratch[s0 + COUNT] as usize;
+    for index in 0..count {
+        complete_contact(scratch, s0, contact(s0, index));
+    }
     if linked {
         solve_together(scratch, s0, bodies);
     } else {
