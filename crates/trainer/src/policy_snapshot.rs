@@ -1,13 +1,15 @@
 //! A trained policy on the host: what is evaluated, exported and compared.
 
 use crate::actor::Actor;
+use crate::atomic_file::write_atomically;
 use crate::config::{ActivationName, TrainConfig};
+use crate::container;
+use crate::state_dict::HostTensor;
 use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::{Device, Tensor, TensorData};
 use kfac::{Activation, Mlp, MlpSpec};
 use safe_rl::{Normalizer, NormalizerConfig};
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Value of the metadata entry `format` of an exported policy.
@@ -75,42 +77,37 @@ impl PolicySnapshot {
     }
 
     /// Writes the policy as safetensors: `obs_mean`, `obs_std`, `layers.i.weight` `[out, in]`, `layers.i.bias`,
-    /// `log_std`, and the metadata a reader needs to rebuild it.
+    /// `log_std`, and the metadata a reader needs to rebuild it. The file appears whole or not at all.
     ///
     /// # Errors
     /// When the file cannot be written.
     pub fn write_safetensors(&self, path: &Path) -> Result<()> {
-        let mut arrays: Vec<(String, Vec<usize>, Vec<f32>)> = vec![
-            ("obs_mean".into(), vec![self.obs_mean.len()], self.obs_mean.clone()),
-            ("obs_std".into(), vec![self.obs_std.len()], self.obs_std.clone()),
-            ("log_std".into(), vec![self.log_std.len()], self.log_std.clone()),
-        ];
+        let mut arrays = BTreeMap::new();
+        let mut put = |name: String, shape: Vec<usize>, values: Vec<f32>| -> Result<()> {
+            arrays.insert(name, HostTensor::new(shape, values)?);
+            Ok(())
+        };
+        for (name, values) in [("obs_mean", &self.obs_mean), ("obs_std", &self.obs_std), ("log_std", &self.log_std)] {
+            put(name.into(), vec![values.len()], values.clone())?;
+        }
         let mut offset = 0;
         for (i, pair) in self.sizes.windows(2).enumerate() {
             let (inputs, outputs) = (pair[0], pair[1]);
             let block = &self.theta[offset..offset + (inputs + 1) * outputs];
             let weight = (0..outputs).flat_map(|o| (0..inputs).map(move |k| block[k * outputs + o])).collect();
-            arrays.push((format!("layers.{i}.weight"), vec![outputs, inputs], weight));
-            arrays.push((format!("layers.{i}.bias"), vec![outputs], block[inputs * outputs..].to_vec()));
+            put(format!("layers.{i}.weight"), vec![outputs, inputs], weight)?;
+            put(format!("layers.{i}.bias"), vec![outputs], block[inputs * outputs..].to_vec())?;
             offset += block.len();
         }
-        let bytes: Vec<_> = arrays.iter().map(|(_, _, v)| to_bytes(v)).collect();
-        let mut views = Vec::with_capacity(arrays.len());
-        for ((name, shape, _), data) in arrays.iter().zip(&bytes) {
-            views.push((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), data)?));
-        }
-        let metadata: HashMap<String, String> = [
+        let metadata = [
             ("format", FORMAT.to_string()),
             ("env", self.env.clone()),
             ("activation", self.activation.name().to_string()),
             ("obs_clip", self.obs_clip.to_string()),
             ("std_floor", self.std_floor.to_string()),
-        ]
-        .into_iter()
-        .map(|(k, v)| (k.to_string(), v))
-        .collect();
-        let file = safetensors::serialize(views, Some(metadata))?;
-        std::fs::write(path, file).with_context(|| format!("cannot write {}", path.display()))
+        ];
+        let metadata = metadata.into_iter().map(|(key, value)| (key.to_string(), value)).collect();
+        write_atomically(path, &container::to_bytes(&arrays, &metadata))
     }
 
     /// Reads a policy that [`Self::write_safetensors`] wrote.
@@ -123,30 +120,20 @@ impl PolicySnapshot {
     }
 
     fn parse(bytes: &[u8]) -> Result<Self> {
-        let (_, header) = SafeTensors::read_metadata(bytes)?;
-        let metadata = header.metadata().clone().unwrap_or_default();
-        let entry = |key: &str| metadata.get(key).cloned().with_context(|| format!("metadata entry `{key}` is missing"));
+        let (arrays, metadata) = container::from_bytes(bytes)?;
+        let entry = |key: &str| metadata.get(key).with_context(|| format!("metadata entry `{key}` is missing"));
         let format = entry("format")?;
         ensure!(format == FORMAT, "format is `{format}`, this version reads `{FORMAT}`");
-        let file = SafeTensors::deserialize(bytes)?;
-        let array = |name: &str| -> Result<(Vec<usize>, Vec<f32>)> {
-            let view = file.tensor(name).with_context(|| format!("array `{name}` is missing"))?;
-            ensure!(view.dtype() == Dtype::F32, "array `{name}` is {:?}, not F32", view.dtype());
-            Ok((view.shape().to_vec(), from_bytes(view.data())))
-        };
-        let obs_mean = array("obs_mean")?.1;
+        let array = |name: &str| arrays.get(name).with_context(|| format!("array `{name}` is missing"));
+        let obs_mean = array("obs_mean")?.values.clone();
         let (mut sizes, mut theta) = (vec![obs_mean.len()], Vec::new());
-        for i in 0.. {
-            let Ok((shape, weight)) = array(&format!("layers.{i}.weight")) else { break };
-            let bias = array(&format!("layers.{i}.bias"))?.1;
-            let inputs = sizes[i];
-            ensure!(
-                shape == [bias.len(), inputs],
-                "layers.{i}.weight has shape {shape:?}, expected [{}, {inputs}]",
-                bias.len()
-            );
-            theta.extend((0..inputs).flat_map(|k| (0..bias.len()).map(move |o| (k, o))).map(|(k, o)| weight[o * inputs + k]));
-            theta.extend(&bias);
+        while let Some(weight) = arrays.get(&format!("layers.{}.weight", sizes.len() - 1)) {
+            let (i, inputs) = (sizes.len() - 1, sizes[sizes.len() - 1]);
+            let bias = &array(&format!("layers.{i}.bias"))?.values;
+            let expected = [bias.len(), inputs];
+            ensure!(weight.shape == expected, "layers.{i}.weight has shape {:?}, not {expected:?}", weight.shape);
+            theta.extend((0..inputs).flat_map(|k| (0..bias.len()).map(move |o| weight.values[o * inputs + k])));
+            theta.extend(bias);
             sizes.push(bias.len());
         }
         ensure!(sizes.len() > 1, "array `layers.0.weight` is missing");
@@ -154,7 +141,7 @@ impl PolicySnapshot {
             entry(key)?.parse().with_context(|| format!("metadata entry `{key}` is not a number"))
         };
         Ok(Self {
-            env: entry("env")?,
+            env: entry("env")?.clone(),
             activation: match entry("activation")?.as_str() {
                 "tanh" => ActivationName::Tanh,
                 "relu" => ActivationName::Relu,
@@ -162,8 +149,8 @@ impl PolicySnapshot {
             },
             sizes,
             theta,
-            log_std: array("log_std")?.1,
-            obs_std: array("obs_std")?.1,
+            log_std: array("log_std")?.values.clone(),
+            obs_std: array("obs_std")?.values.clone(),
             obs_mean,
             obs_clip: number("obs_clip")?,
             std_floor: number("std_floor")?,
@@ -193,14 +180,6 @@ pub fn upload(values: &[f32], device: &Device) -> Tensor<1> {
     Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), device)
 }
 
-fn to_bytes(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|v| v.to_le_bytes()).collect()
-}
-
-fn from_bytes(bytes: &[u8]) -> Vec<f32> {
-    bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
-}
-
 /// Reads a one-element tensor.
 ///
 /// # Errors
@@ -208,4 +187,44 @@ fn from_bytes(bytes: &[u8]) -> Vec<f32> {
 pub fn scalar(tensor: Tensor<1>) -> Result<f64> {
     let value = host(&tensor)?;
     value.first().map(|v| f64::from(*v)).context("an empty tensor has no value")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy() -> PolicySnapshot {
+        PolicySnapshot {
+            env: "SafetyPointGoal1-v0".into(),
+            activation: ActivationName::Tanh,
+            sizes: vec![3, 2, 1],
+            theta: (0..11).map(|i| i as f32).collect(),
+            log_std: vec![-0.5],
+            obs_mean: vec![0.0, 1.0, 2.0],
+            obs_std: vec![1.0, 0.5, 0.0],
+            obs_clip: 5.0,
+            std_floor: 0.01,
+        }
+    }
+
+    #[test]
+    fn an_exported_policy_reads_back_as_it_was_and_holds_transposed_weights() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join("policy.safetensors");
+        policy().write_safetensors(&path).expect("writable");
+        assert_eq!(PolicySnapshot::read_safetensors(&path).expect("readable"), policy());
+        let (arrays, _) = container::from_bytes(&std::fs::read(&path).expect("readable")).expect("safetensors");
+        assert_eq!(arrays["layers.0.weight"].shape, [2, 3]);
+        assert_eq!(arrays["layers.0.weight"].values, [0.0, 2.0, 4.0, 1.0, 3.0, 5.0]);
+        assert_eq!(arrays["layers.0.bias"].values, [6.0, 7.0]);
+    }
+
+    #[test]
+    fn a_file_that_is_no_policy_is_refused_by_name_and_part() {
+        let error = PolicySnapshot::parse(b"not safetensors").unwrap_err();
+        assert!(!error.to_string().is_empty());
+        let empty = container::to_bytes(&BTreeMap::new(), &BTreeMap::new());
+        let error = PolicySnapshot::parse(&empty).unwrap_err();
+        assert!(error.to_string().contains("`format`"), "{error}");
+    }
 }
