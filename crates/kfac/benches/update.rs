@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use burn::tensor::{Device, Tensor};
-use kfac::benchmark::PolicyUpdate;
+use kfac::benchmark::{PolicyUpdate, UpdateKind};
 use kfac::{Activation, Mlp, MlpSpec};
 
 /// Median and least milliseconds of one call, after two calls of warm-up, over about `seconds`.
@@ -24,7 +24,7 @@ fn time(seconds: f64, mut body: impl FnMut()) -> (f64, f64) {
 
 fn report(what: &str, (median, least): (f64, f64), work: f64, peak: f64) {
     let rate = 2.0 * work / least / 1e6;
-    println!("{what:40} {median:9.3} ms median {least:9.3} ms least {rate:7.1} GFLOP/s {:4.0} %", 100.0 * rate / peak);
+    println!("{what:46} {median:9.3} ms median {least:9.3} ms least {rate:7.1} GFLOP/s {:4.0} %", 100.0 * rate / peak);
 }
 
 fn main() {
@@ -40,12 +40,14 @@ fn main() {
 
     for hidden in [64, 256] {
         let sizes = [60, hidden, hidden, 2];
-        for rows in [4096, 32768] {
-            let mut update = PolicyUpdate::new(&sizes, rows, &device).expect("valid sizes");
-            let times = time(1.5, || {
-                black_box(update.run().expect("valid damping"));
-            });
-            report(&format!("update {sizes:?} batch {rows}"), times, update.work() as f64, peak);
+        for kind in [UpdateKind::Exact, UpdateKind::Sampled] {
+            for rows in [4096, 32768] {
+                let mut update = PolicyUpdate::new(&sizes, rows, kind, &device).expect("valid sizes");
+                let times = time(1.5, || {
+                    black_box(update.run().expect("valid damping"));
+                });
+                report(&format!("{kind:?} update {sizes:?} batch {rows}"), times, update.work() as f64, peak);
+            }
         }
         let spec = MlpSpec::new(sizes, Activation::Tanh).expect("valid sizes");
         let work = spec.num_params() as f64;

@@ -3,13 +3,15 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::init::normal;
-use crate::{Activation, Factors, KfacError, Mlp, MlpSpec, exact_seeds, log_std_natural_gradient, trust_region};
+use crate::{
+    Activation, Factors, KfacError, Mlp, MlpSpec, exact_seeds, log_std_natural_gradient, score_seeds, trust_region,
+};
 
 /// A Gaussian policy, a batch, and everything an update needs, allocated once.
 ///
-/// [`run`](Self::run) does what an update of a safe policy does: forward pass, exact Fisher seeds, statistics with two
-/// gradients, moving average, inverses of all factors, two natural gradients, the exact step length (forward mode), the
-/// step, and the divergence it caused. Nothing is read back.
+/// [`run`](Self::run) does what an update of a safe policy does: forward pass, Fisher seeds, statistics with two
+/// gradients, moving average, inverses of all factors, two natural gradients, the step length, the step, and the
+/// divergence it caused. Nothing is read back.
 pub struct PolicyUpdate {
     policy: Mlp,
     log_std: Tensor<1>,
@@ -17,7 +19,20 @@ pub struct PolicyUpdate {
     observations: Tensor<2>,
     /// Advantages over sigma, one row a loss: `[2, N, out]` after scaling by 1/N.
     cotangents: Tensor<3>,
+    /// Standard normal numbers for the sampled scores, `[1, N, out]`.
+    noise: Tensor<3>,
     rows: usize,
+    kind: UpdateKind,
+}
+
+/// Which update is timed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpdateKind {
+    /// This project's default: the exact Fisher matrix (one backward pass an output) and the exact step length (one
+    /// forward-mode pass).
+    Exact,
+    /// The usual K-FAC: one sampled score a sample and the step length from the damped Kronecker form `g . n`.
+    Sampled,
 }
 
 impl PolicyUpdate {
@@ -25,7 +40,7 @@ impl PolicyUpdate {
     ///
     /// # Errors
     /// Fewer than two sizes or a size of zero.
-    pub fn new(sizes: &[usize], rows: usize, device: &Device) -> Result<Self, KfacError> {
+    pub fn new(sizes: &[usize], rows: usize, kind: UpdateKind, device: &Device) -> Result<Self, KfacError> {
         let spec = MlpSpec::new(sizes, Activation::Tanh)?;
         let (inputs, outputs) = (spec.input_size(), spec.output_size());
         let factors = Factors::new(&spec, 0.95, device)?;
@@ -40,7 +55,9 @@ impl PolicyUpdate {
             factors,
             observations: Tensor::from_data(observations, device),
             cotangents: Tensor::from_data(cotangents, device),
+            noise: Tensor::from_data(TensorData::new(noise(3, rows * outputs, 1.0), [1, rows, outputs]), device),
             rows,
+            kind,
         })
     }
 
@@ -53,18 +70,31 @@ impl PolicyUpdate {
     pub fn run(&mut self) -> Result<Tensor<1>, KfacError> {
         let pass = self.policy.forward_pass(self.observations.clone());
         let old = pass.outputs();
-        let seeds = exact_seeds(self.log_std.clone());
+        let seeds = match self.kind {
+            UpdateKind::Exact => exact_seeds(self.log_std.clone()),
+            UpdateKind::Sampled => {
+                let sigma = self.log_std.clone().exp().unsqueeze_dims::<3>(&[0, 1]);
+                let actions = old.clone().unsqueeze_dim::<3>(0) + self.noise.clone() * sigma;
+                score_seeds(actions, old.clone(), self.log_std.clone())
+            }
+        };
         let statistics = pass.statistics(self.cotangents.clone(), seeds);
+        let gradient = statistics.gradients.clone();
         self.factors.update(&statistics.factors);
         let inverses = self.factors.inverse(0.1)?;
         let natural = inverses.natural_gradients(statistics.gradients);
         let params = self.policy.spec().num_params();
-        let both = natural.clone().slice([0..1]) - natural.slice([1..2]).mul_scalar(0.5);
-        let direction = both.reshape([params]);
+        let blend = |t: Tensor<2>| -> Tensor<1> {
+            (t.clone().slice([0..1]) - t.slice([1..2]).mul_scalar(0.5)).reshape([params])
+        };
+        let direction = blend(natural);
         let spread = log_std_natural_gradient(self.log_std.clone().mul_scalar(1e-3), 0.1);
         let inv_variance = self.log_std.clone().mul_scalar(-2.0).exp();
-        let quadratic = trust_region::gaussian_quadratic(pass.jvp(direction.clone()), inv_variance.clone())
-            + trust_region::log_std_quadratic(spread.clone());
+        let mean_quadratic = match self.kind {
+            UpdateKind::Exact => trust_region::gaussian_quadratic(pass.jvp(direction.clone()), inv_variance.clone()),
+            UpdateKind::Sampled => (blend(gradient) * direction.clone()).sum(),
+        };
+        let quadratic = mean_quadratic + trust_region::log_std_quadratic(spread.clone());
         let radius = trust_region::remaining_radius(0.0025, 0.01, Tensor::zeros([1], &direction.device()), 0.9);
         let step = trust_region::step_length(quadratic, radius, 10.0);
         let candidate = self.policy.with_theta(self.policy.theta().clone() + direction * step.clone());
@@ -85,9 +115,13 @@ impl PolicyUpdate {
         let forward: usize = layers.iter().map(|(i, o)| i * o).sum();
         let backward: usize = layers.iter().skip(1).map(|(i, o)| (i - 1) * o).sum();
         let outputs = spec.output_size();
-        let grams: usize = layers.iter().map(|(i, o)| i * (i + 1) / 2 + outputs * o * (o + 1) / 2).sum();
-        // Two forward passes, a tangent pass on kept activations, two gradients, K backward passes, factors.
-        let sample = 2 * forward + 2 * forward + 2 * (forward + backward) + outputs * backward + grams;
+        let (seeds, tangent) = match self.kind {
+            UpdateKind::Exact => (outputs, forward + backward),
+            UpdateKind::Sampled => (1, 0),
+        };
+        let grams: usize = layers.iter().map(|(i, o)| i * (i + 1) / 2 + seeds * o * (o + 1) / 2).sum();
+        // Two forward passes, the tangents on kept activations, two gradients, K backward passes, factors.
+        let sample = 2 * forward + tangent + 2 * (forward + backward) + seeds * backward + grams;
         let inverses: usize = layers.iter().map(|(i, o)| i.pow(3) + o.pow(3)).sum();
         let natural: usize = layers.iter().map(|(i, o)| 2 * i * o * (i + o)).sum();
         self.rows * sample + inverses + natural

@@ -1,25 +1,25 @@
 use burn::tensor::{Device, Tensor};
 
-use crate::{Factors, FisherSeeds, InverseSet, KfacError, Mlp, MlpSpec, trust_region};
+use crate::{Factors, FisherSeeds, InverseSet, KfacError, Mlp, MlpSpec};
 
 /// Settings of [`Kfac`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct KfacConfig {
-    /// Damping of the factors.
+    /// Damping of the factors and of the quadratic model.
     pub damping: f32,
     /// Decay of the factors' moving average.
     pub decay: f32,
     /// Steps between inversions; the first step always inverts.
     pub inverse_interval: usize,
-    /// Longest step in the output's metric: root mean square change of the outputs.
+    /// Longest step in the outputs' metric: root mean square change of the outputs.
     pub radius: f32,
-    /// Longest multiple of the natural gradient.
-    pub max_step: f32,
+    /// Whether a step also continues the previous one.
+    pub momentum: bool,
 }
 
 impl Default for KfacConfig {
     fn default() -> Self {
-        KfacConfig { damping: 1e-2, decay: 0.95, inverse_interval: 5, radius: 0.5, max_step: 10.0 }
+        KfacConfig { damping: 1e-5, decay: 0.95, inverse_interval: 5, radius: 1.0, momentum: true }
     }
 }
 
@@ -28,24 +28,32 @@ impl Default for KfacConfig {
 pub struct KfacReport {
     /// Loss before the step, `mean_n sum_o (f - t)^2`, `[1]`.
     pub loss: Tensor<1>,
-    /// Multiple of the natural gradient that was taken, `[1]`.
+    /// Multiple of the negative natural gradient that was taken, `[1]`.
     pub step: Tensor<1>,
-    /// `d^T F d` of the natural gradient, `[1]`.
-    pub quadratic: Tensor<1>,
+    /// Multiple of the previous step that was added, `[1]`.
+    pub momentum: Tensor<1>,
+    /// Mean squared change of the outputs to first order, `[1]`.
+    pub change: Tensor<1>,
 }
 
 /// Natural-gradient least squares: K-FAC with the Fisher matrix of `N(f(x), I)`, i.e. Gauss-Newton.
 ///
-/// Each step takes the natural gradient as direction and the minimiser of the exact Gauss-Newton model along it as
-/// length (one forward-mode pass), within a trust region. No learning rate is tuned.
+/// A step combines the natural gradient and the previous step; both multiples minimise the exact Gauss-Newton model of
+/// the batch (two forward-mode passes), within a trust region. No learning rate is tuned. Source: Martens and Grosse,
+/// arXiv 1503.05671, sections 6.4 and 7.
 #[derive(Clone, Debug)]
 pub struct Kfac {
     config: KfacConfig,
     factors: Factors,
     seeds: FisherSeeds,
     inverses: Option<InverseSet>,
+    /// The last step, `[P]`.
+    previous: Option<Tensor<1>>,
     steps: usize,
 }
+
+/// Below this the two directions are too parallel to tell apart in float32: `1 - cos^2`.
+const PARALLEL: f32 = 1e-4;
 
 impl Kfac {
     /// An optimiser for networks of this shape.
@@ -58,7 +66,7 @@ impl Kfac {
         }
         let factors = Factors::new(spec, config.decay, device)?;
         let seeds = FisherSeeds::Constant(Tensor::eye(spec.output_size(), device));
-        Ok(Kfac { config, factors, seeds, inverses: None, steps: 0 })
+        Ok(Kfac { config, factors, seeds, inverses: None, previous: None, steps: 0 })
     }
 
     /// The factors so far.
@@ -70,8 +78,16 @@ impl Kfac {
     ///
     /// # Errors
     /// None after [`new`](Self::new) has accepted the configuration; the signature keeps [`Factors::inverse`]'s.
+    ///
+    /// # Panics
+    /// If the shapes do not fit.
     pub fn step(&mut self, mlp: &Mlp, x: Tensor<2>, targets: Tensor<2>) -> Result<(Mlp, KfacReport), KfacError> {
-        let (statistics, loss) = mlp.regression_statistics(x.clone(), targets, self.seeds.clone());
+        let rows = x.dims()[0] as f32;
+        let params = mlp.spec().num_params();
+        let pass = mlp.forward_pass(x);
+        let error = pass.outputs() - targets;
+        let loss = (error.clone() * error.clone()).sum().div_scalar(rows);
+        let statistics = pass.statistics(error.mul_scalar(2.0 / rows).unsqueeze_dim(0), self.seeds.clone());
         self.factors.update(&statistics.factors);
         let due = self.steps.is_multiple_of(self.config.inverse_interval.max(1));
         self.steps += 1;
@@ -79,21 +95,49 @@ impl Kfac {
             Some(inverses) if !due => inverses,
             _ => self.factors.inverse(self.config.damping)?,
         };
-        let gradient = statistics.gradients;
-        let natural = inverses.natural_gradients(gradient.clone());
+        let gradient = statistics.gradients.clone().reshape([params]);
+        let direction = inverses.natural_gradients(statistics.gradients).reshape([params]).neg();
         self.inverses = Some(inverses);
-        let params = mlp.spec().num_params();
-        let (gradient, natural) = (gradient.reshape([params]), natural.reshape([params]));
 
-        // Loss along -eta n: loss - eta g.n + eta^2 n^T F n, F = E[J^T J] the output Fisher of N(f, I).
-        let ones = Tensor::ones([mlp.spec().output_size()], &x.device());
-        let quadratic = trust_region::gaussian_quadratic(mlp.jvp(x, natural.clone()), ones);
-        let slope = (gradient * natural.clone()).sum();
-        let best = slope / quadratic.clone().mul_scalar(2.0).add_scalar(f32::MIN_POSITIVE);
-        let radius = Tensor::full([1], self.config.radius, &natural.device());
-        let longest = trust_region::step_length(quadratic.clone(), radius, self.config.max_step);
-        let step = best.min_pair(longest);
-        let theta = mlp.theta().clone() - natural * step.clone();
-        Ok((mlp.with_theta(theta), KfacReport { loss, step, quadratic }))
+        let dot = |a: &Tensor<1>, b: &Tensor<1>| (a.clone() * b.clone()).sum();
+        let mean = |a: &Tensor<2>, b: &Tensor<2>| (a.clone() * b.clone()).sum().div_scalar(rows);
+        // Model of the loss along a step s: loss + g.s + s^T (F + damping I) s, F = E[J^T J].
+        let damped =
+            |f: &Tensor<1>, a: &Tensor<1>, b: &Tensor<1>| f.clone() + dot(a, b).mul_scalar(self.config.damping);
+        let along = pass.jvp(direction.clone());
+        let f11 = mean(&along, &along);
+        let m11 = damped(&f11, &direction, &direction);
+        let b1 = dot(&gradient, &direction).mul_scalar(-0.5);
+        let alone = b1.clone() / m11.clone().add_scalar(f32::MIN_POSITIVE);
+        let (mut step, mut momentum) = (alone.clone(), alone.zeros_like());
+        let mut change = f11.clone() * step.clone() * step.clone();
+        let previous = self.previous.take().filter(|_| self.config.momentum);
+        if let Some(previous) = &previous {
+            let again = pass.jvp(previous.clone());
+            let (f12, f22) = (mean(&along, &again), mean(&again, &again));
+            let (m12, m22) = (damped(&f12, &direction, previous), damped(&f22, previous, previous));
+            let b2 = dot(&gradient, previous).mul_scalar(-0.5);
+            let product = m11.clone() * m22.clone();
+            let determinant = product.clone() - m12.clone() * m12.clone();
+            let apart = determinant.clone().greater(product.mul_scalar(PARALLEL));
+            let both = (m22 * b1.clone() - m12.clone() * b2.clone()) / determinant.clone();
+            let more = (m11 * b2 - m12 * b1) / determinant;
+            step = step.mask_where(apart.clone(), both);
+            momentum = momentum.mask_where(apart, more);
+            change = f11 * step.clone() * step.clone()
+                + f12.mul_scalar(2.0) * step.clone() * momentum.clone()
+                + f22 * momentum.clone() * momentum.clone();
+        }
+        // A step beyond the radius is shortened as a whole.
+        let length = change.clone().clamp_min(0.0).sqrt();
+        let scale = length.add_scalar(f32::MIN_POSITIVE).recip().mul_scalar(self.config.radius).clamp_max(1.0);
+        let (step, momentum) = (step * scale.clone(), momentum * scale.clone());
+        let mut total = direction * step.clone();
+        if let Some(previous) = previous {
+            total = total + previous * momentum.clone();
+        }
+        let moved = mlp.with_theta(mlp.theta().clone() + total.clone());
+        self.previous = Some(total);
+        Ok((moved, KfacReport { loss, step, momentum, change: change * scale.clone() * scale }))
     }
 }
