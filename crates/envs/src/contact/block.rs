@@ -210,7 +210,10 @@ pub(super) fn block_direction(scratch: &mut [f32], s0: usize, slot: usize) -> (f
     let mut dr = -gr;
     if planar {
         let (pxx, pyy, pzz, pxy, pxz, pyz) = inverse(axx, ayy, crr, axy, brx, bry);
-        let (x, y, r) = (dx, dy, dr);
+        // Not copies of dx, dy, dr: in a kernel a tuple of mutable variables keeps their places, not their values.
+        let x = -gx;
+        let y = -gy;
+        let r = -gr;
         dx = pxx * x + pxy * y + pxz * r;
         dy = pxy * x + pyy * y + pyz * r;
         dr = pxz * x + pyz * y + pzz * r;
