@@ -7,6 +7,8 @@
 //! Numbers are SI, angles radians, frames world unless a name says otherwise.
 
 #![warn(missing_docs)]
+// Scalar bodies are also compiled for GPUs: that subset of Rust has no clamp, no slice copies and no let chains.
+#![allow(clippy::manual_clamp, clippy::manual_memcpy, clippy::collapsible_if)]
 
 mod agent;
 mod contact;

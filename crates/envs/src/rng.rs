@@ -92,8 +92,9 @@ mod tests {
 
     #[test]
     fn neighbouring_streams_are_uncorrelated() {
+        type Pair = fn(u32) -> (f64, f64);
         let n = 40_000;
-        let pairs: [(&str, fn(u32) -> (f64, f64)); 4] = [
+        let pairs: [(&str, Pair); 4] = [
             ("draw", |i| (uniform(7, 0, 1, i), uniform(7, 0, 1, i + 1))),
             ("env", |i| (uniform(7, 0, 1, i), uniform(7, 1, 1, i))),
             ("episode", |i| (uniform(7, 0, 1, i), uniform(7, 0, 2, i))),
