@@ -44,7 +44,14 @@ pub struct MarginConfig {
 
 impl Default for MarginConfig {
     fn default() -> Self {
-        Self { cost_limit: 25.0, temperature: 0.1, projection_margin: 0.25, integral_rate: 0.02, integral_limit: 1.0, initial_offset: 0.0 }
+        Self {
+            cost_limit: 25.0,
+            temperature: 0.1,
+            projection_margin: 0.25,
+            integral_rate: 0.02,
+            integral_limit: 1.0,
+            initial_offset: 0.0,
+        }
     }
 }
 

@@ -88,12 +88,7 @@ pub struct PolicyConfig {
 
 impl Default for PolicyConfig {
     fn default() -> Self {
-        Self {
-            hidden: vec![64, 64],
-            activation: ActivationName::Tanh,
-            initial_log_std: -0.5,
-            output_gain: 0.01,
-        }
+        Self { hidden: vec![64, 64], activation: ActivationName::Tanh, initial_log_std: -0.5, output_gain: 0.01 }
     }
 }
 

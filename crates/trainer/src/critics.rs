@@ -6,7 +6,7 @@ use crate::state_dict::StateDict;
 use anyhow::Result;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use kfac::{Mlp, MlpSpec};
-use safe_rl::{Adam, AdamConfig, NoiseKey, gather_columns, gather_rows, permutation, Samples};
+use safe_rl::{Adam, AdamConfig, NoiseKey, Samples, gather_columns, gather_rows, permutation};
 
 /// Offset of the cost critic's initialisation seed from the run's seed, so that no two networks start alike.
 const COST_SEED: u64 = 0xc057;

@@ -88,10 +88,8 @@ impl Runner {
         let (obs_dim, action_dim) = (spec.obs_dim, spec.action_dim);
         let actor = Actor::new(&config, obs_dim, action_dim, &device)?;
         let algorithm = algorithm::build(&config, &actor)?;
-        let normalizer = NormalizerConfig {
-            clip: config.normalizer.clip as f32,
-            std_floor: config.normalizer.std_floor as f32,
-        };
+        let normalizer =
+            NormalizerConfig { clip: config.normalizer.clip as f32, std_floor: config.normalizer.std_floor as f32 };
         let mut env = VecEnv::new(spec, config.num_envs, config.seed, &device)?;
         Ok(Self {
             obs: env.reset_staggered(),
@@ -293,7 +291,13 @@ impl Runner {
     }
 }
 
-fn rollout_step(obs: Tensor<2>, action: Tensor<2>, mean: Tensor<2>, log_prob: Tensor<1>, step: StepBatch) -> RolloutStep {
+fn rollout_step(
+    obs: Tensor<2>,
+    action: Tensor<2>,
+    mean: Tensor<2>,
+    log_prob: Tensor<1>,
+    step: StepBatch,
+) -> RolloutStep {
     RolloutStep {
         obs,
         action,

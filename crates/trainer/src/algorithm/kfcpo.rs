@@ -84,7 +84,13 @@ impl Kfcpo {
     }
 
     /// One natural-gradient step on a minibatch, kept only if it stays within the trust region.
-    fn step(&mut self, actor: &mut Actor, inverse: &mut Option<InverseSet>, batch: &Samples, at: &Iteration) -> Result<Blend> {
+    fn step(
+        &mut self,
+        actor: &mut Actor,
+        inverse: &mut Option<InverseSet>,
+        batch: &Samples,
+        at: &Iteration,
+    ) -> Result<Blend> {
         let forward = actor.mean.forward_pass(batch.obs.clone());
         let policy = Gaussian::new(forward.outputs(), actor.log_std.clone());
         let surrogate = policy.surrogate(&batch.action, &batch.log_prob, &batch.advantage, None);
@@ -153,9 +159,8 @@ impl Kfcpo {
     }
 
     fn fisher_seeds(&self, policy: &Gaussian, batch: &Samples) -> FisherSeeds {
-        let scores = |actions: Tensor<2>| {
-            score_seeds(actions.unsqueeze_dim(0), policy.mean.clone(), policy.log_std.clone())
-        };
+        let scores =
+            |actions: Tensor<2>| score_seeds(actions.unsqueeze_dim(0), policy.mean.clone(), policy.log_std.clone());
         match self.config.fisher {
             FisherKind::Exact => exact_seeds(policy.log_std.clone()),
             FisherKind::Empirical => scores(batch.action.clone()),

@@ -62,9 +62,7 @@ pub fn resolve(sources: &Sources) -> Result<TrainConfig> {
 /// As [`resolve`], and for a change of anything but the length of the run and its checkpoints.
 pub fn resolve_resumed(saved: &TrainConfig, sources: &Sources) -> Result<TrainConfig> {
     if sources.file.is_some() || sources.preset.is_some() {
-        bail!(UsageError::new(
-            "--resume takes the configuration from the run; --config and --preset do not apply",
-        ));
+        bail!(UsageError::new("--resume takes the configuration from the run; --config and --preset do not apply",));
     }
     let mut tree = Tree::new(saved)?;
     lay_command_line(&mut tree, sources)?;
