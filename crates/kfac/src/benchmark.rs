@@ -107,8 +107,8 @@ impl PolicyUpdate {
         Ok((change + mean.mul_scalar(0.5) - 0.5).sum())
     }
 
-    /// Multiply-adds of one [`run`](Self::run) that no implementation of the same arithmetic avoids: each symmetric
-    /// product counted once, inverses as `n^3`.
+    /// Multiply-adds of one [`run`](Self::run) at the least: each symmetric product counted once, as many backward
+    /// passes as seeds or outputs (the fewer), inverses as `n^3`.
     pub fn work(&self) -> usize {
         let spec = self.policy.spec();
         let layers: Vec<(usize, usize)> = (0..spec.num_layers()).map(|l| spec.layer_shape(l)).collect();
@@ -120,8 +120,8 @@ impl PolicyUpdate {
             UpdateKind::Sampled => (1, 0),
         };
         let grams: usize = layers.iter().map(|(i, o)| i * (i + 1) / 2 + seeds * o * (o + 1) / 2).sum();
-        // Two forward passes, the tangents on kept activations, two gradients, K backward passes, factors.
-        let sample = 2 * forward + tangent + 2 * (forward + backward) + seeds * backward + grams;
+        // Two forward passes, the tangents on kept activations, two gradients, backward passes, factors.
+        let sample = 2 * forward + tangent + 2 * forward + outputs.min(2 + seeds) * backward + grams;
         let inverses: usize = layers.iter().map(|(i, o)| i.pow(3) + o.pow(3)).sum();
         let natural: usize = layers.iter().map(|(i, o)| 2 * i * o * (i + o)).sum();
         self.rows * sample + inverses + natural

@@ -4,7 +4,7 @@
 mod support;
 
 use burn::tensor::{Device, Tensor};
-use kfac::{Activation, FactorSample, Factors, FisherSeeds, Mlp, MlpSpec, Statistics};
+use kfac::{Activation, FactorSample, Factors, FisherSeeds, Mlp, MlpSpec, Statistics, exact_seeds};
 use support::{close, normals, tensor, values};
 
 struct Case {
@@ -25,6 +25,7 @@ const CASES: &[Case] = &[
     Case { sizes: &[12, 130, 97, 1], activation: Activation::Relu, rows: 2049, gradients: 1, seeds: 1 },
     Case { sizes: &[72, 256, 256, 2], activation: Activation::Tanh, rows: 1100, gradients: 2, seeds: 2 },
     Case { sizes: &[9, 20, 20, 3], activation: Activation::Tanh, rows: 111, gradients: 0, seeds: 2 },
+    Case { sizes: &[9, 24, 20, 12], activation: Activation::Tanh, rows: 333, gradients: 3, seeds: 2 },
     Case { sizes: &[9, 20, 20, 3], activation: Activation::Tanh, rows: 111, gradients: 2, seeds: 0 },
 ];
 
@@ -84,21 +85,22 @@ fn same_statistics(a: &Statistics, b: &Statistics, what: &str) {
 }
 
 #[test]
-fn statistics_agree_with_seeds_per_sample_and_constant() {
+fn statistics_agree_for_all_kinds_of_seeds() {
     let (fast, plain) = devices();
     for case in CASES {
-        let run = |d: &Device, constant: bool| {
-            let seeds = if constant {
-                let shape = [case.seeds, case.outputs()];
-                FisherSeeds::Constant(tensor(&normals(4, case.seeds * case.outputs(), 1.0), shape, d))
-            } else {
-                FisherSeeds::PerSample(case.cotangents(case.seeds, 4, d))
+        let run = |d: &Device, kind: &str| {
+            let seeds = match kind {
+                "per sample" => FisherSeeds::PerSample(case.cotangents(case.seeds, 4, d)),
+                "constant" => {
+                    let shape = [case.seeds, case.outputs()];
+                    FisherSeeds::Constant(tensor(&normals(4, case.seeds * case.outputs(), 1.0), shape, d))
+                }
+                _ => exact_seeds(tensor(&normals(4, case.outputs(), 0.5), [case.outputs()], d)),
             };
             case.mlp(d).statistics(case.x(d), case.cotangents(case.gradients, 2, d), seeds)
         };
-        for constant in [false, true] {
-            let what = format!("{} constant {constant}", case.name());
-            same_statistics(&run(&fast, constant), &run(&plain, constant), &what);
+        for kind in ["per sample", "constant", "exact"] {
+            same_statistics(&run(&fast, kind), &run(&plain, kind), &format!("{} {kind}", case.name()));
         }
         if case.gradients > 0 {
             let gradients =

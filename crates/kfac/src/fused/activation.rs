@@ -163,3 +163,56 @@ impl<const RELU: bool> WithSimd for SlopeTimesRow<'_, RELU> {
         }
     }
 }
+
+/// `out = sum_o (coefficient_o scale_o) source_o` row by row: `sources` are `[rows, stride]` one after another, a
+/// coefficient row holds one number a source (row stride `ld`, 0 for the same row everywhere).
+#[inline(always)]
+pub(crate) fn combine<S: Simd>(
+    simd: S,
+    out: &mut [f32],
+    sources: &[f32],
+    stride: usize,
+    width: usize,
+    coefficients: &[f32],
+    ld: usize,
+    scale: &[f32],
+) {
+    simd.vectorize(Combine { out, sources, stride, width, coefficients, ld, scale });
+}
+
+struct Combine<'a> {
+    out: &'a mut [f32],
+    sources: &'a [f32],
+    stride: usize,
+    width: usize,
+    coefficients: &'a [f32],
+    ld: usize,
+    scale: &'a [f32],
+}
+
+impl WithSimd for Combine<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Combine { out, sources, stride, width, coefficients, ld, scale } = self;
+        let len = out.len();
+        for (n, out) in out.chunks_exact_mut(stride).enumerate() {
+            let out = vectors_mut::<S>(&mut out[..width]);
+            let coefficients = &coefficients[n * ld..];
+            for (o, (&c, &scale)) in coefficients.iter().zip(scale).enumerate() {
+                let c = simd.splat_f32s(c * scale);
+                let source = vectors::<S>(&sources[o * len + n * stride..][..width]);
+                if o == 0 {
+                    for (x, &y) in out.iter_mut().zip(source) {
+                        *x = simd.mul_f32s(c, y);
+                    }
+                } else {
+                    for (x, &y) in out.iter_mut().zip(source) {
+                        *x = simd.mul_add_f32s(c, y, *x);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,18 +1,11 @@
-use std::sync::{Mutex, PoisonError};
-
 use super::plan::Plan;
-
-/// Buffers of dropped [`Hidden`]s: fresh pages cost about as much as computing their contents.
-static SPARE: Mutex<Vec<Vec<f32>>> = Mutex::new(Vec::new());
-
-/// Most buffers kept.
-const SPARES: usize = 4;
+use super::recycle::Recycled;
 
 /// The hidden activations of a batch, kept from a forward pass for the passes after it.
 ///
 /// Chunk after chunk; within a chunk layer after layer, each `[rows, in_stride]` with its ones column.
 pub(crate) struct Hidden {
-    data: Vec<f32>,
+    data: Recycled,
     width: usize,
 }
 
@@ -20,9 +13,7 @@ impl Hidden {
     /// Room for `rows` rows, contents unspecified.
     pub fn new(plan: &Plan, rows: usize) -> Self {
         let width = plan.layers.iter().skip(1).map(|l| l.in_stride).sum();
-        let mut data = SPARE.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
-        data.resize(rows * width, 0.0);
-        Hidden { data, width }
+        Hidden { data: Recycled::new(rows * width), width }
     }
 
     /// Floats of one row over all layers.
@@ -38,14 +29,5 @@ impl Hidden {
     /// The chunk of `rows` rows that starts at `row`, a multiple of the plan's chunk.
     pub fn chunk(&self, row: usize, rows: usize) -> &[f32] {
         &self.data[row * self.width..(row + rows) * self.width]
-    }
-}
-
-impl Drop for Hidden {
-    fn drop(&mut self) {
-        let mut spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner);
-        if spare.len() < SPARES {
-            spare.push(std::mem::take(&mut self.data));
-        }
     }
 }

@@ -3,13 +3,15 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::activation::{slope_times_row, times_slope};
+use super::activation::{combine, slope_times_row, times_slope};
 use super::collect::collect;
 use super::hidden::Hidden;
 use super::kernel::{gemm_nn, gemm_tn, gram, padded};
 use super::network::{Network, load_rows, views};
 use super::plan::{LayerPlan, Plan, row_stride};
+use super::recycle::Recycled;
 use super::scratch::with_scratch;
+use super::seeds::SeedPlan;
 
 /// Fisher seeds as slices.
 #[derive(Clone, Copy)]
@@ -30,7 +32,7 @@ pub(crate) enum Cotangents<'a> {
 }
 
 impl Cotangents<'_> {
-    fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         match self {
             Cotangents::Given(_, s) => *s,
             Cotangents::Regression(_) => 1,
@@ -105,17 +107,19 @@ impl Network {
         let seeds = input.cotangents.count();
         let layout = SumLayout::new(plan, seeds, input.fisher.is_some());
         let arch = Arch::new();
-        let constant = arch.dispatch(ConstantSeeds { network: self, fisher: input.fisher });
+        let seed_plan = SeedPlan::new(self, &input);
         let shard = plan.shard_rows(input.rows, layout.len);
         let shards = input.rows.div_ceil(shard).max(1);
-        let mut partial = vec![0.0f32; shards * layout.len];
-        let sizes = ShardPass::buffer_sizes(plan, seeds);
+        let mut partial = Recycled::new(shards * layout.len);
+        let sizes = ShardPass::buffer_sizes(plan, seeds, seed_plan.chains());
         let run = |(index, sums): (usize, &mut [f32])| {
+            // Cleared here and not at once for all shards: the memory is in this core's cache when it is used.
+            sums.fill(0.0);
             let start = index * shard;
             let end = (start + shard).min(input.rows);
             with_scratch(&sizes, |buffers| {
-                let constant = &constant;
-                arch.dispatch(ShardPass { network: self, constant, layout: &layout, input, start, end, sums, buffers });
+                let seeds = &seed_plan;
+                arch.dispatch(ShardPass { network: self, seeds, layout: &layout, input, start, end, sums, buffers });
             });
         };
         let parallel = shards > 1 && plan.parallel(input.rows, 3 + 2 * seeds);
@@ -125,7 +129,7 @@ impl Network {
             partial.chunks_exact_mut(layout.len).enumerate().for_each(run);
         }
         add_shards(&mut partial, layout.len, parallel);
-        collect(plan, &layout, &constant, &partial[..layout.len], &input, seeds)
+        collect(plan, &layout, &seed_plan.constant, &partial[..layout.len], &input, seeds)
     }
 }
 
@@ -147,45 +151,24 @@ fn add_shards(partial: &mut [f32], len: usize, parallel: bool) {
     }
 }
 
-/// `u_k = W seed_k` `[K, in_width]` of the last layer for constant seeds; empty otherwise.
-struct ConstantSeeds<'a> {
-    network: &'a Network,
-    fisher: Option<Seeds<'a>>,
-}
-
-impl WithSimd for ConstantSeeds<'_> {
-    type Output = Vec<f32>;
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> Vec<f32> {
-        let (Some(Seeds::Constant(seeds, k)), [_, .., top]) = (self.fisher, &*self.network.plan.layers) else {
-            return Vec::new();
-        };
-        let weights = self.network.weights.backward(self.network.plan.layers.len() - 1, top);
-        let mut out = vec![0.0; k * top.in_width];
-        gemm_nn::<S, false>(simd, k, seeds, top.outputs, &weights, &mut out, top.in_width);
-        out
-    }
-}
-
 struct ShardPass<'a, 'b> {
     network: &'a Network,
-    constant: &'a [f32],
+    seeds: &'a SeedPlan,
     layout: &'a SumLayout,
     input: Input<'a>,
     start: usize,
     end: usize,
     sums: &'a mut [f32],
-    /// One for each layer's input, the outputs, the narrow cotangents, and two for the backward pass.
+    /// One for each layer's input, the outputs, the narrow cotangents, and three for the backward pass.
     buffers: &'a mut [&'b mut [f32]],
 }
 
 impl ShardPass<'_, '_> {
-    fn buffer_sizes(plan: &Plan, seeds: usize) -> Vec<usize> {
+    fn buffer_sizes(plan: &Plan, seeds: usize, chains: usize) -> Vec<usize> {
         let widest = plan.layers.iter().map(|l| l.out_stride).max().unwrap_or(0);
         let last = plan.last();
         let inputs = plan.layers.iter().map(|l| l.in_stride);
-        let others = [last.out_width, padded(seeds * last.outputs), widest, widest];
+        let others = [last.out_width, padded(seeds * last.outputs), widest, chains * widest, chains * widest];
         inputs.chain(others).map(|width| plan.chunk * width).collect()
     }
 }
@@ -198,7 +181,7 @@ impl WithSimd for ShardPass<'_, '_> {
         let plan = &self.network.plan;
         let first = plan.first();
         let (acts, rest) = self.buffers.split_at_mut(plan.layers.len());
-        let [out, narrow, delta, other] = rest else { return };
+        let [out, narrow, top, delta, other] = rest else { return };
         let mut row = self.start;
         while row < self.end {
             let rows = (self.end - row).min(plan.chunk);
@@ -210,7 +193,7 @@ impl WithSimd for ShardPass<'_, '_> {
             }
             let chunk = Chunk {
                 network: self.network,
-                constant: self.constant,
+                seeds: self.seeds,
                 layout: self.layout,
                 input: &self.input,
                 acts: &views(plan, rows, acts, kept),
@@ -218,8 +201,12 @@ impl WithSimd for ShardPass<'_, '_> {
                 rows,
             };
             chunk.activation_factors(simd, self.sums);
-            chunk.gradients(simd, self.sums, out, narrow, delta, other);
-            chunk.output_factors(simd, self.sums, delta, other);
+            chunk.head(simd, self.sums, out, narrow, top);
+            chunk.slopes(simd, self.sums, top);
+            match self.seeds.basis {
+                Some(_) => chunk.combined_chains(simd, self.sums, out, top, delta, other),
+                None => chunk.separate_chains(simd, self.sums, out, delta, other),
+            }
             row += rows;
         }
     }
@@ -228,7 +215,7 @@ impl WithSimd for ShardPass<'_, '_> {
 /// One chunk of a shard, its activations known.
 struct Chunk<'a> {
     network: &'a Network,
-    constant: &'a [f32],
+    seeds: &'a SeedPlan,
     layout: &'a SumLayout,
     input: &'a Input<'a>,
     acts: &'a [&'a [f32]],
@@ -252,127 +239,193 @@ impl Chunk<'_> {
         }
     }
 
-    /// One backward pass a seed.
+    /// Everything of the last layer: the loss, its gradients, its factor.
     #[inline(always)]
-    fn gradients<S: Simd>(
+    fn head<S: Simd>(&self, simd: S, sums: &mut [f32], out: &[f32], narrow: &mut [f32], top: &mut [f32]) {
+        let plan = self.plan();
+        let (last, layer) = (plan.layers.len() - 1, plan.last());
+        let seeds = self.input.cotangents.count();
+        let (rows, stride) = (self.rows, padded((seeds * layer.outputs).max(1)));
+        let d = &mut top[..rows * layer.out_stride];
+        for s in 0..seeds {
+            sums[self.layout.loss] += self.cotangents(d, out, s);
+            if plan.narrow(last) {
+                for (row, d) in narrow.chunks_exact_mut(stride).zip(d.chunks_exact(layer.out_stride)) {
+                    row[s * layer.outputs..(s + 1) * layer.outputs].copy_from_slice(&d[..layer.outputs]);
+                }
+            } else {
+                self.weight_gradient(simd, sums, s, last, d);
+            }
+        }
+        if plan.narrow(last) && seeds > 0 {
+            // All seeds in one product with the few outputs as its rows.
+            let m = seeds * layer.outputs;
+            let c = &mut sums[self.layout.narrow..][..m * layer.in_stride];
+            let x = &narrow[..rows * stride];
+            gemm_tn(simd, x, stride, m, self.acts[last], layer.in_stride, layer.in_stride, c, layer.in_stride);
+        }
+        if let Some(Seeds::PerSample(values, count)) = self.input.fisher {
+            for k in 0..count {
+                self.load(d, values, k);
+                self.output_factor(simd, sums, last, d);
+            }
+        }
+    }
+
+    /// With seeds that are the same for all samples the last layer's factor is known, and the one below is
+    /// `(sum_k u_k u_k^T) o E[f'(s) f'(s)^T]`: one Gram matrix of the slopes, whatever the number of seeds.
+    #[inline(always)]
+    fn slopes<S: Simd>(&self, simd: S, sums: &mut [f32], buffer: &mut [f32]) {
+        let [.., below, top] = &*self.plan().layers else { return };
+        if let Some(Seeds::Constant(..)) = self.input.fisher {
+            let slopes = &mut buffer[..self.rows * below.out_stride];
+            slopes.fill(1.0);
+            let h = self.acts[self.acts.len() - 1];
+            times_slope(simd, self.network.activation, slopes, below.out_stride, h, top.in_stride, below.out_width);
+            self.output_factor(simd, sums, self.acts.len() - 2, slopes);
+        }
+    }
+
+    /// One backward pass an output; every seed's derivatives are linear combinations of them, sample by sample.
+    #[inline(always)]
+    fn combined_chains<S: Simd>(
         &self,
         simd: S,
         sums: &mut [f32],
         out: &[f32],
-        narrow: &mut [f32],
+        buffer: &mut [f32],
         delta: &mut [f32],
         other: &mut [f32],
     ) {
+        let Some(basis) = &self.seeds.basis else { return };
         let plan = self.plan();
-        let (rows, seeds) = (self.rows, self.input.cotangents.count());
-        let last = plan.layers.len() - 1;
-        let top = plan.last();
-        let is_narrow = plan.narrow(last);
-        let stride = padded((seeds * top.outputs).max(1));
-        for s in 0..seeds {
-            let from = &mut delta[..rows * top.out_stride];
-            match self.input.cotangents {
-                Cotangents::Given(values, _) => self.load(from, values, s),
-                Cotangents::Regression(targets) => sums[self.layout.loss] += self.errors(from, out, targets),
-            }
-            if is_narrow {
-                for (row, d) in narrow.chunks_exact_mut(stride).zip(from.chunks_exact(top.out_stride)) {
-                    row[s * top.outputs..(s + 1) * top.outputs].copy_from_slice(&d[..top.outputs]);
-                }
-            }
-            let (mut from, mut to) = (&mut *delta, &mut *other);
-            for l in (0..=last).rev() {
-                let layer = &plan.layers[l];
-                let d = &from[..rows * layer.out_stride];
-                if !plan.narrow(l) {
-                    let width = layer.out_width;
-                    let c = &mut sums[self.layout.gradients[s][l]..][..(layer.inputs + 1) * width];
-                    gemm_tn(
-                        simd,
-                        self.acts[l],
-                        layer.in_stride,
-                        layer.inputs + 1,
-                        d,
-                        layer.out_stride,
-                        width,
-                        c,
-                        width,
-                    );
-                }
-                if l > 0 {
-                    self.step_back(simd, l, layer, d, to);
-                    (from, to) = (to, from);
-                }
-            }
+        let (last, top) = (plan.layers.len() - 1, plan.last());
+        let (rows, outputs) = (self.rows, top.outputs);
+        let (mut from, mut to) = (delta, other);
+        let size = rows * plan.layers[last - 1].out_stride;
+        for (d, u) in from.chunks_exact_mut(size).zip(basis.start.chunks_exact(top.in_width)) {
+            let stride = plan.layers[last - 1].out_stride;
+            slope_times_row(simd, self.network.activation, d, stride, self.acts[last], top.in_stride, u);
         }
-        if is_narrow && seeds > 0 {
-            // All seeds' last layers in one product with the few outputs as its rows.
-            let m = seeds * top.outputs;
-            let c = &mut sums[self.layout.narrow..][..m * top.in_stride];
-            let x = &narrow[..rows * stride];
-            gemm_tn(simd, x, stride, m, self.acts[last], top.in_stride, top.in_stride, c, top.in_stride);
-        }
-    }
-
-    /// Pre-activation Gram matrices of the Fisher seeds.
-    #[inline(always)]
-    fn output_factors<S: Simd>(&self, simd: S, sums: &mut [f32], delta: &mut [f32], other: &mut [f32]) {
-        let plan = self.plan();
-        let last = plan.layers.len() - 1;
-        let top = plan.last();
-        match self.input.fisher {
-            Some(Seeds::PerSample(values, count)) => {
-                for k in 0..count {
-                    self.load(&mut delta[..self.rows * top.out_stride], values, k);
-                    self.grams(simd, last, true, sums, delta, other);
-                }
-            }
-            Some(Seeds::Constant(_, count)) if last > 0 => {
-                // With seeds that are the same for all samples the last layer's factor is known, and the one below is
-                // (sum_k u_k u_k^T) o E[f'(s) f'(s)^T]: one Gram matrix of the slopes, whatever the number of seeds.
-                let below = &plan.layers[last - 1];
-                let (width, kind, h) = (below.out_width, self.network.activation, self.acts[last]);
-                let stride = below.out_stride;
-                let slopes = &mut delta[..self.rows * stride];
-                slopes.fill(1.0);
-                times_slope(simd, kind, slopes, stride, h, top.in_stride, width);
-                let c = &mut sums[self.layout.g[last - 1]..][..below.outputs * width];
-                gram(simd, slopes, stride, below.outputs, width, c, width);
-                if last > 1 {
-                    for u in self.constant.chunks_exact(top.in_width).take(count) {
-                        slope_times_row(simd, kind, &mut delta[..self.rows * stride], stride, h, top.in_stride, u);
-                        self.grams(simd, last - 1, false, sums, delta, other);
+        for l in (0..last).rev() {
+            let layer = &plan.layers[l];
+            let (width, stride) = (layer.out_width, layer.out_stride);
+            let size = rows * stride;
+            let sources = &from[..outputs * size];
+            let mix = &mut buffer[..size];
+            for s in 0..self.input.cotangents.count() {
+                match self.input.cotangents {
+                    Cotangents::Given(values, _) => {
+                        let c = self.rows_of(values, s);
+                        combine(simd, mix, sources, stride, width, c, outputs, &basis.inverse_scale);
+                    }
+                    Cotangents::Regression(targets) => {
+                        let errors = self.dense_errors(out, targets);
+                        combine(simd, mix, sources, stride, width, &errors, outputs, &basis.inverse_scale);
                     }
                 }
+                self.weight_gradient(simd, sums, s, l, mix);
             }
-            _ => {}
-        }
-    }
-
-    /// Adds one seed's Gram matrices from layer `top` (whose delta is given) downwards.
-    #[inline(always)]
-    fn grams<S: Simd>(
-        &self,
-        simd: S,
-        top: usize,
-        with_top: bool,
-        sums: &mut [f32],
-        delta: &mut [f32],
-        other: &mut [f32],
-    ) {
-        let (mut from, mut to) = (delta, other);
-        for l in (0..=top).rev() {
-            let layer = &self.plan().layers[l];
-            let d = &from[..self.rows * layer.out_stride];
-            if with_top || l < top {
-                let c = &mut sums[self.layout.g[l]..][..layer.outputs * layer.out_width];
-                gram(simd, d, layer.out_stride, layer.outputs, layer.out_width, c, layer.out_width);
+            match self.input.fisher {
+                Some(Seeds::PerSample(values, count)) => {
+                    for k in 0..count {
+                        let c = self.rows_of(values, k);
+                        combine(simd, mix, sources, stride, width, c, outputs, &basis.inverse_scale);
+                        self.output_factor(simd, sums, l, mix);
+                    }
+                }
+                Some(Seeds::Constant(..)) if l + 1 == last => {}
+                Some(Seeds::Constant(..)) if basis.is_fisher => {
+                    for d in sources.chunks_exact(size) {
+                        self.output_factor(simd, sums, l, d);
+                    }
+                }
+                Some(Seeds::Constant(values, _)) => {
+                    for seed in values.chunks_exact(outputs) {
+                        combine(simd, mix, sources, stride, width, seed, 0, &basis.inverse_scale);
+                        self.output_factor(simd, sums, l, mix);
+                    }
+                }
+                None => {}
             }
             if l > 0 {
-                self.step_back(simd, l, layer, d, to);
+                let below = rows * plan.layers[l - 1].out_stride;
+                for (d, to) in sources.chunks_exact(size).zip(to.chunks_exact_mut(below)) {
+                    self.step_back(simd, l, layer, d, to);
+                }
                 (from, to) = (to, from);
             }
         }
+    }
+
+    /// One backward pass a seed, where there are no more seeds than outputs.
+    #[inline(always)]
+    fn separate_chains<S: Simd>(&self, simd: S, sums: &mut [f32], out: &[f32], delta: &mut [f32], other: &mut [f32]) {
+        let plan = self.plan();
+        let last = plan.layers.len() - 1;
+        if last == 0 {
+            return;
+        }
+        let top = plan.last();
+        let size = self.rows * top.out_stride;
+        for s in 0..self.input.cotangents.count() {
+            self.cotangents(&mut delta[..size], out, s);
+            self.chain(simd, last, delta, other, |l, d| self.weight_gradient(simd, sums, s, l, d));
+        }
+        match self.input.fisher {
+            Some(Seeds::PerSample(values, count)) => {
+                for k in 0..count {
+                    self.load(&mut delta[..size], values, k);
+                    self.chain(simd, last, delta, other, |l, d| self.output_factor(simd, sums, l, d));
+                }
+            }
+            Some(Seeds::Constant(..)) => {
+                let below = &plan.layers[last - 1];
+                for u in self.seeds.constant.chunks_exact(top.in_width) {
+                    let d = &mut delta[..self.rows * below.out_stride];
+                    let h = self.acts[last];
+                    slope_times_row(simd, self.network.activation, d, below.out_stride, h, top.in_stride, u);
+                    self.chain(simd, last - 1, delta, other, |l, d| self.output_factor(simd, sums, l, d));
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// Takes a derivative from layer `top` downwards and shows it to `visit` at every layer below `top`.
+    #[inline(always)]
+    fn chain<S: Simd>(
+        &self,
+        simd: S,
+        top: usize,
+        delta: &mut [f32],
+        other: &mut [f32],
+        mut visit: impl FnMut(usize, &[f32]),
+    ) {
+        let (mut from, mut to) = (delta, other);
+        for l in (1..=top).rev() {
+            let layer = &self.plan().layers[l];
+            self.step_back(simd, l, layer, &from[..self.rows * layer.out_stride], to);
+            (from, to) = (to, from);
+            visit(l - 1, &from[..self.rows * self.plan().layers[l - 1].out_stride]);
+        }
+    }
+
+    /// Adds seed `s`'s gradient of layer `l` from its derivative `[rows, out_stride]`.
+    #[inline(always)]
+    fn weight_gradient<S: Simd>(&self, simd: S, sums: &mut [f32], s: usize, l: usize, d: &[f32]) {
+        let layer = &self.plan().layers[l];
+        let (m, width) = (layer.inputs + 1, layer.out_width);
+        let c = &mut sums[self.layout.gradients[s][l]..][..m * width];
+        gemm_tn(simd, self.acts[l], layer.in_stride, m, d, layer.out_stride, width, c, width);
+    }
+
+    /// Adds a seed's part of the output factor of layer `l` from its derivative `[rows, out_stride]`.
+    #[inline(always)]
+    fn output_factor<S: Simd>(&self, simd: S, sums: &mut [f32], l: usize, d: &[f32]) {
+        let layer = &self.plan().layers[l];
+        let c = &mut sums[self.layout.g[l]..][..layer.outputs * layer.out_width];
+        gram(simd, d, layer.out_stride, layer.outputs, layer.out_width, c, layer.out_width);
     }
 
     /// `to = (delta W^T) o f'(h)` for layer `l > 0`, whose input is `h`.
@@ -385,30 +438,45 @@ impl Chunk<'_> {
         times_slope(simd, self.network.activation, to, stride, self.acts[l], layer.in_stride, width);
     }
 
-    /// This chunk's rows of seed `index` of `[_, N, out]`, padded.
+    /// This chunk's rows of seed `index` of `[_, N, out]`.
+    #[inline(always)]
+    fn rows_of<'v>(&self, values: &'v [f32], index: usize) -> &'v [f32] {
+        let outputs = self.plan().last().outputs;
+        &values[(index * self.input.rows + self.row) * outputs..][..self.rows * outputs]
+    }
+
+    /// [`rows_of`](Self::rows_of), padded to `[rows, out_stride]`.
     #[inline(always)]
     fn load(&self, to: &mut [f32], values: &[f32], index: usize) {
         let top = self.plan().last();
-        let start = (index * self.input.rows + self.row) * top.outputs;
-        load_rows(to, top.out_stride, &values[start..start + self.rows * top.outputs], top.outputs, false);
+        load_rows(to, top.out_stride, self.rows_of(values, index), top.outputs, false);
     }
 
-    /// Cotangents of the squared error; returns the chunk's sum of squares.
+    /// Cotangents of seed `s`, `[rows, out_stride]`; returns the chunk's sum of squared errors where they are a
+    /// regression's.
     #[inline(always)]
-    fn errors(&self, to: &mut [f32], out: &[f32], targets: &[f32]) -> f32 {
+    fn cotangents(&self, to: &mut [f32], out: &[f32], s: usize) -> f32 {
         let top = self.plan().last();
-        let scale = 2.0 / self.input.rows as f32;
-        let targets = &targets[self.row * top.outputs..][..self.rows * top.outputs];
-        let mut loss = 0.0;
-        let rows = to.chunks_exact_mut(top.out_stride).zip(out.chunks_exact(top.out_width));
-        for ((d, v), t) in rows.zip(targets.chunks_exact(top.outputs)) {
-            d.fill(0.0);
-            for ((d, v), t) in d.iter_mut().zip(v).zip(t) {
-                let error = v - t;
-                loss += error * error;
-                *d = scale * error;
+        match self.input.cotangents {
+            Cotangents::Given(values, _) => {
+                self.load(to, values, s);
+                0.0
+            }
+            Cotangents::Regression(targets) => {
+                let errors = self.dense_errors(out, targets);
+                load_rows(to, top.out_stride, &errors, top.outputs, false);
+                let scale = 0.5 * self.input.rows as f32;
+                errors.iter().map(|e| scale * e * (scale * e)).sum()
             }
         }
-        loss
+    }
+
+    /// `2 (f - t) / N` of the chunk, `[rows, out]`.
+    #[inline(always)]
+    fn dense_errors(&self, out: &[f32], targets: &[f32]) -> Vec<f32> {
+        let top = self.plan().last();
+        let scale = 2.0 / self.input.rows as f32;
+        let rows = out.chunks_exact(top.out_width).zip(self.rows_of(targets, 0).chunks_exact(top.outputs));
+        rows.flat_map(|(v, t)| v.iter().zip(t).map(|(v, t)| scale * (v - t))).collect()
     }
 }
