@@ -7,7 +7,8 @@ use burn::tensor::Tensor;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::kernel::{Packed, gemm_nn, pack_rows, padded, vectors, vectors_mut};
+use super::kernel::{gemm_nn, padded, vectors, vectors_mut};
+use super::pack::{Packed, pack_rows};
 use super::{Host, tensor};
 use crate::FactorLayout;
 use crate::damping::split;

@@ -4,11 +4,15 @@
 //! another type) takes the path of tensor operations.
 
 mod activation;
+mod chunk;
 mod collect;
 mod hidden;
 mod invert;
 mod kernel;
+#[cfg(test)]
+mod kernel_tests;
 mod network;
+mod pack;
 mod plan;
 mod recycle;
 mod scratch;

@@ -100,6 +100,6 @@ impl Plan {
 
     /// Whether `rows` rows with `factor` times the forward work are worth a second thread.
     pub fn parallel(&self, rows: usize, factor: usize) -> bool {
-        rows * self.work * factor >= PARALLEL_WORK
+        rows * self.work * factor >= PARALLEL_WORK && rayon::current_num_threads() > 1
     }
 }

@@ -4,7 +4,8 @@ use burn::tensor::Tensor;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::kernel::{Packed, gemm_nn, pack_rows, padded};
+use super::kernel::{gemm_nn, padded};
+use super::pack::{Packed, pack_rows};
 use super::{Host, tensor};
 use crate::FactorLayout;
 

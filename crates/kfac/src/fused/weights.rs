@@ -1,6 +1,6 @@
 use pulp::{Arch, Simd, WithSimd};
 
-use super::kernel::{Packed, pack_rows, pack_transposed};
+use super::pack::{Packed, pack_rows, pack_transposed};
 use super::plan::{LayerPlan, Plan};
 
 /// Last layers up to this width are computed by dot products: a vector of outputs would be mostly padding.
