@@ -195,7 +195,6 @@ fn a_resumed_run_equals_an_uninterrupted_one_bit_for_bit() {
         // Nothing must depend on the planned length, or the two runs would differ by design.
         let extra = [
             algo_flag.as_str(),
-            "--set=kfcpo.final_kl_share=1",
             "--set=ppo.anneal=false",
             "--set=ppo.epochs=2",
             "--set=ppo.minibatch_size=128",

@@ -6,6 +6,7 @@ use trainer::actor::Actor;
 use trainer::algorithm::{self, Algorithm, CostEstimate, Metrics, Progress};
 use trainer::config::TrainConfig;
 use trainer::policy_snapshot::{host, scalar};
+use trainer::runner::Runner;
 
 const OBS: usize = 6;
 const ACTIONS: usize = 2;
@@ -114,4 +115,32 @@ fn numbers_that_are_not_finite_leave_the_policy_bit_for_bit() {
     assert!(value(&metrics, "KFCPO/Accepted") >= 1.0, "{metrics:?}");
     let after = parameters(&actor);
     assert!(after != before && after.iter().all(|x| x.is_finite()));
+}
+
+#[test]
+fn a_restored_run_takes_the_same_steps_bit_for_bit_under_its_schedules() {
+    for algo in ["kfcpo", "ppo", "ppo-lag"] {
+        let mut config = TrainConfig { algo: algo.into(), num_envs: 16, rollout_steps: 16, ..TrainConfig::default() };
+        config.total_steps = 8 * config.batch_size() as u64;
+        (config.ppo.epochs, config.ppo.minibatch_size, config.critic.minibatch_size) = (2, 64, 64);
+        let mut whole = Runner::new(config.clone(), Device::flex()).expect("a valid configuration");
+        (0..4).for_each(|_| drop(whole.iterate().expect("the CPU works")));
+        let saved = whole.save().expect("readable");
+        let mut resumed = Runner::new(config, Device::flex()).expect("a valid configuration");
+        resumed.load(&saved).expect("the same configuration");
+        for runner in [&mut whole, &mut resumed] {
+            while !runner.done() {
+                runner.iterate().expect("the CPU works");
+            }
+        }
+        let (a, b) = (whole.save().expect("readable"), resumed.save().expect("readable"));
+        for (name, tensor) in &a.tensors {
+            let bits = |values: &[f32]| values.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+            assert_eq!(bits(&tensor.values), bits(&b.tensors[name].values), "{algo}: {name}");
+        }
+        let timeless = |name: &str| name != "runner.totals";
+        for (name, value) in a.scalars.iter().filter(|(name, _)| timeless(name)) {
+            assert_eq!(value, &b.scalars[name], "{algo}: {name}");
+        }
+    }
 }

@@ -25,6 +25,9 @@ const TINY: &[&str] = &[
     "--set=critic.hidden=16,16",
     "--set=critic.minibatch_size=128",
     "--set=kfcpo.minibatch_size=128",
+    // These tests compare runs of different planned lengths, which a schedule would tell apart; tests/pipeline.rs
+    // interrupts a run with its schedule.
+    "--set=kfcpo.final_kl_share=1",
     "--set=checkpoint.interval_steps=512",
 ];
 

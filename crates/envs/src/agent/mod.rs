@@ -35,7 +35,7 @@ pub trait Agent: 'static + Send + Sync {
 /// Which agent an environment has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AgentKind {
-    /// [`Point`].
+    /// `Point`.
     Point,
 }
 
