@@ -193,12 +193,8 @@ fn a_resumed_run_equals_an_uninterrupted_one_bit_for_bit() {
     for algo in ["kfcpo", "ppo-lag"] {
         let algo_flag = format!("--algo={algo}");
         // Nothing must depend on the planned length, or the two runs would differ by design.
-        let extra = [
-            algo_flag.as_str(),
-            "--set=ppo.anneal=false",
-            "--set=ppo.epochs=2",
-            "--set=ppo.minibatch_size=128",
-        ];
+        let extra =
+            [algo_flag.as_str(), "--set=ppo.anneal=false", "--set=ppo.epochs=2", "--set=ppo.minibatch_size=128"];
         let (whole, cut) = (format!("{algo}-whole"), format!("{algo}-cut"));
         sandbox.train_tiny(&whole, 2048, &extra);
         sandbox.train_tiny(&cut, 1024, &extra);
