@@ -14,6 +14,33 @@
 //!
 //! [`Kfac`] puts them together for least-squares regression.
 //!
+//! ```
+//! use burn::tensor::{Device, Tensor};
+//! use kfac::{Activation, Factors, Mlp, MlpSpec, exact_seeds, trust_region};
+//!
+//! # fn main() -> Result<(), kfac::KfacError> {
+//! let device = Device::flex();
+//! let spec = MlpSpec::new([4, 16, 2], Activation::Tanh)?;
+//! let policy = Mlp::init(spec.clone(), 0, 0.01, &device);
+//! let mut factors = Factors::new(&spec, 0.95, &device)?;
+//! let log_std = Tensor::<1>::zeros([2], &device);
+//! let observations = Tensor::<2>::ones([32, 4], &device);
+//! let cotangents = Tensor::<3>::ones([1, 32, 2], &device) / 32.0; // d(mean output)/d(outputs)
+//!
+//! let pass = policy.forward_pass(observations);
+//! let statistics = pass.statistics(cotangents, exact_seeds(log_std));
+//! factors.update(&statistics.factors);
+//! let natural = factors.inverse(0.1)?.natural_gradients(statistics.gradients);
+//! let direction = natural.reshape([spec.num_params()]);
+//! let quadratic = trust_region::gaussian_quadratic(pass.jvp(direction.clone()), Tensor::ones([2], &device));
+//! let radius = Tensor::full([1], 0.1, &device);
+//! let step = trust_region::step_length(quadratic, radius, 10.0);
+//! let moved = policy.with_theta(policy.theta().clone() + direction * step);
+//! # assert_eq!(moved.theta().dims(), policy.theta().dims());
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Two paths
 //! Every operation exists as burn tensor operations, which run on any backend, and as a fused pass for the CPU backend
 //! (`flex`), chosen by the tensors' device. Tests hold them equal to rounding. The fused pass adds partial sums in an
