@@ -232,7 +232,7 @@ impl Default for KfcpoConfig {
     fn default() -> Self {
         Self {
             epochs: 1,
-            minibatch_size: 4096,
+            minibatch_size: 10_240,
             fisher: FisherKind::Exact,
             ema_decay: 0.95,
             damping: 0.1,
