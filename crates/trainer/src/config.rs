@@ -249,7 +249,7 @@ impl Default for KfcpoConfig {
             margin_start: -1.0,
             cost_decay: 0.0,
             gradient_decay: 0.8,
-            limit_share: 0.88,
+            limit_share: 0.92,
             projection: ProjectionKind::Fisher,
         }
     }
