@@ -94,7 +94,7 @@ impl Kfcpo {
         let forward = actor.mean.forward_pass(batch.obs.clone());
         let policy = Gaussian::new(forward.outputs(), actor.log_std.clone());
         let surrogate = policy.surrogate(&batch.action, &batch.log_prob, &batch.advantage, None);
-        let seeds = self.fisher_seeds(&policy, batch);
+        let seeds = self.fisher_seeds(&policy, batch, at);
         let Statistics { gradients, factors: sample } = forward.statistics(surrogate.mean, seeds);
         let gradients = Tensor::cat(vec![gradients, surrogate.log_std], 1);
         let finite = all_finite(&gradients).bool_and(all_finite(sample.flat()));
@@ -158,14 +158,16 @@ impl Kfcpo {
         }
     }
 
-    fn fisher_seeds(&self, policy: &Gaussian, batch: &Samples) -> FisherSeeds {
+    fn fisher_seeds(&self, policy: &Gaussian, batch: &Samples, at: &Iteration) -> FisherSeeds {
         let scores =
             |actions: Tensor<2>| score_seeds(actions.unsqueeze_dim(0), policy.mean.clone(), policy.log_std.clone());
         match self.config.fisher {
             FisherKind::Exact => exact_seeds(policy.log_std.clone()),
             FisherKind::Empirical => scores(batch.action.clone()),
             FisherKind::Sampled => {
-                let key = NoiseKey { seed: self.seed, stream: FISHER_STREAM, step: self.minibatches };
+                // The count of minibatches begins anew with every iteration; the noise must not.
+                let step = (at.number << 32) + self.minibatches;
+                let key = NoiseKey { seed: self.seed, stream: FISHER_STREAM, step };
                 scores(policy.sample(key))
             }
         }
