@@ -36,7 +36,6 @@ mod minibatch;
 mod noise;
 mod normalizer;
 mod policy;
-mod ppo;
 mod projection;
 mod rollback;
 mod rollout;
@@ -62,7 +61,6 @@ pub use policy::{
     Gaussian, LOG_STD_FISHER, LOG_STD_RANGE, MAX_LOG_STD_STEP, clamp_log_std, log_std_natural_gradient,
     log_std_quadratic,
 };
-pub use ppo::PpoConfig;
 pub use projection::{Products, Projection, ProjectionKind, project};
 pub use rollback::{GuardReport, KlGuard};
 pub use rollout::{EpisodeTotals, Rollout, RolloutBuilder, RolloutStep, Values};
