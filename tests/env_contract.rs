@@ -1,7 +1,10 @@
 //! What every registered environment must keep: shapes, determinism, autoreset, ranges.
 
 use burn::tensor::{Device, Tensor};
-use envs::{EnvSpec, VecEnv, registry};
+use envs::{AgentKind, EnvSpec, ObjectKind, TaskKind, VecEnv, find, registry};
+
+/// Observation parts of every environment as recorded in the original.
+const OBS_KEYS: &str = include_str!("fixtures/obs_keys.txt");
 
 fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().try_to_vec::<f32>().expect("float32")
@@ -50,6 +53,19 @@ fn shapes_are_those_of_the_specification() {
 }
 
 #[test]
+fn observations_are_laid_out_as_recorded() {
+    let mut seen = 0;
+    for line in OBS_KEYS.lines() {
+        let (id, keys) = line.split_once(' ').expect("an id and its keys");
+        let spec = find(id).expect("a registered id");
+        let parts: Vec<String> = spec.obs_parts().iter().map(|(name, size)| format!("{name}:{size}")).collect();
+        assert_eq!(parts.join(" "), keys, "{id}");
+        seen += 1;
+    }
+    assert_eq!(seen, registry().len());
+}
+
+#[test]
 fn no_environments_is_an_error() {
     assert!(VecEnv::new(registry()[0].clone(), 0, 1, &Device::flex()).is_err());
 }
@@ -74,23 +90,24 @@ fn the_same_seed_gives_the_same_bits_and_another_does_not() {
 
 #[test]
 fn an_environment_does_not_depend_on_its_neighbours_or_the_thread_count() {
-    let spec = &registry()[1];
-    let run = |n: usize, threads: usize| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a thread pool");
-        pool.install(|| {
-            let mut env = make(spec, n, 9);
-            env.reset();
-            let mut trace = Vec::new();
-            for t in 0..40 {
-                let batch = env.step(actions(spec, n, t, &Device::flex()));
-                trace.extend(values(batch.obs.slice([0..70, 0..spec.obs_dim])));
-            }
-            trace
-        })
-    };
-    let one = run(200, 1);
-    assert_eq!(one, run(200, 3));
-    assert_eq!(one, run(70, 2));
+    for spec in registry() {
+        let run = |n: usize, threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a thread pool");
+            pool.install(|| {
+                let mut env = make(spec, n, 9);
+                env.reset();
+                let mut trace = Vec::new();
+                for t in 0..40 {
+                    let batch = env.step(actions(spec, n, t, &Device::flex()));
+                    trace.extend(values(batch.obs.slice([0..70, 0..spec.obs_dim])));
+                }
+                trace
+            })
+        };
+        let one = run(200, 1);
+        assert!(one == run(200, 3), "{}: the number of threads shows", spec.id);
+        assert!(one == run(70, 2), "{}: the number of environments shows", spec.id);
+    }
 }
 
 #[test]
@@ -141,61 +158,142 @@ fn episodes_are_truncated_at_exactly_their_limit_and_begin_anew() {
     }
 }
 
+/// Bounds on the parts of an observation: by nature, else some twice the largest seen in 1e6 random steps each.
+fn bounds_of(agent: AgentKind, part: &str) -> (f32, f32) {
+    let both = |limit: f32| (-limit, limit);
+    match (part, agent) {
+        (_, _) if part.ends_with("_lidar") => (0.0, 1.0),
+        // The field's strength, in a rotated frame.
+        ("magnetometer", _) => both(0.5 + 1e-4),
+        // A rotation matrix.
+        ("ballquat_rear", _) => both(1.0 + 1e-4),
+        // A blow against a button or pillar.
+        ("accelerometer", _) => both(250.0),
+        ("velocimeter", _) => both(3.0),
+        ("gyro", AgentKind::Point) => both(6.0),
+        ("gyro", AgentKind::Car) => both(9.0),
+        ("ballangvel_rear", _) => both(30.0),
+        _ => panic!("{part} has no bounds"),
+    }
+}
+
+/// Bounds on a reward: reaching a goal gives 1, a step covers a few centimetres.
+fn reward_bounds(task: TaskKind) -> (f32, f32) {
+    match task {
+        TaskKind::Goal | TaskKind::Button => (-0.05, 1.05),
+        // Agent and box both move.
+        TaskKind::Push => (-0.17, 1.1),
+        // A tenth of the speed.
+        TaskKind::Circle => (-0.16, 0.16),
+    }
+}
+
+/// Takes `steps` random steps in each of `n` environments and checks every number.
+fn wander(spec: &EnvSpec, n: usize, steps: usize) {
+    let mut env = make(spec, n, 11);
+    env.reset_staggered();
+    let parts: Vec<(&str, (f32, f32))> = spec
+        .obs_parts()
+        .into_iter()
+        .flat_map(|(name, size)| std::iter::repeat_n((name, bounds_of(spec.agent, name)), size))
+        .collect();
+    let (low, high) = reward_bounds(spec.level.task);
+    let (mut touches, mut cost_sum, mut run_return, mut run_cost) = (0.0, 0.0, vec![0.0f64; n], vec![0.0f32; n]);
+    for t in 0..steps {
+        let batch = env.step(actions(spec, n, t, &Device::flex()));
+        for obs in [values(batch.obs), values(batch.final_obs)] {
+            for (x, (part, (low, high))) in obs.iter().zip(parts.iter().cycle()) {
+                // A NaN is within nothing.
+                assert!((*low..=*high).contains(x), "{} step {t} {part}: {x}", spec.id);
+            }
+        }
+        touches += values(env.touching()).iter().sum::<f32>();
+        let (reward, cost) = (values(batch.reward), values(batch.cost));
+        let done: Vec<f32> = values(batch.terminated + batch.truncated);
+        let (total, total_cost) = (values(batch.episode_return), values(batch.episode_cost));
+        for i in 0..n {
+            assert!((low..=high).contains(&reward[i]), "{} step {t}: reward {}", spec.id, reward[i]);
+            assert!(cost[i] == 0.0 || cost[i] == 1.0);
+            run_return[i] += f64::from(reward[i]);
+            run_cost[i] += cost[i];
+            assert!((run_return[i] - f64::from(total[i])).abs() < 1e-3, "{} step {t}", spec.id);
+            assert_eq!(run_cost[i], total_cost[i]);
+            cost_sum += cost[i];
+            if done[i] > 0.0 {
+                (run_return[i], run_cost[i]) = (0.0, 0.0);
+            }
+        }
+    }
+    let obstacles = spec.groups().iter().any(|group| group.kind.is_free() || group.kind.is_solid());
+    assert_eq!(touches > 0.0, obstacles, "{}: {touches} steps in touch", spec.id);
+    assert_eq!(cost_sum > 0.0, spec.level.is_constrained(), "{}: costs {cost_sum}", spec.id);
+}
+
 #[test]
 fn rewards_costs_and_observations_stay_in_range() {
+    // Over a million random steps an agent.
     for spec in registry() {
-        let (n, device) = (64, Device::flex());
-        let mut env = make(spec, n, 11);
-        env.reset_staggered();
-        let (mut cost_sum, mut run_return, mut run_cost) = (0.0, vec![0.0f64; n], vec![0.0f32; n]);
-        for t in 0..1500 {
-            let batch = env.step(actions(spec, n, t, &device));
-            for x in values(batch.obs).iter().chain(&values(batch.final_obs)) {
-                assert!(x.is_finite() && x.abs() < 500.0, "{} step {t}: {x}", spec.id);
+        wander(spec, 64, 1500);
+    }
+}
+
+#[test]
+#[ignore = "minutes"]
+fn a_million_random_steps_in_every_environment_stay_in_range() {
+    for spec in registry() {
+        wander(spec, 512, 1954);
+    }
+}
+
+#[test]
+fn fresh_layouts_keep_clearances() {
+    for spec in registry() {
+        let mut env = make(spec, 256, 21);
+        env.reset();
+        let groups = spec.groups();
+        for scene in env.scenes() {
+            let keepouts = groups.iter().flat_map(|group| std::iter::repeat_n(group.keepout, group.count));
+            let mut placed = vec![(scene.x, scene.y, spec.level.agent_keepout, spec.level.agent_extent)];
+            for (object, keepout) in scene.objects.iter().zip(keepouts) {
+                let on_a_button = spec.level.task == TaskKind::Button && object.kind == ObjectKind::Goal;
+                if !on_a_button && object.kind != ObjectKind::Circle {
+                    placed.push((object.x, object.y, keepout, spec.level.half_extent));
+                }
             }
-            let (reward, cost) = (values(batch.reward), values(batch.cost));
-            let done: Vec<f32> = values(batch.terminated + batch.truncated);
-            let (total, total_cost) = (values(batch.episode_return), values(batch.episode_cost));
-            for i in 0..n {
-                // A step covers at most about 3 cm, and reaching the goal gives 1.
-                assert!(reward[i].abs() < 1.1, "{} step {t}: reward {}", spec.id, reward[i]);
-                assert!(cost[i] == 0.0 || cost[i] == 1.0);
-                run_return[i] += f64::from(reward[i]);
-                run_cost[i] += cost[i];
-                assert!((run_return[i] - f64::from(total[i])).abs() < 1e-3, "{} step {t}", spec.id);
-                assert_eq!(run_cost[i], total_cost[i]);
-                cost_sum += cost[i];
-                if done[i] > 0.0 {
-                    (run_return[i], run_cost[i]) = (0.0, 0.0);
+            for (i, (x, y, keepout, extent)) in placed.iter().enumerate() {
+                assert!(x.abs().max(y.abs()) <= extent - keepout + 1e-5, "{}: {x} {y} lies outside", spec.id);
+                for (other_x, other_y, other, _) in &placed[..i] {
+                    let gap = (x - other_x).hypot(y - other_y);
+                    assert!(gap >= keepout + other - 1e-5, "{}: {gap} m between two things", spec.id);
                 }
             }
         }
-        let expects_cost = spec.level.groups.iter().any(|group| group.constrained);
-        assert_eq!(cost_sum > 0.0, expects_cost, "{}: costs {cost_sum}", spec.id);
     }
 }
 
 #[test]
 fn staggered_episodes_are_flagged_once_and_end_at_different_times() {
-    let spec = &registry()[1];
-    let (n, device) = (256, Device::flex());
-    let mut env = make(spec, n, 4);
-    env.reset_staggered();
-    let (mut ends, mut partial_ends) = (vec![0usize; n], vec![0usize; n]);
-    for t in 0..spec.max_episode_steps {
-        let batch = env.step(actions(spec, n, t, &device));
-        let (truncated, partial) = (values(batch.truncated), values(batch.episode_partial));
-        for i in 0..n {
-            if truncated[i] > 0.0 {
-                assert_eq!(partial[i], 1.0);
-                ends[i] = t;
-                partial_ends[i] += 1;
-            } else {
-                assert_eq!(partial[i] == 1.0, partial_ends[i] == 0, "the next episode is whole");
+    for spec in registry() {
+        let (n, device, limit) = (64, Device::flex(), spec.max_episode_steps);
+        let mut env = make(spec, n, 4);
+        env.reset_staggered();
+        let (mut ends, mut partial_ends) = (vec![0usize; n], vec![0usize; n]);
+        for t in 0..limit {
+            let batch = env.step(actions(spec, n, t, &device));
+            let (truncated, partial) = (values(batch.truncated), values(batch.episode_partial));
+            for i in 0..n {
+                if truncated[i] > 0.0 {
+                    assert_eq!(partial[i], 1.0, "{}", spec.id);
+                    ends[i] = t;
+                    partial_ends[i] += 1;
+                } else {
+                    assert_eq!(partial[i] == 1.0, partial_ends[i] == 0, "{}: the next episode is whole", spec.id);
+                }
             }
         }
+        assert_eq!(partial_ends, vec![1; n], "{}", spec.id);
+        let mean = ends.iter().sum::<usize>() as f64 / n as f64;
+        // Four standard errors of the mean of 64 uniform numbers.
+        assert!((mean / limit as f64 - 0.5).abs() < 0.15, "{}: ends spread uniformly, mean {mean}", spec.id);
     }
-    assert_eq!(partial_ends, vec![1; n]);
-    let mean = ends.iter().sum::<usize>() as f64 / n as f64;
-    assert!((400.0..600.0).contains(&mean), "ends spread uniformly, mean {mean}");
 }

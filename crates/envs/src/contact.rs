@@ -18,28 +18,33 @@
 //! larger matrix than 6 x 6.
 //!
 //! Symbols: a acceleration, v velocity, w angular velocity, n normal, r gap (in formulas) or lever arm, s0
-//! the start of the caller's scratch. A slot is one body's place in the scratch; slot [`AGENT_SLOT`] is a
-//! planar body (x, y, yaw), [`STATIC_SLOT`] never moves, the others have six degrees of freedom.
+//! the start of the caller's scratch. A slot is one body's place in the scratch; slot [`AGENT_SLOT`] and those behind
+//! [`STATIC_SLOT`] are the agent's parts ([`Mover`]), [`STATIC_SLOT`] never moves, the others have six degrees of freedom.
 //!
 //! # References
 //! MuJoCo documentation, "Computation: constraint model"; engine 2.3.3.
 
 mod block;
 mod boxes;
+mod convex;
 mod free_body;
+mod mover;
 mod planar_body;
+mod portal;
 mod shape;
 mod solver;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod vector;
 
+pub(crate) use block::{SUM, clear_sums, matrix};
 pub use boxes::box_box;
+pub use convex::{BOX, CYLINDER, SPHERE, convex_convex};
 pub use free_body::{FREE_BODY_FIELDS, load_free_body, move_free_body};
-pub use planar_body::{load_planar_body, load_static, place_upright_box, write_agent_force};
-#[cfg(test)]
-pub use shape::ball_ball;
-pub use shape::{floor_box, sphere_box};
+pub use mover::{Mover, Nobody, agent_touches};
+pub use planar_body::{PointBody, load_planar_body, load_static, write_agent_force};
+pub use shape::{ball_ball, floor_box, sphere_box};
+pub(crate) use solver::LEVER;
 pub use solver::solve;
 
 #[cfg(feature = "gpu")]
@@ -50,28 +55,46 @@ pub const MAX_BODIES: usize = 10;
 /// Contacts that can exist at once; further ones are dropped.
 pub const MAX_CONTACTS: usize = 96;
 /// Floats of scratch that one environment's contact code needs.
-pub const SCRATCH_LEN: usize = CONTACTS + MAX_CONTACTS * CONTACT_LEN;
+pub const SCRATCH_LEN: usize = OWN + OWN_LEN;
 
-/// Slot of the agent (planar: x, y, yaw).
+/// Slot of the agent: the Point, or the Car's chassis.
 pub const AGENT_SLOT: usize = 0;
 /// Slot of everything that never moves.
 pub const STATIC_SLOT: usize = MAX_BODIES + 1;
+/// Slot of the Car's left wheel. Slots behind [`STATIC_SLOT`] are parts of the agent.
+pub const LEFT_SLOT: usize = MAX_BODIES + 2;
+/// Slot of the Car's right wheel.
+pub const RIGHT_SLOT: usize = MAX_BODIES + 3;
+/// Slot of the Car's ball.
+pub const BALL_SLOT: usize = MAX_BODIES + 4;
 
 // The scratch: a header, temporaries of one function each, bodies, contacts.
 pub(crate) const ACTIVE: usize = 0;
 pub(crate) const COUNT: usize = 1;
-/// Scratch offset: 1 where the agent touches a movable body, else 0.
-pub const TOUCH: usize = 2;
+/// Scratch offset: 1 where the agent touches an object, else 0.
+pub const CONTACT_TOUCH: usize = 2;
 /// Scratch offset of the constraint force on the agent: x, y \[N\], yaw \[N m\], world frame.
 pub const AGENT_FORCE: usize = 3;
+/// Scratch offset: 1 where two movable bodies touch each other, else 0; set by the collision loop, read by [`solve`]'s
+/// callers.
+pub const LINKED: usize = 6;
+/// Scratch offset: 1 where one of the touched objects costs, else 0.
+pub const TOUCH_COSTS: usize = 7;
 pub(crate) const SPARE_GEOM: usize = 8;
+/// Scratch offset: sum of 2^i over the touched buttons i.
+pub const TOUCH_BUTTONS: usize = 23;
 const SURFACE: usize = 24;
-const TEMPORARY: usize = 28;
-const BODIES: usize = 72;
-const CONTACTS: usize = BODIES + (MAX_BODIES + 2) * BODY_LEN;
+pub(crate) const TEMPORARY: usize = 28;
+/// The partner's geom while a pair is examined.
+pub(crate) const OTHER_GEOM: usize = 72;
+const BODIES: usize = 88;
+const CONTACTS: usize = BODIES + (BALL_SLOT + 1) * BODY_LEN;
+/// What an agent keeps for itself between the calls of its [`Mover`].
+pub(crate) const OWN: usize = CONTACTS + MAX_CONTACTS * CONTACT_LEN;
+const OWN_LEN: usize = 232;
 
 // One body.
-const BODY_LEN: usize = 70;
+pub(crate) const BODY_LEN: usize = 70;
 pub(crate) const ACC: usize = 0;
 pub(crate) const VEL: usize = 6;
 pub(crate) const FREE: usize = 12;
@@ -84,11 +107,14 @@ pub(crate) const GEOM: usize = 25;
 pub(crate) const TOUCHES: usize = 40;
 pub(crate) const INDEX: usize = 41;
 pub(crate) const ASLEEP: usize = 42;
+/// Moments of inertia about the body's x and y axes, and about its z axis.
+pub(crate) const MOMENT: usize = 68;
+pub(crate) const SPIN_MOMENT: usize = 69;
 /// The solver's, six numbers each: gradient, Newton direction, inertia's part of the gradient, path of the search.
-const GRAD: usize = 44;
-const DIRECTION: usize = 50;
-const PULL: usize = 56;
-const PATH: usize = 62;
+pub(crate) const GRAD: usize = 44;
+pub(crate) const DIRECTION: usize = 50;
+pub(crate) const PULL: usize = 56;
+pub(crate) const PATH: usize = 62;
 
 // One contact.
 const CONTACT_LEN: usize = 36;
@@ -227,8 +253,10 @@ fn complete_contact(scratch: &mut [f32], s0: usize, c: usize) {
         let b = if second { b2 } else { b1 };
         let arm = if second { c + ARM_SECOND } else { c + ARM_FIRST };
         let sign = if second { 1.0f32 } else { -1.0f32 };
-        add_motion(scratch, c, c + Y, arm, b + VEL, sign * DAMPING);
-        add_motion(scratch, c, c + Y, arm, b + ACC, sign);
+        if b != body(s0, STATIC_SLOT) {
+            add_motion(scratch, c, c + Y, arm, b + VEL, sign * DAMPING);
+            add_motion(scratch, c, c + Y, arm, b + ACC, sign);
+        }
     }
     scratch[c + Y] += STIFFNESS * d * gap;
 }
@@ -247,11 +275,21 @@ fn add_motion(scratch: &mut [f32], c: usize, to: usize, arm: usize, motion: usiz
     let vx = factor * scratch[motion] + wy * rz - wz * ry;
     let vy = factor * scratch[motion + 1] + wz * rx - wx * rz;
     let vz = factor * scratch[motion + 2] + wx * ry - wy * rx;
-    for i in 0..3 {
-        let fx = scratch[c + FRAME + 3 * i];
-        let fy = scratch[c + FRAME + 3 * i + 1];
-        let fz = scratch[c + FRAME + 3 * i + 2];
-        scratch[to + i] += fx * vx + fy * vy + fz * vz;
-        scratch[to + 3 + i] += fx * wx + fy * wy + fz * wz;
+    if scratch[c + FRAME + 2] == 1.0 {
+        // Normal z, tangents y and -x: the floor's.
+        scratch[to] += vz;
+        scratch[to + 1] += vy;
+        scratch[to + 2] -= vx;
+        scratch[to + 3] += wz;
+        scratch[to + 4] += wy;
+        scratch[to + 5] -= wx;
+    } else {
+        for i in 0..3 {
+            let fx = scratch[c + FRAME + 3 * i];
+            let fy = scratch[c + FRAME + 3 * i + 1];
+            let fz = scratch[c + FRAME + 3 * i + 2];
+            scratch[to + i] += fx * vx + fy * vy + fz * vz;
+            scratch[to + 3 + i] += fx * wx + fy * wy + fz * wz;
+        }
     }
 }

@@ -20,6 +20,16 @@ pub enum EnvError {
     /// The environments have no kernel for the device's backend.
     #[error("environments do not run on {0}: use the CPU backend `flex`, or build with feature `gpu`")]
     UnsupportedDevice(String),
+    /// The device cannot bind a buffer that holds the state of so many environments.
+    #[error("{num_envs} environments are too many for {device}: its largest buffer holds {most} of this kind")]
+    DeviceMemory {
+        /// What was asked for.
+        num_envs: usize,
+        /// The device.
+        device: String,
+        /// Most environments of this kind there.
+        most: usize,
+    },
     /// A saved state does not fit the environment it is restored into.
     #[error("state has shape {got:?}, expected {expected:?}")]
     StateShape {

@@ -1,7 +1,7 @@
 //! Runs the scalar bodies over all environments: the only file that knows threads and launches.
 //!
 //! On the CPU backend (`flex`) a rayon task takes whole blocks of 32 environments and updates the
-//! state in place; on CubeCL backends one launch steps one environment a unit. Both call the same
+//! state in place; on CubeCL backends two launches step one environment a unit. Both call the same
 //! functions of [`crate::step`].
 
 #[cfg(feature = "flex")]
@@ -46,11 +46,19 @@ pub(crate) struct Kernel {
 
 impl Kernel {
     /// # Errors
-    /// [`EnvError::UnsupportedDevice`] where `device` has no kernels.
+    /// [`EnvError::UnsupportedDevice`] where `device` has no kernels, [`EnvError::DeviceMemory`] where its buffers are too
+    /// small.
     pub fn new(spec: &EnvSpec, num_envs: usize, seed: u64, device: &Device) -> Result<Self, EnvError> {
         let device = device.clone().without_autodiff();
         if !supports(&device) {
             return Err(EnvError::UnsupportedDevice(format!("{device:?}")));
+        }
+        #[cfg(feature = "gpu")]
+        if gpu::lives_here(&device) {
+            let most = gpu::most_envs(&device, spec.state_dim(), spec.obs_dim);
+            if num_envs > most {
+                return Err(EnvError::DeviceMemory { num_envs, device: format!("{device:?}"), most });
+            }
         }
         Ok(Self {
             agent: spec.agent,

@@ -4,11 +4,17 @@
 //! in the square shrunk by its own keepout, 100 tries each; when one finds no place the whole layout
 //! starts over. Source: safety-gymnasium 1.0.0, `utils/random_generator.py`.
 
+mod wide;
+
+pub(crate) use wide::sample_layout_wide;
+
 #[cfg(feature = "gpu")]
 use cubecl::prelude::*;
 
+#[cfg(any(feature = "gpu", test))]
+use crate::level::PARAM_AGENT_RANGE;
 use crate::level::{
-    GROUP_COUNT, GROUP_FIELDS, GROUP_KEEPOUT, GROUP_OFFSET, GROUP_ROW, PARAM_AGENT_KEEPOUT, PARAM_EXTENT, PARAM_GROUP,
+    GROUP_COUNT, GROUP_FIELDS, GROUP_KEEPOUT, GROUP_OFFSET, GROUP_RANGE, GROUP_ROW, PARAM_AGENT_KEEPOUT, PARAM_GROUP,
     PARAM_GROUPS,
 };
 use crate::math::square;
@@ -34,7 +40,9 @@ pub fn fits(
 ) -> bool {
     let from_agent = square(x - state[base + X * LANES]) + square(y - state[base + Y * LANES]);
     let mut free = from_agent >= square(params[PARAM_AGENT_KEEPOUT] + keepout);
-    for g in 0..groups + 1 {
+    // Loops end at the first object in the way: software Vulkan stops a program after 65535 rounds of all its loops.
+    let mut g = 0usize;
+    while free && g <= groups {
         let row = PARAM_GROUP + g * GROUP_ROW;
         let mut placed = count;
         if g < groups {
@@ -46,26 +54,29 @@ pub fn fits(
         let clearance = square(params[row + GROUP_KEEPOUT] + keepout);
         let fields = params[row + GROUP_FIELDS] as usize;
         let mut at = base + (params[row + GROUP_OFFSET] as usize) * LANES;
-        for _ in 0..placed {
+        let mut i = 0usize;
+        while free && i < placed {
             let distance = square(x - state[at]) + square(y - state[at + LANES]);
             if distance < clearance {
                 free = false;
             }
             at += fields * LANES;
+            i += 1;
         }
+        g += 1;
     }
     free
 }
 
-/// A uniform coordinate in the placement square shrunk by `keepout`.
+/// A uniform coordinate within plus or minus `range` \[m\].
 #[cfg_attr(feature = "gpu", cube)]
-pub fn place(params: &[f32], state: &mut [f32], base: usize, env: u32, keepout: f32) -> f32 {
-    let half = params[PARAM_EXTENT] - keepout;
+pub fn place(params: &[f32], state: &mut [f32], base: usize, env: u32, range: f32) -> f32 {
     let unit = draw(params, state, base, env);
-    (unit + unit - 1.0) * half
+    (unit + unit - 1.0) * range
 }
 
 /// Writes a fresh layout: positions of the agent and of every object.
+#[cfg(any(feature = "gpu", test))]
 #[cfg_attr(feature = "gpu", cube)]
 pub fn sample_layout(params: &[f32], state: &mut [f32], base: usize, env: u32) {
     let groups = params[PARAM_GROUPS] as usize;
@@ -74,22 +85,23 @@ pub fn sample_layout(params: &[f32], state: &mut [f32], base: usize, env: u32) {
     while !complete && restarts < RESTARTS {
         restarts += 1;
         complete = true;
-        let agent_keepout = params[PARAM_AGENT_KEEPOUT];
-        state[base + X * LANES] = place(params, state, base, env, agent_keepout);
-        state[base + Y * LANES] = place(params, state, base, env, agent_keepout);
+        let agent_range = params[PARAM_AGENT_RANGE];
+        state[base + X * LANES] = place(params, state, base, env, agent_range);
+        state[base + Y * LANES] = place(params, state, base, env, agent_range);
         for g in 0..groups {
             let row = PARAM_GROUP + g * GROUP_ROW;
             let count = params[row + GROUP_COUNT] as usize;
             let fields = params[row + GROUP_FIELDS] as usize;
             let keepout = params[row + GROUP_KEEPOUT];
+            let range = params[row + GROUP_RANGE];
             let mut at = base + (params[row + GROUP_OFFSET] as usize) * LANES;
             for i in 0..count {
                 let mut placed = false;
                 let mut tries = 0u32;
                 while complete && !placed && tries < TRIES {
                     tries += 1;
-                    let x = place(params, state, base, env, keepout);
-                    let y = place(params, state, base, env, keepout);
+                    let x = place(params, state, base, env, range);
+                    let y = place(params, state, base, env, range);
                     if fits(params, state, base, x, y, keepout, g, i, groups) {
                         state[at] = x;
                         state[at + LANES] = y;
@@ -112,13 +124,14 @@ pub fn resample(params: &[f32], state: &mut [f32], base: usize, env: u32, group:
     let last = PARAM_GROUP + (groups - 1) * GROUP_ROW;
     let last_count = params[last + GROUP_COUNT] as usize;
     let keepout = params[row + GROUP_KEEPOUT];
+    let range = params[row + GROUP_RANGE];
     let at = base + (params[row + GROUP_OFFSET] as usize) * LANES;
     let mut placed = false;
     let mut tries = 0u32;
     while !placed && tries < RESTARTS {
         tries += 1;
-        let x = place(params, state, base, env, keepout);
-        let y = place(params, state, base, env, keepout);
+        let x = place(params, state, base, env, range);
+        let y = place(params, state, base, env, range);
         if fits(params, state, base, x, y, keepout, groups - 1, last_count, group) {
             state[at] = x;
             state[at + LANES] = y;

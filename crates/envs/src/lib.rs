@@ -2,7 +2,7 @@
 //!
 //! An environment is an agent in a level of a task ([`registry`]). [`VecEnv`] steps many of them at
 //! once. The step of one environment is a plain function over slices (`step.rs`), written once and
-//! run by a rayon loop on the CPU and by one launch on a GPU.
+//! run by a rayon loop on the CPU and by kernels on a GPU.
 //!
 //! Numbers are SI, angles radians, frames world unless a name says otherwise.
 
@@ -24,6 +24,7 @@ mod object;
 mod registry;
 mod replay;
 mod rng;
+mod scene;
 mod sensors;
 mod state;
 mod step;
@@ -35,4 +36,5 @@ pub use error::EnvError;
 pub use level::{Level, ObjectGroup, ObjectKind, TaskKind};
 pub use registry::{EnvSpec, find, registry};
 pub use replay::{ErrorSpread, ParityReport, Recording, SplitErrors, replay};
+pub use scene::{Scene, SceneObject};
 pub use vec_env::{StepBatch, VecEnv};

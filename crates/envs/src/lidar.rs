@@ -3,17 +3,42 @@
 //! An object at distance d and angle a gives s = max(0, D - d) / D to its bin, and, anti-aliased,
 //! (fraction) s to the next and (1 - fraction) s to the previous bin. The reading is continuous
 //! at a bin's edge: just below it the next bin already reads s, just above it the previous one does.
+//! For some steps after a press the lidar does not see buttons.
 //! Source: safety-gymnasium 1.0.0, `BaseTask._obs_lidar_pseudo`.
 
 #[cfg(feature = "gpu")]
 use cubecl::prelude::*;
 
+use crate::agent::Agent;
 use crate::level::{
-    GROUP_COUNT, GROUP_FIELDS, GROUP_LIDAR, GROUP_OFFSET, GROUP_ROW, LIDAR_BINS, PARAM_GROUP, PARAM_GROUPS,
-    PARAM_LIDAR_RANGE,
+    GROUP_COUNT, GROUP_FIELDS, GROUP_KIND, GROUP_LIDAR, GROUP_OFFSET, GROUP_ROW, LIDAR_BINS, ObjectKind, PARAM_GROUP,
+    PARAM_GROUPS, PARAM_LIDAR_RANGE,
 };
 use crate::math::{larger, sixteenths};
-use crate::state::{COS, LANES, SIN, X, Y};
+use crate::state::{LANES, X, Y};
+use crate::task::TIMER;
+
+/// `ObjectKind::Button.code()`, as a plain constant for kernels.
+pub const BUTTON: f32 = ObjectKind::Button.code();
+
+/// World to agent, for points on the floor: x ahead = `xx` dx + `xy` dy + `x0` for a point (dx, dy) from the agent's
+/// origin in world axes, and y to the left likewise. The offsets are those of a tilted agent above the floor.
+#[cfg_attr(feature = "gpu", derive(CubeType))]
+#[derive(Clone, Copy, Debug)]
+pub struct Ego {
+    /// See [`Ego`].
+    pub xx: f32,
+    /// See [`Ego`].
+    pub xy: f32,
+    /// See [`Ego`].
+    pub x0: f32,
+    /// See [`Ego`].
+    pub yx: f32,
+    /// See [`Ego`].
+    pub yy: f32,
+    /// See [`Ego`].
+    pub y0: f32,
+}
 
 /// Closeness in [0, 1] and direction in sixteenths of a turn of an object at `ego_x` ahead, `ego_y` left.
 #[cfg_attr(feature = "gpu", cube)]
@@ -40,12 +65,12 @@ pub fn mark(obs: &mut [f32], at: usize, closeness: f32, angle: f32) {
 
 /// Writes the lidars of all object groups into the observation that begins at `obs[at]`.
 #[cfg_attr(feature = "gpu", cube)]
-pub fn observe_lidars(params: &[f32], state: &mut [f32], base: usize, obs: &mut [f32], at: usize) {
+pub fn observe_lidars<A: Agent>(params: &[f32], state: &mut [f32], base: usize, obs: &mut [f32], at: usize) {
     let x = state[base + X * LANES];
     let y = state[base + Y * LANES];
-    let cos = state[base + COS * LANES];
-    let sin = state[base + SIN * LANES];
+    let ego = A::ego(state, base);
     let range = params[PARAM_LIDAR_RANGE];
+    let blind = state[base + TIMER * LANES] > 0.5;
     let groups = params[PARAM_GROUPS] as usize;
     for g in 0..groups {
         let row = PARAM_GROUP + g * GROUP_ROW;
@@ -55,11 +80,15 @@ pub fn observe_lidars(params: &[f32], state: &mut [f32], base: usize, obs: &mut 
         for bin in 0..LIDAR_BINS {
             obs[bins + bin] = 0.0;
         }
+        let hidden = blind && params[row + GROUP_KIND] == BUTTON;
+        let seen = if hidden { 0usize } else { count };
         let mut object = base + (params[row + GROUP_OFFSET] as usize) * LANES;
-        for _ in 0..count {
+        for _ in 0..seen {
             let to_x = state[object] - x;
             let to_y = state[object + LANES] - y;
-            let (closeness, angle) = echo(cos * to_x + sin * to_y, cos * to_y - sin * to_x, range);
+            let ahead = ego.xx * to_x + ego.xy * to_y + ego.x0;
+            let left = ego.yy * to_y + ego.yx * to_x + ego.y0;
+            let (closeness, angle) = echo(ahead, left, range);
             mark(obs, bins, closeness, angle);
             object += fields * LANES;
         }

@@ -4,10 +4,30 @@ use std::sync::OnceLock;
 
 use crate::agent::AgentKind;
 use crate::error::EnvError;
-use crate::level::{LEVELS, LIDAR_BINS, Level, TaskKind};
+use crate::level::{LEVELS, LIDAR_BINS, Level, ObjectGroup};
 
 /// Agents the registry offers with every level.
-const AGENTS: &[AgentKind] = &[AgentKind::Point];
+const AGENTS: &[AgentKind] = &[AgentKind::Point, AgentKind::Car];
+
+/// `f::<Agent, Task>` of an agent's and a task's kind: the one table of compiled pairs.
+macro_rules! for_kind {
+    ($agent:expr, $task:expr, $($f:ident)::+) => {{
+        use $crate::agent::{AgentKind, Car, Point};
+        use $crate::level::TaskKind;
+        use $crate::task::{Button, Circle, Goal, Push};
+        match ($agent, $task) {
+            (AgentKind::Point, TaskKind::Goal) => $($f)::+::<Point, Goal>,
+            (AgentKind::Point, TaskKind::Button) => $($f)::+::<Point, Button>,
+            (AgentKind::Point, TaskKind::Push) => $($f)::+::<Point, Push>,
+            (AgentKind::Point, TaskKind::Circle) => $($f)::+::<Point, Circle>,
+            (AgentKind::Car, TaskKind::Goal) => $($f)::+::<Car, Goal>,
+            (AgentKind::Car, TaskKind::Button) => $($f)::+::<Car, Button>,
+            (AgentKind::Car, TaskKind::Push) => $($f)::+::<Car, Push>,
+            (AgentKind::Car, TaskKind::Circle) => $($f)::+::<Car, Circle>,
+        }
+    }};
+}
+pub(crate) use for_kind;
 
 /// An environment: an agent in a level.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,6 +68,11 @@ impl EnvSpec {
         self.level.state_dim(self.agent.state_fields())
     }
 
+    /// The objects, in the order they are placed and observed.
+    pub fn groups(&self) -> Vec<ObjectGroup> {
+        self.level.groups(self.agent)
+    }
+
     /// Names and lengths of the observation's parts, in order.
     pub fn obs_parts(&self) -> Vec<(&'static str, usize)> {
         let lidars = self.level.groups.iter().map(|group| (group.kind.lidar_name(), LIDAR_BINS));
@@ -56,17 +81,7 @@ impl EnvSpec {
 
     /// Parameters of the scalar bodies for this environment under `seed`.
     pub(crate) fn params(&self, seed: u64) -> Vec<f32> {
-        self.level.params(seed, self.agent.state_fields(), self.agent.sensor_dim())
-    }
-}
-
-impl Level {
-    /// Task and difficulty, for example `Goal1`.
-    pub fn name(&self) -> String {
-        let task = match self.task {
-            TaskKind::Goal => "Goal",
-        };
-        format!("{task}{}", self.number)
+        self.level.params(seed, self.agent)
     }
 }
 
@@ -106,7 +121,25 @@ mod tests {
 
     #[test]
     fn observation_lengths_are_those_of_the_original() {
-        for (id, dim) in [("PointGoal0", 28), ("PointGoal1", 60), ("PointGoal2", 60)] {
+        let dims = [
+            ("Goal0", 28),
+            ("Goal1", 60),
+            ("Goal2", 60),
+            ("Button0", 44),
+            ("Button1", 76),
+            ("Button2", 76),
+            ("Push0", 44),
+            ("Push1", 76),
+            ("Push2", 76),
+            ("Circle0", 28),
+            ("Circle1", 28),
+            ("Circle2", 28),
+        ];
+        assert_eq!(registry().len(), 2 * dims.len());
+        for (id, dim) in
+            dims.iter().flat_map(|(level, dim)| [(format!("Point{level}"), *dim), (format!("Car{level}"), dim + 12)])
+        {
+            let id = id.as_str();
             let spec = find(id).unwrap();
             assert_eq!(spec.obs_dim, dim, "{id}");
             assert_eq!(spec.obs_parts().iter().map(|part| part.1).sum::<usize>(), dim, "{id}");

@@ -44,12 +44,20 @@ pub fn unit(word: u32) -> f32 {
     ((word >> 8) as f32) * TO_UNIT
 }
 
+/// The seed's halves.
+#[cfg_attr(feature = "gpu", cube)]
+#[inline(always)]
+pub fn seed_words(params: &[f32]) -> (u32, u32) {
+    let low = (params[PARAM_SEED] as u32) | ((params[PARAM_SEED + 1] as u32) << 16);
+    let high = (params[PARAM_SEED + 2] as u32) | ((params[PARAM_SEED + 3] as u32) << 16);
+    (low, high)
+}
+
 /// The next uniform number in [0, 1) of the environment's current episode; advances its counter.
 #[cfg_attr(feature = "gpu", cube)]
 #[inline]
 pub fn draw(params: &[f32], state: &mut [f32], base: usize, env: u32) -> f32 {
-    let low = (params[PARAM_SEED] as u32) | ((params[PARAM_SEED + 1] as u32) << 16);
-    let high = (params[PARAM_SEED + 2] as u32) | ((params[PARAM_SEED + 3] as u32) << 16);
+    let (low, high) = seed_words(params);
     let episode = state[base + EPISODE * LANES] as u32;
     let count = state[base + DRAW * LANES];
     state[base + DRAW * LANES] = count + 1.0;

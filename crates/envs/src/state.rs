@@ -22,8 +22,10 @@ pub const RETURN: usize = 4;
 pub const COST: usize = 5;
 /// First of four numbers a task may keep.
 pub const TASK: usize = 6;
-/// First number of the agent; the first six are common to all agents.
-pub const AGENT: usize = 10;
+/// Steps since the episode was laid out, whatever its step count began with: the gremlins' clock.
+pub const AGE: usize = 10;
+/// First number of the agent; the first ones are common to all agents.
+pub const AGENT: usize = 11;
 
 /// Agent position x, world frame \[m\].
 pub const X: usize = AGENT;
@@ -45,16 +47,22 @@ pub const SIN: usize = AGENT + 7;
 pub const DX: usize = AGENT + 8;
 /// Displacement y in the last step \[m\].
 pub const DY: usize = AGENT + 9;
-/// 1 where the agent touches a vase at the end of the step, else 0.
-pub const TOUCH: usize = AGENT + 10;
+/// Height of the agent's body origin above the floor \[m\].
+pub const Z: usize = AGENT + 10;
+/// 1 where the agent touches a solid or movable object at the end of the step, else 0.
+pub const TOUCH: usize = AGENT + 11;
+/// 1 where one of the touched objects costs (buttons apart), else 0.
+pub const TOUCH_COSTS: usize = AGENT + 12;
+/// Sum of 2^i over the buttons i that the agent touches at the end of the step.
+pub const TOUCH_BUTTONS: usize = AGENT + 13;
+/// 1 where the agent touched anything in any substep of the step, else 0.
+pub const TOUCHED: usize = AGENT + 14;
 /// 1 where a vase moves at the end of the step, else 0.
-pub const MOVING: usize = AGENT + 11;
-/// 1 where the agent touched a vase in any substep of the step, else 0.
-pub const TOUCHED: usize = AGENT + 12;
-/// 1 where no vase moved or was in the agent's reach in the last step: all of them rest.
-pub const VASES_IDLE: usize = AGENT + 13;
+pub const MOVING: usize = AGENT + 15;
+/// 1 where no free object moved or was in the agent's reach in the last step: all of them rest.
+pub const IDLE: usize = AGENT + 16;
 /// First number that belongs to one kind of agent.
-pub const AGENT_OWN: usize = AGENT + 14;
+pub const AGENT_OWN: usize = AGENT + 17;
 
 /// Fields of an object that cannot move: x, y.
 pub const STATIC_FIELDS: usize = 2;

@@ -5,17 +5,17 @@ use cubecl::prelude::*;
 
 use crate::agent::Agent;
 use crate::contact::SCRATCH_LEN;
+#[cfg(any(feature = "gpu", test))]
 use crate::layout::sample_layout;
 use crate::level::{
-    GROUP_COUNT, GROUP_FIELDS, GROUP_KIND, GROUP_OFFSET, GROUP_ROW, ObjectKind, PARAM_GROUP, PARAM_GROUPS,
-    PARAM_MAX_STEPS, PARAM_VASES_CONSTRAINED,
+    ObjectKind, PARAM_BODY_COSTS, PARAM_BODY_KIND, PARAM_MAX_STEPS, PARAM_SOLID_COSTS, PARAM_SOLID_KIND,
 };
 use crate::lidar::observe_lidars;
-use crate::math::{TAU, sin_cos, wrap_angle};
-use crate::object::{VASE_REST_Z, inside_hazard};
+use crate::math::{TAU, wrap_angle};
+use crate::object::{inside_hazard, settle_bodies};
 use crate::rng::draw;
-use crate::state::{COST, DRAW, EPISODE, LANES, MOVING, PARTIAL, RETURN, STEPS, TASK, TOUCH};
-use crate::task::Task;
+use crate::state::{AGE, COST, DRAW, EPISODE, LANES, MOVING, PARTIAL, RETURN, STEPS, TASK, TOUCH_COSTS};
+use crate::task::{Task, outside, presses_wrong};
 
 /// Rows of the per-step scalars `[SCALARS, num_envs]`.
 pub const SCALARS: usize = 8;
@@ -40,49 +40,28 @@ pub const EPISODE_PARTIAL: usize = 7;
 pub const SCRATCH: usize = SCRATCH_LEN;
 
 const VASE: f32 = ObjectKind::Vase.code();
+const BUTTON: f32 = ObjectKind::Button.code();
 
-/// Gives every vase of a fresh layout a yaw and puts it at rest.
+/// Clears the account of the episode that ended; the layout comes next.
 #[cfg_attr(feature = "gpu", cube)]
-fn settle_vases(params: &[f32], state: &mut [f32], base: usize, env: u32) {
-    let groups = params[PARAM_GROUPS] as usize;
-    for g in 0..groups {
-        let row = PARAM_GROUP + g * GROUP_ROW;
-        if params[row + GROUP_KIND] == VASE {
-            let count = params[row + GROUP_COUNT] as usize;
-            let fields = params[row + GROUP_FIELDS] as usize;
-            let mut at = base + (params[row + GROUP_OFFSET] as usize) * LANES;
-            for _ in 0..count {
-                let half = draw(params, state, base, env) * (TAU * 0.5);
-                let (sin, cos) = sin_cos(half);
-                state[at + 2 * LANES] = VASE_REST_Z;
-                state[at + 3 * LANES] = cos;
-                state[at + 4 * LANES] = 0.0;
-                state[at + 5 * LANES] = 0.0;
-                state[at + 6 * LANES] = sin;
-                for field in 7..13usize {
-                    state[at + field * LANES] = 0.0;
-                }
-                at += fields * LANES;
-            }
-        }
-    }
-}
-
-/// Begins a new episode: layout, yaws, agent at rest, task. `stagger` > 0 begins it at a uniform
-/// random step count and marks it partial.
-#[cfg_attr(feature = "gpu", cube)]
-pub fn reset_one<A: Agent, T: Task>(params: &[f32], state: &mut [f32], base: usize, env: u32, stagger: f32) {
+pub fn begin_episode(state: &mut [f32], base: usize) {
     state[base + EPISODE * LANES] += 1.0;
     state[base + DRAW * LANES] = 0.0;
     state[base + RETURN * LANES] = 0.0;
     state[base + COST * LANES] = 0.0;
+    state[base + AGE * LANES] = 0.0;
     for i in 0..4usize {
         state[base + (TASK + i) * LANES] = 0.0;
     }
-    sample_layout(params, state, base, env);
+}
+
+/// What follows a fresh layout: yaws, agent and objects at rest, task. `stagger` > 0 begins the episode at a uniform
+/// random step count and marks it partial.
+#[cfg_attr(feature = "gpu", cube)]
+pub fn settle_episode<A: Agent, T: Task>(params: &[f32], state: &mut [f32], base: usize, env: u32, stagger: f32) {
     let yaw = wrap_angle(draw(params, state, base, env) * TAU);
     A::reset(state, base, yaw);
-    settle_vases(params, state, base, env);
+    settle_bodies(params, state, base, env);
     T::reset(params, state, base, env);
     let phase = draw(params, state, base, env) * params[PARAM_MAX_STEPS];
     let mut steps = 0.0f32;
@@ -93,21 +72,35 @@ pub fn reset_one<A: Agent, T: Task>(params: &[f32], state: &mut [f32], base: usi
     state[base + PARTIAL * LANES] = stagger;
 }
 
+/// Begins a new episode.
+#[cfg(any(feature = "gpu", test))]
+#[cfg_attr(feature = "gpu", cube)]
+pub fn reset_one<A: Agent, T: Task>(params: &[f32], state: &mut [f32], base: usize, env: u32, stagger: f32) {
+    begin_episode(state, base);
+    sample_layout(params, state, base, env);
+    settle_episode::<A, T>(params, state, base, env, stagger);
+}
+
 /// Writes the observation of the current state to `obs[at..]`.
 #[cfg_attr(feature = "gpu", cube)]
 pub fn observe_one<A: Agent>(params: &[f32], state: &mut [f32], base: usize, obs: &mut [f32], at: usize) {
     A::observe(state, base, obs, at);
-    observe_lidars(params, state, base, obs, at);
+    observe_lidars::<A>(params, state, base, obs, at);
 }
 
 /// Cost of the step just simulated: 1 where any rule of the level is broken, else 0.
 #[cfg_attr(feature = "gpu", cube)]
 pub fn cost_one(params: &[f32], state: &mut [f32], base: usize) -> f32 {
-    let mut cost = 0.0f32;
-    if inside_hazard(params, state, base) {
+    let mut cost = state[base + TOUCH_COSTS * LANES];
+    if inside_hazard(params, state, base) || outside(params, state, base) {
         cost = 1.0;
     }
-    if params[PARAM_VASES_CONSTRAINED] > 0.5 && state[base + TOUCH * LANES] + state[base + MOVING * LANES] > 0.5 {
+    let vases = params[PARAM_BODY_KIND] == VASE && params[PARAM_BODY_COSTS] > 0.5;
+    if vases && state[base + MOVING * LANES] > 0.5 {
+        cost = 1.0;
+    }
+    let buttons = params[PARAM_SOLID_KIND] == BUTTON && params[PARAM_SOLID_COSTS] > 0.5;
+    if buttons && presses_wrong(state, base) {
         cost = 1.0;
     }
     cost
@@ -132,6 +125,7 @@ pub fn judge_one<T: Task>(
     let episode_return = state[base + RETURN * LANES] + reward;
     let episode_cost = state[base + COST * LANES] + cost;
     state[base + STEPS * LANES] = steps;
+    state[base + AGE * LANES] += 1.0;
     state[base + RETURN * LANES] = episode_return;
     state[base + COST * LANES] = episode_cost;
 
@@ -148,17 +142,16 @@ pub fn judge_one<T: Task>(
     terminated + truncated > 0.5
 }
 
-/// Steps one environment and, where the episode ends, begins the next (same-step autoreset).
+/// What follows the physics of a step: reward, cost and observation and, where the episode ends, the beginning of the
+/// next (same-step autoreset).
 ///
-/// `state[base..]` is the environment in its block, `action[action_at..]` its action, `obs[obs_at..]`
-/// and `final_obs[obs_at..]` its observations after and before an autoreset (equal where the episode
-/// goes on), `scalars[scalars_at + row * scalars_stride]` its row of [`SCALARS`] numbers.
+/// `state[base..]` is the environment in its block, `obs[obs_at..]` and `final_obs[obs_at..]` its observations after and
+/// before an autoreset (equal where the episode goes on), `scalars[scalars_at + row * scalars_stride]` its row of
+/// [`SCALARS`] numbers.
 #[cfg(any(feature = "gpu", test))]
 #[cfg_attr(feature = "gpu", cube)]
-pub fn step_one<A: Agent, T: Task>(
+pub fn end_step<A: Agent, T: Task>(
     params: &[f32],
-    action: &[f32],
-    action_at: usize,
     state: &mut [f32],
     base: usize,
     env: u32,
@@ -169,10 +162,7 @@ pub fn step_one<A: Agent, T: Task>(
     scalars: &mut [f32],
     scalars_at: usize,
     scalars_stride: usize,
-    scratch: &mut [f32],
-    scratch_at: usize,
 ) {
-    A::advance(params, state, base, action[action_at], action[action_at + 1], scratch, scratch_at);
     let done = judge_one::<T>(params, state, base, env, scalars, scalars_at, scalars_stride);
     observe_one::<A>(params, state, base, final_obs, obs_at);
     if done {

@@ -5,8 +5,9 @@ use burn::tensor::{Device, Tensor};
 use crate::error::EnvError;
 use crate::kernel::Kernel;
 use crate::registry::EnvSpec;
+use crate::state::TOUCH;
 use crate::step::{
-    EPISODE_COST, EPISODE_LENGTH, EPISODE_PARTIAL, EPISODE_RETURN, REWARD, STEP_COST, TERMINATED, TRUNCATED,
+    EPISODE_COST, EPISODE_LENGTH, EPISODE_PARTIAL, EPISODE_RETURN, REWARD, SCALARS, STEP_COST, TERMINATED, TRUNCATED,
 };
 
 /// Above this a count is no longer exact in float32.
@@ -53,7 +54,7 @@ impl VecEnv {
     /// alone. Call [`Self::reset`] before the first step.
     ///
     /// # Errors
-    /// [`EnvError::NumEnvs`] or [`EnvError::UnsupportedDevice`].
+    /// [`EnvError::NumEnvs`], [`EnvError::UnsupportedDevice`] or [`EnvError::DeviceMemory`].
     pub fn new(spec: EnvSpec, num_envs: usize, seed: u64, device: &Device) -> Result<Self, EnvError> {
         if num_envs == 0 || num_envs > MAX_ENVS {
             return Err(EnvError::NumEnvs(num_envs));
@@ -74,6 +75,14 @@ impl VecEnv {
     /// How many environments there are.
     pub fn num_envs(&self) -> usize {
         self.num_envs
+    }
+
+    /// Bytes that state, two sets of observations and the numbers of a step take on the device: linear in the number of
+    /// environments. Working memory of a launch comes on top on a GPU.
+    pub fn bytes(&self) -> usize {
+        let [blocks, fields, lanes] = self.kernel.state_shape();
+        let outputs = self.num_envs * (2 * self.spec.obs_dim + SCALARS);
+        (blocks * fields * lanes + outputs) * size_of::<f32>()
     }
 
     /// The device the tensors live on.
@@ -147,6 +156,13 @@ impl VecEnv {
         }
         self.state = Some(state.to_device(self.kernel.device()));
         Ok(())
+    }
+
+    /// `[B]` 1 where the agent touches a solid or movable object now (the floor apart), else 0. An episode that has just
+    /// begun touches nothing, so the last step of the one before is not seen.
+    pub fn touching(&self) -> Tensor<1> {
+        let [blocks, _, lanes] = self.kernel.state_shape();
+        self.state().slice([0..blocks, TOUCH..TOUCH + 1, 0..lanes]).reshape([blocks * lanes]).slice([0..self.num_envs])
     }
 
     fn take_state(&mut self) -> Tensor<3> {

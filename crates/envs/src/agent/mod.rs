@@ -1,14 +1,15 @@
 //! Agents: how a body moves under an action and what it senses of itself.
 
-// No registered environment has a Car yet.
-#[allow(dead_code)]
 mod car;
 mod point;
 
+pub use car::Car;
 pub use point::Point;
 
 #[cfg(feature = "gpu")]
 use cubecl::prelude::*;
+
+use crate::lidar::Ego;
 
 /// An agent, composed statically with a task; all functions see one environment's numbers only.
 #[cfg_attr(feature = "gpu", cube)]
@@ -30,6 +31,9 @@ pub trait Agent: 'static + Send + Sync {
 
     /// Writes what the agent senses of itself to `obs[at..]`.
     fn observe(state: &mut [f32], base: usize, obs: &mut [f32], at: usize);
+
+    /// How the agent sees points on the floor.
+    fn ego(state: &mut [f32], base: usize) -> Ego;
 }
 
 /// Which agent an environment has.
@@ -37,6 +41,8 @@ pub trait Agent: 'static + Send + Sync {
 pub enum AgentKind {
     /// `Point`.
     Point,
+    /// `Car`.
+    Car,
 }
 
 impl AgentKind {
@@ -44,6 +50,7 @@ impl AgentKind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Point => "Point",
+            Self::Car => "Car",
         }
     }
 
@@ -51,6 +58,7 @@ impl AgentKind {
     pub const fn action_dim(self) -> usize {
         match self {
             Self::Point => point::ACTION_DIM,
+            Self::Car => car::ACTION_DIM,
         }
     }
 
@@ -58,6 +66,7 @@ impl AgentKind {
     pub const fn sensor_dim(self) -> usize {
         match self {
             Self::Point => point::SENSOR_DIM,
+            Self::Car => car::SENSOR_DIM,
         }
     }
 
@@ -65,6 +74,7 @@ impl AgentKind {
     pub const fn state_fields(self) -> usize {
         match self {
             Self::Point => point::STATE_FIELDS,
+            Self::Car => car::STATE_FIELDS,
         }
     }
 
@@ -72,6 +82,23 @@ impl AgentKind {
     pub const fn sensors(self) -> &'static [(&'static str, usize)] {
         match self {
             Self::Point => &[("accelerometer", 3), ("velocimeter", 3), ("gyro", 3), ("magnetometer", 3)],
+            Self::Car => car::SENSORS,
+        }
+    }
+
+    /// Simulated time of one environment step \[s\]: ten substeps of MuJoCo.
+    pub const fn step_seconds(self) -> f32 {
+        match self {
+            Self::Point => 0.02,
+            Self::Car => 0.04,
+        }
+    }
+
+    /// MuJoCo's timestep \[s\]; an environment step is ten of them.
+    pub const fn substep(self) -> f32 {
+        match self {
+            Self::Point => 0.002,
+            Self::Car => 0.004,
         }
     }
 }

@@ -16,12 +16,14 @@ mod lanes;
 use cubecl::prelude::*;
 
 use super::Agent;
-use crate::contact::{AGENT_FORCE, TOUCH as VASE_TOUCH};
-use crate::level::{PARAM_VASE_FIRST, PARAM_VASES};
+use crate::contact::{
+    ACTIVE, AGENT_FORCE, CONTACT_TOUCH, LINKED, PointBody, load_planar_body, solve, write_agent_force,
+};
+use crate::lidar::Ego;
 use crate::math::{sin_cos, wrap_angle};
-use crate::object::{vases_begin, vases_moving, vases_substep};
+use crate::object::{obstacles_begin, obstacles_collide, obstacles_finish, publish_touches, touch_nothing};
 use crate::sensors::{PLANAR_SENSORS, planar_sensors};
-use crate::state::{AGENT_OWN, COS, DX, DY, LANES, MOVING, OMEGA, SIN, TOUCH, TOUCHED, VASES_IDLE, VX, VY, X, Y, YAW};
+use crate::state::{AGENT_OWN, COS, DX, DY, LANES, OMEGA, SIN, TOUCHED, VX, VY, X, Y, YAW, Z};
 
 /// Length of an action: thrust, turn.
 pub const ACTION_DIM: usize = 2;
@@ -36,6 +38,11 @@ pub(super) const SUBSTEPS: u32 = 10;
 /// MuJoCo timestep \[s\].
 const H: f64 = 0.002;
 const RADIUS: f64 = 0.1;
+/// Height of the body origin \[m\]: there is no vertical degree of freedom.
+const HEIGHT: f32 = 0.1;
+/// Farthest corner of the arrow from the origin, 0.158 m, and what the Point travels in a step, generously: 20 ms at
+/// 2 m/s \[m\].
+pub(super) const REACH: f32 = 0.158_12 + 0.02;
 /// Density 1: sphere of radius 0.1 and cube of side 0.1 \[kg\].
 const MASS: f64 = 4.0 / 3.0 * core::f64::consts::PI * RADIUS * RADIUS * RADIUS + CUBE_MASS;
 const CUBE_MASS: f64 = 0.1 * 0.1 * 0.1;
@@ -204,10 +211,8 @@ impl Agent for Point {
         state[base + OMEGA * LANES] = 0.0;
         state[base + DX * LANES] = 0.0;
         state[base + DY * LANES] = 0.0;
-        state[base + TOUCH * LANES] = 0.0;
-        state[base + TOUCHED * LANES] = 0.0;
-        state[base + MOVING * LANES] = 0.0;
-        state[base + VASES_IDLE * LANES] = 0.0;
+        state[base + Z * LANES] = HEIGHT;
+        touch_nothing(state, base);
         state[base + ACC_X * LANES] = 0.0;
         state[base + ACC_Y * LANES] = 0.0;
     }
@@ -237,13 +242,10 @@ impl Agent for Point {
         let mut dyaw = 0.0f32;
         let mut touched = 0.0f32;
 
-        let first_vase = params[PARAM_VASE_FIRST] as usize;
-        let vases = params[PARAM_VASES] as usize;
-        let active = vases_begin(state, base, LANES, first_vase, vases, start_x, start_y, scratch, scratch_at);
+        let obstacles = obstacles_begin(params, state, base, REACH, scratch, scratch_at);
 
         let mut acc_x = 0.0f32;
         let mut acc_y = 0.0f32;
-        let mut touch = 0.0f32;
         // The last pass moves nothing: MuJoCo ends a step with a forward pass, so sensors and contact
         // flags are those of the new state.
         for pass in 0..SUBSTEPS + 1 {
@@ -259,15 +261,14 @@ impl Agent for Point {
             let mut force_x = smooth_x;
             let mut force_y = smooth_y;
             let mut torque = smooth_torque;
-            if active > 0 {
-                // Vases want the smooth force in the world frame and leave theirs in the scratch.
-                vases_substep(
-                    state,
-                    base,
-                    LANES,
-                    first_vase,
+            if obstacles > 0 {
+                // Contacts are solved in the world frame.
+                load_planar_body(
+                    scratch,
+                    scratch_at,
                     start_x + dx,
                     start_y + dy,
+                    HEIGHT,
                     cos,
                     sin,
                     vx,
@@ -279,17 +280,23 @@ impl Agent for Point {
                     MASS_F,
                     MOMENT_F,
                     INERTIA_F,
-                    if moves { STEP } else { 0.0f32 },
-                    scratch,
-                    scratch_at,
                 );
+                // The forward pass at the end sees the mocap bodies where the last substep put them.
+                let substep = if moves { pass } else { SUBSTEPS - 1 };
+                obstacles_collide::<PointBody>(params, state, base, substep as f32, scratch, scratch_at);
+                let active = scratch[scratch_at + ACTIVE] as usize;
+                let linked = scratch[scratch_at + LINKED] > 0.5;
+                solve::<PointBody>(scratch, scratch_at, active, linked);
+                write_agent_force(scratch, scratch_at);
+                if moves {
+                    obstacles_finish(params, state, base, STEP, scratch, scratch_at);
+                }
                 let push_x = scratch[scratch_at + AGENT_FORCE];
                 let push_y = scratch[scratch_at + AGENT_FORCE + 1];
                 force_x += cos * push_x + sin * push_y;
                 force_y += cos * push_y - sin * push_x;
                 torque += scratch[scratch_at + AGENT_FORCE + 2];
-                touch = scratch[scratch_at + VASE_TOUCH];
-                touched = touched.max(touch);
+                touched = touched.max(scratch[scratch_at + CONTACT_TOUCH]);
             }
             if moves {
                 let next = integrate(turn, force_x, force_y, torque, vx, vy, error, cos, sin, dx, dy, dyaw);
@@ -309,12 +316,6 @@ impl Agent for Point {
             }
         }
 
-        let mut moving = 0.0f32;
-        if active > 0 {
-            if vases_moving(state, base, LANES, first_vase, vases) > 0 {
-                moving = 1.0;
-            }
-        }
         state[base + X * LANES] = start_x + dx;
         state[base + Y * LANES] = start_y + dy;
         state[base + COS * LANES] = cos;
@@ -324,10 +325,12 @@ impl Agent for Point {
         state[base + OMEGA * LANES] = omega;
         state[base + DX * LANES] = dx;
         state[base + DY * LANES] = dy;
-        state[base + TOUCH * LANES] = touch;
+        if obstacles > 0 {
+            publish_touches(params, state, base, scratch, scratch_at);
+        } else {
+            touch_nothing(state, base);
+        }
         state[base + TOUCHED * LANES] = touched;
-        state[base + MOVING * LANES] = moving;
-        state[base + VASES_IDLE * LANES] = if active > 0 { 0.0f32 } else { 1.0f32 };
         state[base + ACC_X * LANES] = acc_x;
         state[base + ACC_Y * LANES] = acc_y;
     }
@@ -336,5 +339,10 @@ impl Agent for Point {
         let acc_x = state[base + ACC_X * LANES];
         let acc_y = state[base + ACC_Y * LANES];
         planar_sensors(state, base, acc_x, acc_y, obs, at);
+    }
+    fn ego(state: &mut [f32], base: usize) -> Ego {
+        let cos = state[base + COS * LANES];
+        let sin = state[base + SIN * LANES];
+        Ego { xx: cos, xy: sin, x0: 0.0f32, yx: -sin, yy: cos, y0: 0.0f32 }
     }
 }

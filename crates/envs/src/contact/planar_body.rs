@@ -1,9 +1,151 @@
-//! The agent as a planar body (x, y, yaw), and everything that stands still.
+//! The Point as a planar body (x, y, yaw), and everything that stands still.
 
 #[cfg(feature = "gpu")]
 use cubecl::prelude::*;
 
+use super::block::{clear_sums, inverse, write_direction, write_six};
+use super::solver::{advance_record, path_of_record};
 use super::*;
+
+// The Point of safety-gymnasium's `point.xml`: a sphere with a cube for a nose.
+/// `body_invweight0` of the Point \[1/kg\].
+const POINT_WEIGHT: f32 = 128.482_1;
+const RADIUS: f32 = 0.1;
+const NOSE_AHEAD: f32 = 0.1;
+const NOSE_HALF: f32 = 0.05;
+/// The nose's half diagonal \[m\].
+const NOSE_BOUND: f32 = 0.086_602_54;
+
+/// The Point among obstacles: one part, three degrees of freedom.
+pub struct PointBody;
+
+#[cfg_attr(feature = "gpu", cube)]
+impl Mover for PointBody {
+    fn geoms() -> usize {
+        2
+    }
+
+    fn geom_kind(geom: usize) -> usize {
+        if geom == 0 { SPHERE } else { BOX }
+    }
+
+    fn geom_slot(_geom: usize) -> usize {
+        AGENT_SLOT
+    }
+
+    fn geom_weight(_geom: usize) -> f32 {
+        POINT_WEIGHT
+    }
+
+    fn geom_torsion(geom: usize) -> f32 {
+        if geom == 0 { 0.01f32 } else { 0.005f32 }
+    }
+
+    fn geom_roll(geom: usize) -> f32 {
+        if geom == 0 { 0.01f32 } else { 0.0001f32 }
+    }
+
+    fn geom_bound(geom: usize) -> f32 {
+        if geom == 0 { RADIUS } else { NOSE_BOUND }
+    }
+
+    fn place_geom(scratch: &mut [f32], s0: usize, geom: usize, to: usize) {
+        let a = body(s0, AGENT_SLOT);
+        let x = scratch[a + GEOM];
+        let y = scratch[a + GEOM + 1];
+        let z = scratch[a + GEOM + 2];
+        let cos = scratch[a + GEOM + 3];
+        let sin = scratch[a + GEOM + 6];
+        if geom == 0 {
+            place_upright_box(scratch, to, x, y, z, cos, sin, RADIUS, 0.0, 0.0);
+        } else {
+            let nose_x = x + NOSE_AHEAD * cos;
+            let nose_y = y + NOSE_AHEAD * sin;
+            place_upright_box(scratch, to, nose_x, nose_y, z, cos, sin, NOSE_HALF, NOSE_HALF, NOSE_HALF);
+        }
+    }
+
+    fn parts() -> usize {
+        1
+    }
+
+    fn part_slot(_part: usize) -> usize {
+        AGENT_SLOT
+    }
+
+    fn start_part(scratch: &mut [f32], s0: usize, _part: usize) {
+        let b = body(s0, AGENT_SLOT);
+        let mass = scratch[b + MASS];
+        let mx = scratch[b + INERTIA];
+        let my = scratch[b + INERTIA + 1];
+        let izz = scratch[b + INERTIA + 2];
+        let lx = scratch[b + ACC] - scratch[b + FREE];
+        let ly = scratch[b + ACC + 1] - scratch[b + FREE + 1];
+        let wz = scratch[b + ACC + 5] - scratch[b + FREE + 5];
+        let x = mass * lx - my * wz;
+        let y = mass * ly + mx * wz;
+        let r = izz * wz + mx * ly - my * lx;
+        clear_sums(scratch, s0);
+        write_six(scratch, s0 + SUM, x, y, 0.0, 0.0, 0.0, r);
+        write_six(scratch, b + PULL, x, y, 0.0, 0.0, 0.0, r);
+        scratch[matrix(s0, 0, 0)] = mass;
+        scratch[matrix(s0, 1, 1)] = mass;
+        scratch[matrix(s0, 5, 0)] = -my;
+        scratch[matrix(s0, 5, 1)] = mx;
+        scratch[matrix(s0, 5, 5)] = izz;
+    }
+
+    fn finish_part(_scratch: &mut [f32], _s0: usize, _part: usize) {}
+
+    fn direction(scratch: &mut [f32], s0: usize) -> (f32, f32) {
+        let (pxx, pyy, pzz, pxy, pxz, pyz) = inverse(
+            scratch[matrix(s0, 0, 0)],
+            scratch[matrix(s0, 1, 1)],
+            scratch[matrix(s0, 5, 5)],
+            scratch[matrix(s0, 1, 0)],
+            scratch[matrix(s0, 5, 0)],
+            scratch[matrix(s0, 5, 1)],
+        );
+        let x = -scratch[s0 + SUM];
+        let y = -scratch[s0 + SUM + 1];
+        let r = -scratch[s0 + SUM + 5];
+        let dx = pxx * x + pxy * y + pxz * r;
+        let dy = pxy * x + pyy * y + pyz * r;
+        let dr = pxz * x + pyz * y + pzz * r;
+        // The planar joint bears the rest.
+        for k in 2..5usize {
+            scratch[s0 + SUM + k] = 0.0;
+        }
+        write_direction(scratch, s0, body(s0, AGENT_SLOT), dx, dy, 0.0, 0.0, 0.0, dr)
+    }
+
+    fn take_path(scratch: &mut [f32], s0: usize, keep: f32) -> f32 {
+        path_of_record(scratch, body(s0, AGENT_SLOT), keep)
+    }
+
+    fn drop_path(scratch: &mut [f32], s0: usize) {
+        write_six(scratch, body(s0, AGENT_SLOT) + PATH, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0);
+    }
+
+    fn inertia_along(scratch: &mut [f32], s0: usize) -> (f32, f32) {
+        let b = body(s0, AGENT_SLOT);
+        let mut slope = 0.0f32;
+        for k in 0..6 {
+            slope += scratch[b + PULL + k] * scratch[b + PATH + k];
+        }
+        let x = scratch[b + PATH];
+        let y = scratch[b + PATH + 1];
+        let z = scratch[b + PATH + 2];
+        let r = scratch[b + PATH + 5];
+        let turning = 2.0 * r * (scratch[b + INERTIA] * y - scratch[b + INERTIA + 1] * x);
+        let linear = scratch[b + MASS] * (x * x + y * y + z * z);
+        (slope, linear + turning + scratch[b + INERTIA + 2] * r * r)
+    }
+
+    fn advance(scratch: &mut [f32], s0: usize, t: f32) -> f32 {
+        advance_record(scratch, body(s0, AGENT_SLOT), t)
+    }
+}
 
 /// Fills the agent's slot: origin (x, y, z) \[m\], cos and sin of the yaw, velocity and smooth generalised force
 /// (`M a = force`) in world axes, `mass` \[kg\], `mass_com` = mass times the com's offset along body x \[kg m\] and
@@ -51,6 +193,8 @@ pub fn load_planar_body(
     scratch[a + GEOM] = x;
     scratch[a + GEOM + 1] = y;
     scratch[a + GEOM + 2] = z;
+    scratch[a + GEOM + 3] = cos;
+    scratch[a + GEOM + 6] = sin;
 }
 
 /// Leaves the constraint force on the agent, `M (a - a_free)`, at [`AGENT_FORCE`].

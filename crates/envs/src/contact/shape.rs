@@ -35,8 +35,6 @@ pub fn floor_box(scratch: &mut [f32], s0: usize, geom: usize, slot: usize) {
 /// another cylinder touches like a ball at one height. `share` is the part of the penetration on a's side of the
 /// contact point: MuJoCo puts it at 1/2 between balls, and at `radius_a / (radius_a + radius_b)` with a cylinder (its
 /// general convex collider).
-// For pillars and buttons; until their tasks stand only the tests call it.
-#[cfg_attr(not(test), allow(dead_code))]
 #[cfg_attr(feature = "gpu", cube)]
 pub fn ball_ball(
     scratch: &mut [f32],

@@ -3,7 +3,7 @@
 #[cfg(feature = "gpu")]
 use cubecl::prelude::*;
 
-use super::block::block_direction;
+use super::block::{accumulate, free_direction, start_free};
 use super::*;
 
 const NEWTON_STEPS: usize = 20;
@@ -17,7 +17,9 @@ const JOINT_DECREMENT: f32 = 1e-4;
 /// Sweeps end when no acceleration moved by more than the root of this \[(m/s^2)^2\]: 1e-4 m/s in a substep.
 const SWEEP_MOVE: f32 = 2.5e-3;
 /// Squared lever arm at which a change of angular acceleration counts as linear \[m^2\].
-const LEVER: f32 = 0.02;
+pub(crate) const LEVER: f32 = 0.02;
+/// The last slot before the agent's further parts.
+const LAST_OTHER: f32 = STATIC_SLOT as f32;
 /// Stands for every body where a slot is asked for.
 const EVERY: usize = 1000;
 
@@ -28,6 +30,17 @@ pub(super) fn side_of(scratch: &mut [f32], c: usize, slot: usize) -> f32 {
     let id = slot as f32;
     let second = if scratch[c + SECOND] == id { 1.0f32 } else { 0.0f32 };
     if scratch[c + FIRST] == id { -1.0f32 } else { second }
+}
+
+/// Whether contact `c` involves the body in `slot`, which is every part of the agent where it is the agent's.
+#[cfg_attr(feature = "gpu", cube)]
+#[inline(always)]
+fn concerns(scratch: &mut [f32], c: usize, slot: usize) -> bool {
+    let id = slot as f32;
+    let first = scratch[c + FIRST];
+    let second = scratch[c + SECOND];
+    let part = slot == AGENT_SLOT && (first > LAST_OTHER || second > LAST_OTHER);
+    slot == EVERY || first == id || second == id || part
 }
 
 /// Where the lever arm of the body on `side` of contact `c` lies.
@@ -58,7 +71,7 @@ fn contacts_along(scratch: &mut [f32], s0: usize, slot: usize, t: f32) -> (f32, 
     let count = scratch[s0 + COUNT] as usize;
     for index in 0..count {
         let c = contact(s0, index);
-        if slot == EVERY || side_of(scratch, c, slot) != 0.0 {
+        if concerns(scratch, c, slot) {
             let stiff = scratch[c + STIFF];
             let y0 = scratch[c + Y];
             let d0 = scratch[c + DY];
@@ -77,33 +90,36 @@ fn contacts_along(scratch: &mut [f32], s0: usize, slot: usize, t: f32) -> (f32, 
     (slope, curvature, changed)
 }
 
-/// Slope and curvature of the inertia's part of the objective along the path of the body at `b`.
+/// Slope and curvature of the inertia's part of the objective along the path of the body in `slot`.
 #[cfg_attr(feature = "gpu", cube)]
-fn inertia_along(scratch: &mut [f32], b: usize, planar: bool) -> (f32, f32) {
+fn inertia_along<M: Mover>(scratch: &mut [f32], s0: usize, slot: usize) -> (f32, f32) {
     let mut slope = 0.0f32;
-    for k in 0..6 {
-        slope += scratch[b + PULL + k] * scratch[b + PATH + k];
-    }
-    let x = scratch[b + PATH];
-    let y = scratch[b + PATH + 1];
-    let z = scratch[b + PATH + 2];
-    let p = scratch[b + PATH + 3];
-    let q = scratch[b + PATH + 4];
-    let r = scratch[b + PATH + 5];
-    let i0 = scratch[b + INERTIA];
-    let i1 = scratch[b + INERTIA + 1];
-    let turning = if planar {
-        2.0 * r * (i0 * y - i1 * x)
+    let mut curvature = 0.0f32;
+    if slot == AGENT_SLOT {
+        let (own_slope, own_curvature) = M::inertia_along(scratch, s0);
+        slope += own_slope;
+        curvature += own_curvature;
     } else {
-        i0 * p * p
-            + i1 * q * q
+        let b = body(s0, slot);
+        for k in 0..6 {
+            slope += scratch[b + PULL + k] * scratch[b + PATH + k];
+        }
+        let x = scratch[b + PATH];
+        let y = scratch[b + PATH + 1];
+        let z = scratch[b + PATH + 2];
+        let p = scratch[b + PATH + 3];
+        let q = scratch[b + PATH + 4];
+        let r = scratch[b + PATH + 5];
+        let turning = scratch[b + INERTIA] * p * p
+            + scratch[b + INERTIA + 1] * q * q
             + 2.0
                 * (scratch[b + INERTIA + 3] * p * q
                     + scratch[b + INERTIA + 4] * p * r
-                    + scratch[b + INERTIA + 5] * q * r)
-    };
-    let linear = scratch[b + MASS] * (x * x + y * y + z * z);
-    (slope, linear + turning + scratch[b + INERTIA + 2] * r * r)
+                    + scratch[b + INERTIA + 5] * q * r);
+        let linear = scratch[b + MASS] * (x * x + y * y + z * z);
+        curvature += linear + turning + scratch[b + INERTIA + 2] * r * r;
+    }
+    (slope, curvature)
 }
 
 /// Zeroes the path's part in the contacts of `slot`.
@@ -112,7 +128,7 @@ fn clear_paths(scratch: &mut [f32], s0: usize, slot: usize) {
     let count = scratch[s0 + COUNT] as usize;
     for index in 0..count {
         let c = contact(s0, index);
-        if slot == EVERY || side_of(scratch, c, slot) != 0.0 {
+        if concerns(scratch, c, slot) {
             for i in 0..6 {
                 scratch[c + DY + i] = 0.0;
             }
@@ -122,16 +138,105 @@ fn clear_paths(scratch: &mut [f32], s0: usize, slot: usize) {
 
 /// Adds the path of the body in `slot` to the paths of its contacts.
 #[cfg_attr(feature = "gpu", cube)]
-fn spread_path(scratch: &mut [f32], s0: usize, slot: usize) {
-    let path = body(s0, slot) + PATH;
+fn spread_path<M: Mover>(scratch: &mut [f32], s0: usize, slot: usize) {
+    let parts = parts_of::<M>(slot);
     let count = scratch[s0 + COUNT] as usize;
-    for index in 0..count {
-        let c = contact(s0, index);
-        let side = side_of(scratch, c, slot);
-        if side != 0.0 {
-            add_motion(scratch, c, c + DY, arm_of(c, side), path, side);
+    for part in 0..parts {
+        let own = slot_of::<M>(slot, part);
+        let path = body(s0, own) + PATH;
+        for index in 0..count {
+            let c = contact(s0, index);
+            let side = side_of(scratch, c, own);
+            if side != 0.0 {
+                add_motion(scratch, c, c + DY, arm_of(c, side), path, side);
+            }
         }
     }
+}
+
+/// Number of rigid parts of the body in `slot`.
+#[cfg_attr(feature = "gpu", cube)]
+#[inline(always)]
+fn parts_of<M: Mover>(slot: usize) -> usize {
+    let own = M::parts();
+    if slot == AGENT_SLOT { own } else { 1usize }
+}
+
+/// Slot of a rigid part of the body in `slot`.
+#[cfg_attr(feature = "gpu", cube)]
+#[inline(always)]
+fn slot_of<M: Mover>(slot: usize, part: usize) -> usize {
+    let own = M::part_slot(part);
+    if slot == AGENT_SLOT { own } else { slot }
+}
+
+/// Contacts of the body in `slot`.
+#[cfg_attr(feature = "gpu", cube)]
+fn touches_of<M: Mover>(scratch: &mut [f32], s0: usize, slot: usize) -> f32 {
+    let mut touches = 0.0f32;
+    let parts = parts_of::<M>(slot);
+    for part in 0..parts {
+        touches += scratch[body(s0, slot_of::<M>(slot, part)) + TOUCHES];
+    }
+    touches
+}
+
+/// Newton direction of the body in `slot`, all others held. Returns the slope along it, and the product of the
+/// **previous** gradient with it (for conjugate directions).
+#[cfg_attr(feature = "gpu", cube)]
+fn newton_direction<M: Mover>(scratch: &mut [f32], s0: usize, slot: usize) -> (f32, f32) {
+    let agent = slot == AGENT_SLOT;
+    let parts = parts_of::<M>(slot);
+    for part in 0..parts {
+        let own = slot_of::<M>(slot, part);
+        if agent {
+            M::start_part(scratch, s0, part);
+        } else {
+            start_free(scratch, s0, slot);
+        }
+        if scratch[body(s0, own) + TOUCHES] > 0.0 {
+            accumulate(scratch, s0, own);
+            if agent {
+                M::finish_part(scratch, s0, part);
+            }
+        }
+    }
+    let mut slope = 0.0f32;
+    let mut previous = 0.0f32;
+    if agent {
+        let (own_slope, own_previous) = M::direction(scratch, s0);
+        slope += own_slope;
+        previous += own_previous;
+    } else {
+        let (own_slope, own_previous) = free_direction(scratch, s0, slot);
+        slope += own_slope;
+        previous += own_previous;
+    }
+    (slope, previous)
+}
+
+/// Makes the path of the body in `slot`: its direction plus `keep` times its previous path. Returns the slope along it.
+#[cfg_attr(feature = "gpu", cube)]
+fn take_path<M: Mover>(scratch: &mut [f32], s0: usize, slot: usize, keep: f32) -> f32 {
+    let mut slope = 0.0f32;
+    if slot == AGENT_SLOT {
+        slope += M::take_path(scratch, s0, keep);
+    } else {
+        slope += path_of_record(scratch, body(s0, slot), keep);
+    }
+    slope
+}
+
+/// [`take_path`] of a body whose motion is its record's, at `b`.
+#[cfg_attr(feature = "gpu", cube)]
+pub(super) fn path_of_record(scratch: &mut [f32], b: usize, keep: f32) -> f32 {
+    let mut slope = 0.0f32;
+    for k in 0..6 {
+        let d = scratch[b + DIRECTION + k] + keep * scratch[b + PATH + k];
+        scratch[b + PATH + k] = d;
+        slope += scratch[b + GRAD + k] * d;
+    }
+    slope
 }
 
 /// Step length along the paths of `slot` (or [`EVERY`]) and 1 if the full step crossed no edge. `slope_0` < 0 is the
@@ -177,8 +282,19 @@ fn line_search(
 
 /// Moves the body in `slot` by `t` along its path. Returns the squared change \[(m/s^2)^2\].
 #[cfg_attr(feature = "gpu", cube)]
-fn advance_body(scratch: &mut [f32], s0: usize, slot: usize, t: f32) -> f32 {
-    let b = body(s0, slot);
+fn advance_body<M: Mover>(scratch: &mut [f32], s0: usize, slot: usize, t: f32) -> f32 {
+    let mut moved = 0.0f32;
+    if slot == AGENT_SLOT {
+        moved += M::advance(scratch, s0, t);
+    } else {
+        moved += advance_record(scratch, body(s0, slot), t);
+    }
+    moved
+}
+
+/// [`advance_body`] of a body whose motion is its record's, at `b`.
+#[cfg_attr(feature = "gpu", cube)]
+pub(super) fn advance_record(scratch: &mut [f32], b: usize, t: f32) -> f32 {
     let mut linear = 0.0f32;
     let mut angular = 0.0f32;
     for k in 0..3 {
@@ -198,7 +314,7 @@ fn advance_contacts(scratch: &mut [f32], s0: usize, slot: usize, t: f32) {
     let count = scratch[s0 + COUNT] as usize;
     for index in 0..count {
         let c = contact(s0, index);
-        if slot == EVERY || side_of(scratch, c, slot) != 0.0 {
+        if concerns(scratch, c, slot) {
             for i in 0..6 {
                 scratch[c + Y + i] += t * scratch[c + DY + i];
             }
@@ -206,137 +322,129 @@ fn advance_contacts(scratch: &mut [f32], s0: usize, slot: usize, t: f32) {
     }
 }
 
-/// Minimises the objective over the acceleration of the body in `slot`, all others held. Returns the squared
-/// change of its acceleration \[(m/s^2)^2\].
+/// Minimises the objective over the acceleration of the body in `slot`, all others held, by Newton steps; where `slot` is
+/// [`EVERY`], over those of all touching bodies among the first `bodies` and the agent, by conjugate directions, each
+/// body's Newton direction as the preconditioned gradient: where light bodies push each other, block descent needs
+/// hundreds of sweeps. Returns the squared change of the accelerations \[(m/s^2)^2\].
+///
+/// One loop for both: a GPU's program holds what is called twice twice, and this is a third of it.
 #[cfg_attr(feature = "gpu", cube)]
-fn solve_block(scratch: &mut [f32], s0: usize, slot: usize) -> f32 {
-    let b = body(s0, slot);
+fn minimise<M: Mover>(scratch: &mut [f32], s0: usize, slot: usize, bodies: usize) -> f32 {
+    let together = slot == EVERY;
+    let first = if together { 0usize } else { slot };
+    let end = if together { bodies + 1 } else { slot + 1 };
+    let steps = if together { CONJUGATE_STEPS } else { NEWTON_STEPS };
+    let tolerance = if together { 0.01f32 } else { 0.1f32 };
     let mut moved = 0.0f32;
+    let mut previous_slope = 0.0f32;
     let mut step = 0usize;
-    while step < NEWTON_STEPS {
-        step += 1;
-        let (slope_0, _) = block_direction(scratch, s0, slot);
-        if -slope_0 < DECREMENT * scratch[b + MASS] {
-            step = NEWTON_STEPS;
-        } else {
-            for k in 0..6 {
-                scratch[b + PATH + k] = scratch[b + DIRECTION + k];
+    while step < steps {
+        let mut slope = 0.0f32;
+        let mut mixed = 0.0f32;
+        let mut worst = 0.0f32;
+        for one in first..end {
+            if touches_of::<M>(scratch, s0, one) > 0.0 {
+                let (own, previous) = newton_direction::<M>(scratch, s0, one);
+                slope += own;
+                mixed += previous;
+                worst = worst.max(-own / scratch[body(s0, one) + MASS]);
             }
+        }
+        let mut solved = -slope < DECREMENT * scratch[body(s0, first) + MASS];
+        let mut keep = 0.0f32;
+        if together {
+            solved = worst < JOINT_DECREMENT;
+            // Polak-Ribiere, with a restart where it turns negative.
+            if step > 0 {
+                keep = ((slope - mixed) / previous_slope).max(0.0);
+            }
+        }
+        previous_slope = slope;
+        step += 1;
+        if solved {
+            step = steps;
+        } else {
+            let mut slope_0 = 0.0f32;
+            let mut inertia_slope = 0.0f32;
+            let mut inertia_curvature = 0.0f32;
             clear_paths(scratch, s0, slot);
-            spread_path(scratch, s0, slot);
-            let (slope, curvature) = inertia_along(scratch, b, slot == AGENT_SLOT);
-            let (t, uncrossed) = line_search(scratch, s0, slot, slope_0, slope, curvature, 0.1);
-            moved += advance_body(scratch, s0, slot, t);
-            advance_contacts(scratch, s0, slot, t);
-            // All edges on their old sides: the objective was quadratic and the full step solved it.
-            if uncrossed > 0.0 {
-                step = NEWTON_STEPS;
+            for one in first..end {
+                if touches_of::<M>(scratch, s0, one) > 0.0 {
+                    slope_0 += take_path::<M>(scratch, s0, one, keep);
+                    spread_path::<M>(scratch, s0, one);
+                    let (along, curvature) = inertia_along::<M>(scratch, s0, one);
+                    inertia_slope += along;
+                    inertia_curvature += curvature;
+                }
+            }
+            if !together {
+                slope_0 = slope;
+            }
+            if slope_0 < 0.0 || !together {
+                let (t, uncrossed) =
+                    line_search(scratch, s0, slot, slope_0, inertia_slope, inertia_curvature, tolerance);
+                for one in first..end {
+                    if touches_of::<M>(scratch, s0, one) > 0.0 {
+                        moved += advance_body::<M>(scratch, s0, one, t);
+                    }
+                }
+                advance_contacts(scratch, s0, slot, t);
+                // All edges on their old sides: the objective of a single body was quadratic and the full step solved it.
+                if uncrossed > 0.0 && !together {
+                    step = steps;
+                }
+            } else {
+                // Not a descent path (rounding): begin afresh from the plain directions.
+                for one in first..end {
+                    if one == AGENT_SLOT {
+                        M::drop_path(scratch, s0);
+                    } else {
+                        for k in 0..6 {
+                            scratch[body(s0, one) + PATH + k] = 0.0;
+                        }
+                    }
+                }
             }
         }
     }
     moved
 }
 
-/// Minimises over all touching bodies at once by conjugate directions, each body's Newton direction as the
-/// preconditioned gradient: where light bodies push each other, block descent needs hundreds of sweeps.
-#[cfg_attr(feature = "gpu", cube)]
-fn solve_together(scratch: &mut [f32], s0: usize, bodies: usize) {
-    let mut previous_slope = 0.0f32;
-    let mut step = 0usize;
-    while step < CONJUGATE_STEPS {
-        let mut slope = 0.0f32;
-        let mut mixed = 0.0f32;
-        let mut worst = 0.0f32;
-        for slot in 0..(bodies + 1) {
-            let b = body(s0, slot);
-            if scratch[b + TOUCHES] > 0.0 {
-                let (own, previous) = block_direction(scratch, s0, slot);
-                slope += own;
-                mixed += previous;
-                worst = worst.max(-own / scratch[b + MASS]);
-            }
-        }
-        // Polak-Ribiere, with a restart where it turns negative.
-        let mut keep = 0.0f32;
-        if step > 0 {
-            keep = ((slope - mixed) / previous_slope).max(0.0);
-        }
-        previous_slope = slope;
-        step += 1;
-        if worst < JOINT_DECREMENT {
-            step = CONJUGATE_STEPS;
-        } else {
-            let mut slope_0 = 0.0f32;
-            let mut inertia_slope = 0.0f32;
-            let mut inertia_curvature = 0.0f32;
-            clear_paths(scratch, s0, EVERY);
-            for slot in 0..(bodies + 1) {
-                let b = body(s0, slot);
-                if scratch[b + TOUCHES] > 0.0 {
-                    for k in 0..6 {
-                        let d = scratch[b + DIRECTION + k] + keep * scratch[b + PATH + k];
-                        scratch[b + PATH + k] = d;
-                        slope_0 += scratch[b + GRAD + k] * d;
-                    }
-                    spread_path(scratch, s0, slot);
-                    let (along, curvature) = inertia_along(scratch, b, slot == AGENT_SLOT);
-                    inertia_slope += along;
-                    inertia_curvature += curvature;
-                }
-            }
-            if slope_0 < 0.0 {
-                let (t, _) = line_search(scratch, s0, EVERY, slope_0, inertia_slope, inertia_curvature, 0.01);
-                for slot in 0..(bodies + 1) {
-                    if scratch[body(s0, slot) + TOUCHES] > 0.0 {
-                        advance_body(scratch, s0, slot, t);
-                    }
-                }
-                advance_contacts(scratch, s0, EVERY, t);
-            } else {
-                // Not a descent path (rounding): begin afresh from the plain directions.
-                for slot in 0..(bodies + 1) {
-                    let b = body(s0, slot);
-                    for k in 0..6 {
-                        scratch[b + PATH + k] = 0.0;
-                    }
-                }
-            }
-        }
-    }
-}
-
 /// Finds the accelerations of the agent and of the bodies in slots 1 ..= `bodies` under the pushed contacts, from
 /// the accelerations in the slots. Bodies without contact are left alone. `linked` says that two of the bodies touch
 /// each other.
 #[cfg_attr(feature = "gpu", cube)]
-pub fn solve(scratch: &mut [f32], s0: usize, bodies: usize, linked: bool) {
+pub fn solve<M: Mover>(scratch: &mut [f32], s0: usize, bodies: usize, linked: bool) {
     let count = scratch[s0 + COUNT] as usize;
     for index in 0..count {
         complete_contact(scratch, s0, contact(s0, index));
     }
-    if linked {
-        solve_together(scratch, s0, bodies);
-    } else {
-        let mut sweep = 0usize;
-        while sweep < SWEEPS {
-            sweep += 1;
-            // What the first block of a sweep does not see yet: the moves of the blocks after it.
-            let mut unseen = 0.0f32;
-            let mut blocks = 0usize;
-            for turn in 0..(bodies + 1) {
-                // The agent last: the bodies follow it more than it follows them.
-                let slot = if turn < bodies { turn + 1 } else { AGENT_SLOT };
-                if scratch[body(s0, slot) + TOUCHES] > 0.0 {
-                    let moved = solve_block(scratch, s0, slot);
-                    if blocks > 0 {
-                        unseen = unseen.max(moved);
-                    }
-                    blocks += 1;
+    let sweeps = if linked { 1usize } else { SWEEPS };
+    let turns = if linked { 1usize } else { bodies + 1 };
+    let mut sweep = 0usize;
+    while sweep < sweeps {
+        sweep += 1;
+        // What the first block of a sweep does not see yet: the moves of the blocks after it.
+        let mut unseen = 0.0f32;
+        let mut blocks = 0usize;
+        for turn in 0..turns {
+            // The agent last: the bodies follow it more than it follows them.
+            let slot = if turn < bodies { turn + 1 } else { AGENT_SLOT };
+            let mut touches = linked;
+            if !linked {
+                touches = touches_of::<M>(scratch, s0, slot) > 0.0;
+            }
+            if touches {
+                let part = if linked { EVERY } else { slot };
+                let moved = minimise::<M>(scratch, s0, part, bodies);
+                if blocks > 0 {
+                    unseen = unseen.max(moved);
                 }
+                blocks += 1;
             }
-            if unseen < SWEEP_MOVE {
-                sweep = SWEEPS;
-            }
+        }
+        if unseen < SWEEP_MOVE {
+            sweep = sweeps;
         }
     }
 }

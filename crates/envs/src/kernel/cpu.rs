@@ -6,12 +6,10 @@ use burn_flex::{Flex, FlexTensor};
 use rayon::prelude::*;
 
 use super::{Kernel, Stepped};
-use crate::agent::{AgentKind, Point};
 use crate::lanes::{reset_block, step_block};
-use crate::level::TaskKind;
+use crate::registry::for_kind;
 use crate::state::LANES;
 use crate::step::SCALARS;
-use crate::task::Goal;
 
 pub(super) fn lives_here(device: &Device) -> bool {
     matches!(device.as_dispatch(), DispatchDevice::Flex(_))
@@ -62,11 +60,8 @@ pub(super) fn reset(kernel: &Kernel, state: Tensor<3>, stagger: bool) -> (Tensor
         .enumerate()
         .for_each(|(i, (state, obs))| {
             let (first, dim) = (i * LANES, kernel.obs_dim);
-            match (kernel.agent, kernel.task) {
-                (AgentKind::Point, TaskKind::Goal) => {
-                    reset_block::<Point, Goal>(&kernel.params, state, first, stagger, obs, dim);
-                }
-            }
+            let reset = for_kind!(kernel.agent, kernel.task, reset_block);
+            reset(&kernel.params, state, first, stagger, obs, dim);
         });
     (Tensor::from_primitive::<Flex>(state), tensor(obs, [kernel.num_envs, kernel.obs_dim]))
 }
@@ -97,11 +92,8 @@ pub(super) fn step(kernel: &mut Kernel, state: Tensor<3>, action: Tensor<2>) -> 
         .for_each(|(i, ((((state, action), obs), final_obs), mut parts))| {
             let mut out = [0.0; SCALARS * LANES];
             let (params, first, action_dim) = (&kernel.params, i * LANES, kernel.action_dim);
-            match (kernel.agent, kernel.task) {
-                (AgentKind::Point, TaskKind::Goal) => {
-                    step_block::<Point, Goal>(params, state, first, action, action_dim, obs, final_obs, dim, &mut out)
-                }
-            }
+            let step = for_kind!(kernel.agent, kernel.task, step_block);
+            step(params, state, first, action, action_dim, obs, final_obs, dim, &mut out);
             for (part, row) in parts.iter_mut().zip(out.chunks_exact(LANES)) {
                 part.copy_from_slice(&row[..part.len()]);
             }

@@ -1,4 +1,7 @@
-//! CubeCL backends: one launch steps every environment, one environment a unit.
+//! CubeCL backends: a launch moves every environment, another judges and observes them; one environment a unit.
+//!
+//! Working memory, by far the largest array, is shared by successive launches where all environments' would not fit
+//! one buffer.
 
 use burn::backend::DispatchDevice;
 use burn::tensor::{DType, Device, Shape, Tensor};
@@ -10,14 +13,18 @@ use cubecl::calculate_cube_count_elemwise;
 use cubecl::prelude::*;
 
 use super::{Kernel, Stepped};
-use crate::agent::{Agent, AgentKind, Point};
-use crate::level::TaskKind;
+use crate::agent::{Agent, AgentKind, Car, Point};
+use crate::registry::for_kind;
 use crate::state::LANES;
-use crate::step::{SCALARS, SCRATCH, observe_one, reset_one, step_one};
-use crate::task::{Goal, Task};
+use crate::step::{SCALARS, SCRATCH, end_step, observe_one, reset_one};
+use crate::task::Task;
 
 /// Environments a cube: two warps, so that a few thousand environments still spread over a large GPU.
 const CUBE: u32 = 64;
+/// Most working memory a launch may take: enough to fill any GPU, and little beside what training needs \[bytes\].
+const MOST_SCRATCH: u64 = 1 << 30;
+/// Bytes of a number.
+const F32: u64 = size_of::<f32>() as u64;
 
 #[cube(launch)]
 fn reset_kernel<A: Agent, T: Task>(
@@ -26,8 +33,8 @@ fn reset_kernel<A: Agent, T: Task>(
     obs: &mut [f32],
     stagger: f32,
     num_envs: usize,
-    #[comptime] state_dim: usize,
-    #[comptime] obs_dim: usize,
+    state_dim: usize,
+    obs_dim: usize,
 ) {
     if ABSOLUTE_POS < num_envs {
         let env = ABSOLUTE_POS;
@@ -37,27 +44,44 @@ fn reset_kernel<A: Agent, T: Task>(
     }
 }
 
+/// Moves the agents and objects of environments `first ..` `first + count`. Apart from [`judge_kernel`], so that the
+/// physics, which takes long to compile, is compiled once an agent and not once a task.
 #[cube(launch)]
-fn step_kernel<A: Agent, T: Task>(
+fn advance_kernel<A: Agent>(
     params: &[f32],
     action: &[f32],
+    state: &mut [f32],
+    scratch: &mut [f32],
+    first: usize,
+    count: usize,
+    state_dim: usize,
+    action_dim: usize,
+) {
+    if ABSOLUTE_POS < count {
+        let env = first + ABSOLUTE_POS;
+        let base = (env / LANES) * (state_dim * LANES) + env % LANES;
+        let u0 = action[env * action_dim];
+        let u1 = action[env * action_dim + 1];
+        A::advance(params, state, base, u0, u1, scratch, ABSOLUTE_POS * SCRATCH);
+    }
+}
+
+#[cube(launch)]
+fn judge_kernel<A: Agent, T: Task>(
+    params: &[f32],
     state: &mut [f32],
     obs: &mut [f32],
     final_obs: &mut [f32],
     scalars: &mut [f32],
-    scratch: &mut [f32],
     num_envs: usize,
-    #[comptime] state_dim: usize,
-    #[comptime] obs_dim: usize,
-    #[comptime] action_dim: usize,
+    state_dim: usize,
+    obs_dim: usize,
 ) {
     if ABSOLUTE_POS < num_envs {
         let env = ABSOLUTE_POS;
         let base = (env / LANES) * (state_dim * LANES) + env % LANES;
-        step_one::<A, T>(
+        end_step::<A, T>(
             params,
-            action,
-            env * action_dim,
             state,
             base,
             env as u32,
@@ -68,8 +92,6 @@ fn step_kernel<A: Agent, T: Task>(
             scalars,
             env,
             num_envs,
-            scratch,
-            env * SCRATCH,
         );
     }
 }
@@ -93,19 +115,29 @@ fn empty_like(other: &CubeTensor, shape: [usize; 2]) -> CubeTensor {
     empty_device_contiguous_dtype(client, device, Shape::from(shape), DType::F32)
 }
 
-fn grid(kernel: &Kernel, tensor: &CubeTensor) -> (CubeCount, CubeDim) {
+fn grid(envs: usize, tensor: &CubeTensor) -> (CubeCount, CubeDim) {
     let dim = CubeDim::new_1d(CUBE);
-    (calculate_cube_count_elemwise(&tensor.client, kernel.num_envs, dim), dim)
+    (calculate_cube_count_elemwise(&tensor.client, envs, dim), dim)
+}
+
+/// Numbers in the largest buffer that kernels can bind; a kernel's indices have 32 bits.
+fn largest_buffer(tensor: &CubeTensor) -> u64 {
+    tensor.client.properties().memory.max_page_size.min(u64::from(u32::MAX)) / F32
+}
+
+/// Most environments whose state and observations fit a buffer of `device` each.
+pub(super) fn most_envs(device: &Device, state_dim: usize, obs_dim: usize) -> usize {
+    let probe = primitive(Tensor::<1>::zeros([1], device));
+    let envs = largest_buffer(&probe) as usize / state_dim.max(obs_dim).max(SCALARS);
+    envs / LANES * LANES
 }
 
 pub(super) fn reset(kernel: &Kernel, state: Tensor<3>, stagger: bool) -> (Tensor<3>, Tensor<2>) {
     let state = writable(state);
     let params = primitive(Tensor::<1>::from_floats(kernel.params.as_slice(), &kernel.device));
     let obs = empty_like(&state, [kernel.num_envs, kernel.obs_dim]);
-    let (count, dim) = grid(kernel, &state);
-    let launch = match (kernel.agent, kernel.task) {
-        (AgentKind::Point, TaskKind::Goal) => reset_kernel::launch::<Point, Goal>,
-    };
+    let (count, dim) = grid(kernel.num_envs, &state);
+    let launch = for_kind!(kernel.agent, kernel.task, reset_kernel::launch);
     launch(
         &state.client,
         count,
@@ -129,26 +161,44 @@ pub(super) fn step(kernel: &Kernel, state: Tensor<3>, action: Tensor<2>) -> Step
     let obs = empty_like(&state, [n, kernel.obs_dim]);
     let final_obs = empty_like(&state, [n, kernel.obs_dim]);
     let scalars = empty_like(&state, [SCALARS, n]);
-    let scratch = empty_like(&state, [n, SCRATCH]);
-    let (count, dim) = grid(kernel, &state);
-    let launch = match (kernel.agent, kernel.task) {
-        (AgentKind::Point, TaskKind::Goal) => step_kernel::launch::<Point, Goal>,
+    let room = largest_buffer(&state).min(MOST_SCRATCH / F32) as usize / SCRATCH;
+    let together = room.clamp(1, n);
+    let scratch = empty_like(&state, [together, SCRATCH]);
+    let advance = match kernel.agent {
+        AgentKind::Point => advance_kernel::launch::<Point>,
+        AgentKind::Car => advance_kernel::launch::<Car>,
     };
-    launch(
+    for first in (0..n).step_by(together) {
+        let envs = together.min(n - first);
+        let (count, dim) = grid(envs, &state);
+        advance(
+            &state.client,
+            count,
+            dim,
+            params.clone().into_buffer_arg(),
+            action.clone().into_buffer_arg(),
+            state.clone().into_buffer_arg(),
+            scratch.clone().into_buffer_arg(),
+            first,
+            envs,
+            kernel.state_dim,
+            kernel.action_dim,
+        );
+    }
+    let (count, dim) = grid(n, &state);
+    let judge = for_kind!(kernel.agent, kernel.task, judge_kernel::launch);
+    judge(
         &state.client,
         count,
         dim,
         params.into_buffer_arg(),
-        action.into_buffer_arg(),
         state.clone().into_buffer_arg(),
         obs.clone().into_buffer_arg(),
         final_obs.clone().into_buffer_arg(),
         scalars.clone().into_buffer_arg(),
-        scratch.into_buffer_arg(),
         n,
         kernel.state_dim,
         kernel.obs_dim,
-        kernel.action_dim,
     );
     Stepped {
         state: Tensor::from_primitive::<CubeBackend>(state),

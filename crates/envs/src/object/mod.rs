@@ -1,7 +1,15 @@
 //! Objects: how they move, and what touching or approaching them costs.
 
+mod body;
+mod gremlin;
 mod hazard;
-mod vase;
+mod obstacles;
 
+#[cfg(test)]
+pub use body::bodies_moving;
+pub use body::{BodyModel, FREE_OBJECT_FIELDS, settle_bodies};
+pub use gremlin::{GREMLIN_FIELDS, GREMLIN_HOME, GREMLIN_HOME_QUAT, drift, mocap_pull, orbit};
 pub use hazard::inside_hazard;
-pub use vase::{VASE_FIELDS, VASE_RANGE, VASE_REST_Z, vases_begin, vases_moving, vases_substep};
+pub use obstacles::{
+    advance_bodies, alone_range, obstacles_begin, obstacles_collide, obstacles_finish, publish_touches, touch_nothing,
+};

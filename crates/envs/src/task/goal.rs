@@ -9,21 +9,39 @@ use cubecl::prelude::*;
 use super::Task;
 use crate::layout::resample;
 use crate::level::{GROUP_OFFSET, GROUP_SIZE, PARAM_GROUP};
+use crate::math::square;
 use crate::state::{DX, DY, LANES, X, Y};
 
 /// The goal is the first object group of every level of this task.
 const GOAL_GROUP: usize = 0;
-/// Reward for reaching the goal.
-const GOAL_REWARD: f32 = 1.0;
+/// Reward for reaching a goal.
+pub(super) const GOAL_REWARD: f32 = 1.0;
 
-/// Vector from the agent to the goal, world frame \[m\].
+/// Decrease of the agent's distance to the object at `goal` in this step \[m\].
 #[cfg_attr(feature = "gpu", cube)]
 #[inline(always)]
-fn to_goal(params: &[f32], state: &mut [f32], base: usize) -> (f32, f32) {
+pub(super) fn progress(state: &mut [f32], base: usize, goal: usize) -> f32 {
+    let x = state[goal] - state[base + X * LANES];
+    let y = state[goal + LANES] - state[base + Y * LANES];
+    let dx = state[base + DX * LANES];
+    let dy = state[base + DY * LANES];
+    let (before_x, before_y) = (x + dx, y + dy);
+    let distance = (x * x + y * y).sqrt();
+    let before = (before_x * before_x + before_y * before_y).sqrt();
+    // d0 - d1 = (d0^2 - d1^2) / (d0 + d1): the plain difference loses four digits of a step of
+    // millimetres against distances of metres.
+    let gain = (before_x + x) * dx + (before_y + y) * dy;
+    gain / (before + distance).max(1e-12f32)
+}
+
+/// Whether the agent's origin is within the goal's radius.
+#[cfg_attr(feature = "gpu", cube)]
+#[inline(always)]
+fn reached(params: &[f32], state: &mut [f32], base: usize) -> bool {
     let goal = base + (params[PARAM_GROUP + GROUP_OFFSET] as usize) * LANES;
     let x = state[goal] - state[base + X * LANES];
     let y = state[goal + LANES] - state[base + Y * LANES];
-    (x, y)
+    (square(x) + square(y)).sqrt() <= params[PARAM_GROUP + GROUP_SIZE]
 }
 
 /// The Goal task.
@@ -38,23 +56,14 @@ impl Task for Goal {
     }
 
     fn reward(params: &[f32], state: &mut [f32], base: usize) -> f32 {
-        let (x, y) = to_goal(params, state, base);
-        let dx = state[base + DX * LANES];
-        let dy = state[base + DY * LANES];
-        let (before_x, before_y) = (x + dx, y + dy);
-        let distance = (x * x + y * y).sqrt();
-        let before = (before_x * before_x + before_y * before_y).sqrt();
-        // d0 - d1 = (d0^2 - d1^2) / (d0 + d1): the plain difference loses four digits of a step of
-        // millimetres against distances of metres.
-        let gain = (before_x + x) * dx + (before_y + y) * dy;
-        let progress = gain / (before + distance).max(1e-12f32);
-        if distance <= params[PARAM_GROUP + GROUP_SIZE] { progress + GOAL_REWARD } else { progress }
+        let goal = base + (params[PARAM_GROUP + GROUP_OFFSET] as usize) * LANES;
+        let nearer = progress(state, base, goal);
+        if reached(params, state, base) { nearer + GOAL_REWARD } else { nearer }
     }
 
     fn finish_step(params: &[f32], state: &mut [f32], base: usize, env: u32) -> bool {
-        let (x, y) = to_goal(params, state, base);
         let mut alive = true;
-        if (x * x + y * y).sqrt() <= params[PARAM_GROUP + GROUP_SIZE] {
+        if reached(params, state, base) {
             alive = resample(params, state, base, env, GOAL_GROUP);
         }
         alive

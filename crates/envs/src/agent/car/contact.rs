@@ -8,13 +8,8 @@
 // r <= 0 the distance, v the velocities, w, d, b, k from `model.rs`. M is block diagonal once wheels
 // and ball carry their own rotations; a is [`Acc`].
 //
-// Obstacles join here: a contact with an obstacle is one more [`Contact`] whose frame is not the
-// world's. Turn `lin`, `ang` and `ex` into its frame, use the rows, cones and loads below as they
-// are (`wheel_*` for a wheel, `ball_*` for a body with its own rotation, neither for the chassis),
-// turn the load back in `gradient` and the cone back in `direction`. A free obstacle is eliminated
-// inside its cone as the ball's rotation is. The loop over such contacts has no iterations, and no
-// cost, where nothing touches. A force known beforehand (bodies solved in turn) is simpler still: it
-// adds to `lin` (over the mass) and `torque` (about the centre of mass) of the [`Problem`].
+// Substeps in which an obstacle touches the car go to the solver of `crate::contact` instead (`body.rs`, `among.rs`):
+// the same law, with frames of any direction.
 device! {
 
 #[cfg_attr(feature = "gpu", derive(CubeType, CubeTypeMut), expand(derive(Clone, Copy)))]
@@ -61,6 +56,10 @@ pub struct Contact {
     pub lever: Real,
     pub weight: Real,
     pub push: Real,
+    /// The distance itself, for the solver of contacts with obstacles.
+    // Only `floor.rs`, which is scalar, asks for it.
+    #[allow(dead_code)]
+    pub gap: Real,
 }
 
 #[cfg_attr(feature = "gpu", derive(CubeType, CubeTypeMut), expand(derive(Clone, Copy)))]
@@ -232,6 +231,7 @@ pub fn floor_contact(gap: Real, x: Real, y: Real, z: Real, lever: Real, weight: 
         // A distance of exactly zero is a contact, in MuJoCo too: a car put down at rest touches.
         weight: pick(below(nothing, gap), nothing, touching),
         push: gap * impedance * STIFFNESS,
+        gap,
     }
 }
 

@@ -123,7 +123,7 @@ pub fn to_frame(f: Frame, v: V3) -> V3 {
 #[cfg_attr(feature = "gpu", cube)]
 /// The centre of mass, from the body origin.
 #[inline(always)]
-fn centre_of_mass(f: Frame) -> V3 {
+pub fn centre_of_mass(f: Frame) -> V3 {
     plus(by(f.ey, COM_Y), by(f.ez, COM_Z))
 }
 
@@ -145,6 +145,13 @@ fn inertia(f: Frame) -> Sym3 {
 }
 
 #[cfg_attr(feature = "gpu", cube)]
+/// Length of the axle's horizontal part, 1 for a car on its wheels; never 0, that a car on its side divides by it too.
+#[inline(always)]
+pub fn horizontal(f: Frame) -> Real {
+    larger(root(f.ex.x * f.ex.x + f.ex.y * f.ex.y), fixed(f.ex.x, 1e-3))
+}
+
+#[cfg_attr(feature = "gpu", cube)]
 /// The contact problem of the car as it stands, under motor torques `left` and `right`.
 #[inline(always)]
 pub fn problem(car: Motion, f: Frame, left: Real, right: Real) -> Problem {
@@ -154,7 +161,7 @@ pub fn problem(car: Motion, f: Frame, left: Real, right: Real) -> Problem {
     let nx = f.ex.z;
     let ny = f.ey.z;
     let tilt = (car.pose.x * car.pose.x + car.pose.y * car.pose.y) * 2.0;
-    let level = root(f.ex.x * f.ex.x + f.ex.y * f.ex.y);
+    let level = horizontal(f);
     let sunk = car.lift + tilt * RADIUS;
     let rim = sunk + ny * AXLE_Y + nx * nx / (level + 1.0) * RADIUS;
     let gap_a = rim - nx * OUTER;

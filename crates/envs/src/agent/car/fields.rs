@@ -50,7 +50,7 @@ pub fn store(car: Motion, state: &mut [f32], base: usize) {
     let x = get(car.dx, state, base, X);
     let y = get(car.dx, state, base, Y);
     let f = frame(car.pose);
-    let level = root(f.ex.x * f.ex.x + f.ex.y * f.ex.y);
+    let level = horizontal(f);
     put(x + car.dx, state, base, X);
     put(y + car.dy, state, base, Y);
     put(car.dx, state, base, DX);

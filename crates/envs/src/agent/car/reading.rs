@@ -3,7 +3,7 @@
 //! The physics is written once, over the names `Real`, `Fixed` (a constant), `Mask` and a handful of
 //! functions (`pick`, `below`, `any`, ...), and included here several times: over `f32` for one
 //! environment (the host, and a GPU unit: then every function is a CubeCL function), over vector
-//! registers of 16 or 8 environments ([`super::Car::advance_block`]), in tests over `f64`. Branches are
+//! registers of 16 or 8 environments (`Car::drive_block`), in tests over `f64`. Branches are
 //! selections, so that neighbouring environments can share an instruction; all readings in float32
 //! give the same bits. Why not generics: a CubeCL function generic over its float does not run on
 //! the host, and a vector register is no CubeCL type. Why not leave it to the compiler: it does not
@@ -30,9 +30,9 @@ macro_rules! physics {
             WHEEL_WEIGHT BALL_WEIGHT SINC_2 SINC_4 COS_2 COS_4
         }
         /// Substeps of an environment step.
-        const SUBSTEPS: u32 = 10;
+        pub const SUBSTEPS: u32 = 10;
         /// Contact problems of an environment step: one more for the accelerometer.
-        const ROUNDS: u32 = SUBSTEPS + 1;
+        pub const ROUNDS: u32 = SUBSTEPS + 1;
         /// Newton steps after which every other kind of step is tried, and after which to give up.
         /// Of 15 million random problems one in a million needed more than nine, none more than 17.
         const PATIENCE: u32 = 9;

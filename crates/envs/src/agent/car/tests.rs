@@ -92,31 +92,21 @@ fn ball_rates(qpos: &[f64], qvel: &[f64]) -> double::V3 {
 
 /// Writes a recorded state to lane `base`. Displacements stay readable in `DX`, `DY`.
 fn write(step: &Recorded, state: &mut [f32], base: usize) {
-    let mut put = |field: usize, value: f64| state[base + field * LANES] = value as f32;
-    let (q, v) = (&step.qpos, &step.qvel);
-    put(X, q[0]);
-    put(Y, q[1]);
-    put(LIFT, q[2] - model::NOMINAL_HEIGHT);
-    for i in 0..4 {
-        put(POSE + i, q[3 + i]);
-        put(BALL_POSE + i, q[9 + i]);
-    }
-    put(VX, v[0]);
-    put(VY, v[1]);
-    put(VZ, v[2]);
-    for i in 0..3 {
-        put(SPIN + i, v[3 + i]);
-    }
-    put(LEFT, v[6]);
-    put(RIGHT, v[7]);
-    let ball = ball_rates(q, v);
-    put(BALL, ball.x);
-    put(BALL + 1, ball.y);
-    put(BALL + 2, ball.z);
+    Car::restore(state, base, &step.qpos, &step.qvel);
 }
 
 fn advance(state: &mut [f32], base: usize, left: f32, right: f32) {
-    Car::advance(&[], state, base, left, right, &mut [], 0);
+    let params = crate::registry::find("CarGoal0").unwrap().params(0);
+    Car::advance(&params, state, base, left, right, &mut vec![0.0; crate::step::SCRATCH], 0);
+}
+
+/// [`Agent::advance`] of all cars of `action` by the block's vectors.
+fn drive_all(state: &mut [f32], action: &[f32]) {
+    Car::drive_block(state, action);
+    for base in 0..action.len() / ACTION_DIM {
+        publish(state, base);
+        touch_nothing(state, base);
+    }
 }
 
 fn yaw(q: &[f64]) -> f64 {
@@ -219,7 +209,7 @@ fn vector_lanes_give_the_scalar_bits() {
         for lane in 0..LANES {
             advance(&mut scalar, lane, action[2 * lane], action[2 * lane + 1]);
         }
-        Car::advance_block(&mut wide, &action);
+        drive_all(&mut wide, &action);
     }
     assert!(scalar.iter().zip(&wide).all(|(a, b)| a.to_bits() == b.to_bits()));
     assert_ne!(scalar, start);
@@ -239,7 +229,7 @@ fn eight_lanes_give_the_bits_of_the_widest() {
     let mut widest = start;
     for _ in 0..20 {
         simd.vectorize(avx2::Drive { simd, state: &mut eight, action: &rows });
-        Car::advance_block(&mut widest, &action);
+        drive_all(&mut widest, &action);
     }
     for field in [X, Y, LIFT, POSE, LEFT, BALL, FELT] {
         let row = field * LANES..(field + 1) * LANES;
@@ -326,7 +316,7 @@ fn every_contact_problem_of_random_driving_is_solved() {
                 command.fill_with(|| strength * random());
             }
         }
-        Car::advance_block(&mut state, &action);
+        drive_all(&mut state, &action);
     }
     assert_eq!(state[UNSOLVED * LANES..(UNSOLVED + 1) * LANES], [0.0; LANES]);
     assert!(state.iter().all(|x| x.is_finite()));
@@ -338,7 +328,7 @@ fn every_contact_problem_of_random_driving_is_solved() {
 fn undefined_numbers_count_as_unsolved() {
     let (mut state, action) = block();
     state[VX * LANES + 4] = f32::NAN;
-    Car::advance_block(&mut state, &action);
+    drive_all(&mut state, &action);
     assert_eq!(state[UNSOLVED * LANES + 4], 11.0);
     assert_eq!(state[UNSOLVED * LANES + 3], 0.0);
 }
@@ -357,7 +347,7 @@ fn car_speed() {
     println!("scalar: {:.0} steps/s", 500.0 * LANES as f64 / start.elapsed().as_secs_f64());
     let start = std::time::Instant::now();
     for _ in 0..5000 {
-        Car::advance_block(&mut state, &action);
+        drive_all(&mut state, &action);
     }
     println!("vector: {:.0} steps/s", 5000.0 * LANES as f64 / start.elapsed().as_secs_f64());
 }

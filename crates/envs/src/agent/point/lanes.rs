@@ -1,55 +1,32 @@
-//! The Point, 32 environments in step: free motion in vectors, lanes with a vase in play one by one.
+//! The Point, 32 environments in step: free motion in vectors.
 
 use pulp::NullaryFnOnce;
 
 use super::{
-    ACC_X, ACC_Y, ACTION_DIM, Point, SUBSTEPS, accelerometer, integrate, motor_force, servo_error, smooth_force,
+    ACC_X, ACC_Y, ACTION_DIM, Point, REACH, STATE_FIELDS, SUBSTEPS, accelerometer, integrate, motor_force, servo_error,
+    smooth_force,
 };
-use crate::agent::Agent;
-use crate::lanes::{BlockAgent, Lane, row, row_mut, wide};
-use crate::level::{PARAM_VASE_FIRST, PARAM_VASES};
-use crate::math::{sin_cos, square, wrap_angle};
-use crate::object::{VASE_FIELDS, VASE_RANGE};
-use crate::state::{COS, DX, DY, LANES, MOVING, OMEGA, SIN, TOUCH, TOUCHED, VASES_IDLE, VX, VY, X, Y, YAW};
+use crate::lanes::{BlockAgent, Footprint, Lane, row, row_mut, wide};
+use crate::math::{sin_cos, wrap_angle};
+use crate::state::{AGENT, AGENT_OWN, COS, DX, DY, LANES, OMEGA, SIN, VX, VY, X, Y, YAW};
 
 impl BlockAgent for Point {
-    fn advance_block(
-        params: &[f32],
-        state: &mut [f32],
-        action: &[f32],
-        action_dim: usize,
-        lanes: usize,
-        scratch: &mut [f32],
-    ) {
-        debug_assert_eq!(action_dim, ACTION_DIM);
-        let mut free = Free::load(state, action);
-        let alone = lanes_alone(params, state, lanes);
-        for lane in (0..lanes).filter(|lane| !alone[*lane]) {
-            let (u0, u1) = (action[lane * ACTION_DIM], action[lane * ACTION_DIM + 1]);
-            Self::advance(params, state, lane, u0, u1, scratch, 0);
-        }
-        wide(Advance(&mut free));
-        free.store(state, &alone);
-    }
-}
+    const REACH: f32 = REACH;
+    // The sphere and the arrow.
+    const FOOTPRINT: Footprint = Footprint { x: 0.025, y: 0.0, half_x: 0.125, half_y: 0.1, lever: 0.181 };
+    const FIELDS: usize = AGENT_OWN + STATE_FIELDS - AGENT;
+    const SECONDS: f32 = 0.02;
+    const ROCKING: f32 = 0.003;
 
-/// Lanes in which no vase can matter in this step: all of them rest, out of the Point's reach.
-fn lanes_alone(params: &[f32], state: &[f32], lanes: usize) -> [bool; LANES] {
-    let mut alone = [false; LANES];
-    let (first, vases) = (params[PARAM_VASE_FIRST] as usize, params[PARAM_VASES] as usize);
-    let idle = row(state, VASES_IDLE);
-    let (x, y) = (row(state, X), row(state, Y));
-    for l in 0..LANES {
-        alone[l] = vases == 0 || idle[l] > 0.5 || l >= lanes;
+    fn glide(state: &mut [f32], action: &[f32]) {
+        let mut free = Free::load(state, action);
+        wide(Advance(&mut free));
+        free.store(state);
     }
-    for vase in 0..vases {
-        let field = first + vase * VASE_FIELDS;
-        let (vase_x, vase_y) = (row(state, field), row(state, field + 1));
-        for l in 0..LANES {
-            alone[l] &= square(vase_x[l] - x[l]) + square(vase_y[l] - y[l]) >= square(VASE_RANGE);
-        }
+
+    fn lean(_state: &mut [f32], _lane: usize) -> Option<f32> {
+        Some(0.0)
     }
-    alone
 }
 
 /// A block of Points in free motion.
@@ -95,16 +72,13 @@ impl Free {
         }
     }
 
-    /// Writes the lanes for which `keep` holds.
-    fn store(&self, state: &mut [f32], keep: &[bool; LANES]) {
-        let (old_x, old_y) = (*row(state, X), *row(state, Y));
-        let (mut x, mut y) = (old_x, old_y);
+    fn store(&self, state: &mut [f32]) {
+        let (mut x, mut y) = (*row(state, X), *row(state, Y));
         for l in 0..LANES {
             x[l] += self.dx[l];
             y[l] += self.dy[l];
         }
-        let (zero, one) = ([0.0; LANES], [1.0; LANES]);
-        let fields: [(usize, &Lane); 16] = [
+        let fields: [(usize, &Lane); 12] = [
             (X, &x),
             (Y, &y),
             (YAW, &self.yaw),
@@ -117,16 +91,9 @@ impl Free {
             (DY, &self.dy),
             (ACC_X, &self.acc_x),
             (ACC_Y, &self.acc_y),
-            (TOUCH, &zero),
-            (TOUCHED, &zero),
-            (MOVING, &zero),
-            (VASES_IDLE, &one),
         ];
         for (field, values) in fields {
-            let row = row_mut(state, field);
-            for l in 0..LANES {
-                row[l] = if keep[l] { values[l] } else { row[l] };
-            }
+            *row_mut(state, field) = *values;
         }
     }
 }

@@ -1,0 +1,114 @@
+//! A step of the Car where something other than the floor may touch it.
+
+#[cfg(feature = "gpu")]
+use cubecl::prelude::*;
+
+use super::POSE;
+use super::body::{CarBody, load_motion, load_pose, read_car};
+use super::floor::{overturned, push_floor};
+use super::model;
+use super::reading::scalar::{
+    Acc, ROUNDS, SUBSTEPS, frame, integrate, load, problem, proper_acceleration, solve as solve_floor, store, v3,
+};
+use crate::contact::{ACTIVE, COUNT, LINKED, agent_touches, load_static, solve};
+use crate::object::{obstacles_collide, obstacles_finish};
+use crate::state::{LANES, TOUCHED, X, Y};
+
+const STEP: f32 = model::H as f32;
+const STRONGEST: f32 = model::TORQUE_LIMIT as f32;
+/// Accelerations beyond this are numbers gone wrong \[m/s^2\].
+const ABSURD: f32 = 1e9;
+
+/// Cosine of the tilt at which a step must watch the chassis: 16 degrees, a step of 5 rad/s short of `floor.rs`' 26.
+const LEANING: f32 = 0.96;
+
+/// Whether the car at `base` is so tilted that its chassis may meet the floor within the step: it has climbed
+/// something and topples.
+#[cfg_attr(feature = "gpu", cube)]
+pub fn leans(state: &mut [f32], base: usize) -> bool {
+    let x = state[base + (POSE + 1) * LANES];
+    let y = state[base + (POSE + 2) * LANES];
+    1.0 - 2.0 * (x * x + y * y) < LEANING
+}
+
+/// One environment step of the car at `base` under motor commands `left` and `right`: ten substeps and a last round that
+/// only senses, as in `dynamics.rs`.
+///
+/// Where `near` is false nothing can touch the car within the step and no obstacle is looked at: the bits are those of
+/// `scalar::drive`. It must be true of a car that [`leans`], whose chassis may meet the floor. Where it is true
+/// (`obstacles_begin` has chosen the obstacles), a substep in which nothing touches the car still costs one floor
+/// problem and has those bits; one with contacts goes to the contact solver, the floor's contacts included.
+#[cfg_attr(feature = "gpu", cube)]
+pub fn drive_among(
+    left: f32,
+    right: f32,
+    near: bool,
+    params: &[f32],
+    state: &mut [f32],
+    base: usize,
+    scratch: &mut [f32],
+    s0: usize,
+) {
+    let left = left.min(STRONGEST).max(-STRONGEST);
+    let right = right.min(STRONGEST).max(-STRONGEST);
+    let x = state[base + X * LANES];
+    let y = state[base + Y * LANES];
+    let mut car = load(0.0f32, state, base);
+    let mut ever = 0.0f32;
+    if near {
+        load_static(scratch, s0);
+    }
+    for round in 0..ROUNDS {
+        let f = frame(car.pose);
+        let p = problem(car, f, left, right);
+        let mut touched = false;
+        if near {
+            load_pose(scratch, s0, car, f, x, y);
+            // The round that only senses sees the mocap bodies where the last substep put them.
+            let substep = if round < SUBSTEPS { round } else { SUBSTEPS - 1 };
+            obstacles_collide::<CarBody>(params, state, base, substep as f32, scratch, s0);
+            let fallen = overturned(f);
+            if scratch[s0 + COUNT] > 0.0 || fallen {
+                if fallen || agent_touches::<CarBody>(scratch, s0) > 0.0 {
+                    push_floor(scratch, s0, f, p);
+                }
+                touched = agent_touches::<CarBody>(scratch, s0) > 0.0;
+                if touched {
+                    load_motion(scratch, s0, car, f, p);
+                }
+                let bodies = scratch[s0 + ACTIVE] as usize;
+                let linked = scratch[s0 + LINKED] > 0.0;
+                solve::<CarBody>(scratch, s0, bodies, linked);
+            }
+        }
+        let mut acc = Acc {
+            lin: v3(0.0, 0.0, 0.0),
+            ang: v3(0.0, 0.0, 0.0),
+            left: 0.0f32,
+            right: 0.0f32,
+            ball: v3(0.0, 0.0, 0.0),
+        };
+        if touched {
+            ever = 1.0;
+            acc = read_car(scratch, s0);
+            // Not "above": an undefined number must count as unsolved.
+            let sound = acc.lin.x.abs() + acc.lin.y.abs() + acc.lin.z.abs() < ABSURD;
+            car.unsolved += if sound { 0.0f32 } else { 1.0f32 };
+        } else {
+            let solved = solve_floor(p);
+            acc = solved.acc;
+            car.unsolved += solved.unsolved;
+        }
+        let moves = round < SUBSTEPS;
+        if moves {
+            car = integrate(car, f, p, acc);
+            if near {
+                obstacles_finish(params, state, base, STEP, scratch, s0);
+            }
+        } else {
+            car.felt = proper_acceleration(f, acc);
+        }
+    }
+    store(car, state, base);
+    state[base + TOUCHED * LANES] = ever;
+}

@@ -1,0 +1,248 @@
+//! The Car among obstacles: its four bodies as parts of the contact solver (`block.rs` has their algebra).
+//!
+//! The small floor solver of `newton.rs` serves all substeps in which nothing but the floor touches the car.
+
+#[cfg(feature = "gpu")]
+use cubecl::prelude::*;
+
+use super::block::{
+    AXES, BEFORE, FORCE, GRADIENT, PULLED, RATE, REACH, SIZE, STEP, SWEEP, TENSOR, WAY, add_ball, add_rigid, add_spin,
+    factorise, read3, spread_parts, start_block, substitute, times_inertia, write3,
+};
+use super::model;
+use super::reading::scalar::{
+    Acc, Frame, Motion, Problem, along, by, centre_of_mass, cross, plus, scaled, to_world, v3,
+};
+use super::shape::{BALL_INVERSE, CHASSIS_INVERSE, WHEEL_INVERSE, shape};
+use crate::contact::{
+    ACC, AGENT_SLOT, BALL_SLOT, BOX, CYLINDER, GEOM, LEFT_SLOT, LEVER, MASS, Mover, PATH, RIGHT_SLOT, SPHERE,
+    STATIC_SLOT, TOUCHES, VEL, body, clear_sums,
+};
+
+const MASS_F: f32 = model::MASS as f32;
+const PER_WHEEL_SPIN_F: f32 = model::PER_WHEEL_SPIN as f32;
+const PER_BALL_SPIN_F: f32 = model::PER_BALL_SPIN as f32;
+const RADIUS_F: f32 = model::RADIUS as f32;
+const AXLE_Y_COM_F: f32 = model::AXLE_Y_COM as f32;
+const BALL_Y_COM_F: f32 = model::BALL_Y_COM as f32;
+const HUB_Z_COM_F: f32 = model::HUB_Z_COM as f32;
+const COM_Y_F: f32 = model::COM_Y as f32;
+const COM_Z_F: f32 = model::COM_Z as f32;
+const HEIGHT_F: f32 = model::NOMINAL_HEIGHT as f32;
+const TORSION_F: f32 = model::TORSION as f32;
+const ROLLING_F: f32 = model::ROLLING as f32;
+/// Squared lever arm at which a change of spin counts as linear: the radius \[m^2\].
+const SPIN_LEVER: f32 = RADIUS_F * RADIUS_F;
+
+/// The Car among obstacles.
+pub struct CarBody;
+
+/// Loads the pose of `car`, whose frame is `f` and whose body origin stood at (`x`, `y`) \[m\] when `car.dx` and `car.dy`
+/// were 0: all that finding contacts takes. The parts' counts of touches start at 0.
+#[cfg_attr(feature = "gpu", cube)]
+pub fn load_pose(scratch: &mut [f32], s0: usize, car: Motion, f: Frame, x: f32, y: f32) {
+    let com = centre_of_mass(f);
+    let centre = v3(x + car.dx + com.x, y + car.dy + com.y, HEIGHT_F + car.lift + com.z);
+    let reach = plus(by(f.ey, BALL_Y_COM_F), by(f.ez, HUB_Z_COM_F));
+    write3(scratch, s0 + AXES, f.ex);
+    write3(scratch, s0 + AXES + 3, f.ey);
+    write3(scratch, s0 + AXES + 6, f.ez);
+    write3(scratch, s0 + REACH, reach);
+    write3(scratch, body(s0, AGENT_SLOT) + GEOM, centre);
+    write3(scratch, body(s0, LEFT_SLOT) + GEOM, centre);
+    write3(scratch, body(s0, RIGHT_SLOT) + GEOM, centre);
+    write3(scratch, body(s0, BALL_SLOT) + GEOM, plus(centre, reach));
+    scratch[body(s0, AGENT_SLOT) + TOUCHES] = 0.0;
+    scratch[body(s0, LEFT_SLOT) + TOUCHES] = 0.0;
+    scratch[body(s0, RIGHT_SLOT) + TOUCHES] = 0.0;
+    scratch[body(s0, BALL_SLOT) + TOUCHES] = 0.0;
+}
+
+/// Loads what solving takes besides: the motion of `car` and its floor problem `p`. Its acceleration starts as the floor
+/// solver's does.
+#[cfg_attr(feature = "gpu", cube)]
+pub fn load_motion(scratch: &mut [f32], s0: usize, car: Motion, f: Frame, p: Problem) {
+    scratch[body(s0, AGENT_SLOT) + MASS] = MASS_F;
+    write3(scratch, s0 + SWEEP, along(by(f.ey, HUB_Z_COM_F), -AXLE_Y_COM_F, f.ez));
+    scratch[s0 + TENSOR] = p.inertia.xx;
+    scratch[s0 + TENSOR + 1] = p.inertia.yy;
+    scratch[s0 + TENSOR + 2] = p.inertia.zz;
+    scratch[s0 + TENSOR + 3] = p.inertia.xy;
+    scratch[s0 + TENSOR + 4] = p.inertia.xz;
+    scratch[s0 + TENSOR + 5] = p.inertia.yz;
+    write3(scratch, s0 + FORCE, scaled(p.lin, MASS_F));
+    write3(scratch, s0 + FORCE + 3, p.torque);
+    scratch[s0 + FORCE + 6] = p.left;
+    scratch[s0 + FORCE + 7] = p.right;
+    write3(scratch, s0 + FORCE + 8, p.ball);
+
+    // Velocities, by way of the path's place.
+    let omega = to_world(f, car.omega);
+    write3(scratch, s0 + WAY, plus(car.velocity, cross(omega, centre_of_mass(f))));
+    write3(scratch, s0 + WAY + 3, omega);
+    scratch[s0 + WAY + 6] = car.left;
+    scratch[s0 + WAY + 7] = car.right;
+    write3(scratch, s0 + WAY + 8, plus(omega, to_world(f, car.ball)));
+    spread_parts(scratch, s0, s0 + WAY, VEL);
+    for k in 0..SIZE {
+        scratch[s0 + WAY + k] = 0.0;
+        scratch[s0 + GRADIENT + k] = 0.0;
+        scratch[s0 + RATE + k] = 0.0;
+    }
+
+    scratch[s0 + RATE + 6] = p.left * PER_WHEEL_SPIN_F;
+    scratch[s0 + RATE + 7] = p.right * PER_WHEEL_SPIN_F;
+    write3(scratch, s0 + RATE + 8, by(p.ball, PER_BALL_SPIN_F));
+    spread_parts(scratch, s0, s0 + RATE, ACC);
+}
+
+/// The accelerations that the solver found.
+#[cfg_attr(feature = "gpu", cube)]
+pub fn read_car(scratch: &mut [f32], s0: usize) -> Acc {
+    Acc {
+        lin: read3(scratch, s0 + RATE),
+        ang: read3(scratch, s0 + RATE + 3),
+        left: scratch[s0 + RATE + 6],
+        right: scratch[s0 + RATE + 7],
+        ball: read3(scratch, s0 + RATE + 8),
+    }
+}
+
+#[cfg_attr(feature = "gpu", cube)]
+impl Mover for CarBody {
+    fn geoms() -> usize {
+        8
+    }
+
+    fn geom_kind(geom: usize) -> usize {
+        let wheel = if geom < 7 { CYLINDER } else { SPHERE };
+        if geom < 5 { BOX } else { wheel }
+    }
+
+    fn geom_slot(geom: usize) -> usize {
+        let wheel = if geom == 5 { LEFT_SLOT } else { RIGHT_SLOT };
+        let rolling = if geom < 7 { wheel } else { BALL_SLOT };
+        if geom < 5 { AGENT_SLOT } else { rolling }
+    }
+
+    fn geom_weight(geom: usize) -> f32 {
+        let rolling = if geom < 7 { WHEEL_INVERSE } else { BALL_INVERSE };
+        if geom < 5 { CHASSIS_INVERSE } else { rolling }
+    }
+
+    fn geom_torsion(_geom: usize) -> f32 {
+        TORSION_F
+    }
+
+    fn geom_roll(_geom: usize) -> f32 {
+        ROLLING_F
+    }
+
+    fn geom_bound(geom: usize) -> f32 {
+        let (_, _, _, x, y, z) = shape(geom);
+        // A cylinder's sizes are radius, half height, 0.
+        (x * x + y * y + z * z).sqrt()
+    }
+
+    fn place_geom(scratch: &mut [f32], s0: usize, geom: usize, to: usize) {
+        let (x, y, z, size_x, size_y, size_z) = shape(geom);
+        let ex = read3(scratch, s0 + AXES);
+        let ey = read3(scratch, s0 + AXES + 3);
+        let ez = read3(scratch, s0 + AXES + 6);
+        let c = read3(scratch, body(s0, AGENT_SLOT) + GEOM);
+        let to_x = along(c, x, ex);
+        let to_y = along(to_x, y - COM_Y_F, ey);
+        write3(scratch, to, along(to_y, z - COM_Z_F, ez));
+        // A wheel's shape lies with its axis along -ex; its spin does not change it.
+        let wheel = geom == 5 || geom == 6;
+        let ux = if wheel { ez.x } else { ex.x };
+        let uy = if wheel { ez.y } else { ex.y };
+        let uz = if wheel { ez.z } else { ex.z };
+        let vx = if wheel { -ex.x } else { ez.x };
+        let vy = if wheel { -ex.y } else { ez.y };
+        let vz = if wheel { -ex.z } else { ez.z };
+        write3(scratch, to + 3, v3(ux, ey.x, vx));
+        write3(scratch, to + 6, v3(uy, ey.y, vy));
+        write3(scratch, to + 9, v3(uz, ey.z, vz));
+        write3(scratch, to + 12, v3(size_x, size_y, size_z));
+    }
+
+    fn parts() -> usize {
+        4
+    }
+
+    fn part_slot(part: usize) -> usize {
+        if part == 0 { AGENT_SLOT } else { STATIC_SLOT + part }
+    }
+
+    fn start_part(scratch: &mut [f32], s0: usize, part: usize) {
+        if part == 0 {
+            start_block(scratch, s0);
+        }
+        clear_sums(scratch, s0);
+    }
+
+    fn finish_part(scratch: &mut [f32], s0: usize, part: usize) {
+        if part < 3 {
+            add_rigid(scratch, s0);
+            if part > 0 {
+                add_spin(scratch, s0, 5 + part);
+            }
+        } else {
+            add_ball(scratch, s0);
+        }
+    }
+
+    fn direction(scratch: &mut [f32], s0: usize) -> (f32, f32) {
+        factorise(scratch, s0);
+        substitute(scratch, s0);
+        let mut slope = 0.0f32;
+        let mut previous = 0.0f32;
+        for k in 0..SIZE {
+            slope += scratch[s0 + GRADIENT + k] * scratch[s0 + STEP + k];
+            previous += scratch[s0 + BEFORE + k] * scratch[s0 + STEP + k];
+        }
+        (slope, previous)
+    }
+
+    fn take_path(scratch: &mut [f32], s0: usize, keep: f32) -> f32 {
+        let mut slope = 0.0f32;
+        for k in 0..SIZE {
+            let d = scratch[s0 + STEP + k] + keep * scratch[s0 + WAY + k];
+            scratch[s0 + WAY + k] = d;
+            slope += scratch[s0 + GRADIENT + k] * d;
+        }
+        spread_parts(scratch, s0, s0 + WAY, PATH);
+        slope
+    }
+
+    fn drop_path(scratch: &mut [f32], s0: usize) {
+        for k in 0..SIZE {
+            scratch[s0 + WAY + k] = 0.0;
+        }
+    }
+
+    fn inertia_along(scratch: &mut [f32], s0: usize) -> (f32, f32) {
+        let mut slope = 0.0f32;
+        let mut curvature = 0.0f32;
+        // The direction has been taken; its place serves for M times the path.
+        times_inertia(scratch, s0, s0 + WAY, s0 + STEP);
+        for k in 0..SIZE {
+            slope += scratch[s0 + PULLED + k] * scratch[s0 + WAY + k];
+            curvature += scratch[s0 + STEP + k] * scratch[s0 + WAY + k];
+        }
+        (slope, curvature)
+    }
+
+    fn advance(scratch: &mut [f32], s0: usize, t: f32) -> f32 {
+        let mut moved = 0.0f32;
+        for k in 0..SIZE {
+            let d = t * scratch[s0 + WAY + k];
+            scratch[s0 + RATE + k] += d;
+            let rotation = if k < 6 { LEVER } else { SPIN_LEVER };
+            let lever = if k < 3 { 1.0f32 } else { rotation };
+            moved += lever * d * d;
+        }
+        moved
+    }
+}

@@ -1,0 +1,50 @@
+//! The Car, 32 environments in step: motion over the bare floor in vectors.
+
+#[cfg(target_arch = "x86_64")]
+use super::advance_wide;
+use super::among::leans;
+use super::{ACTION_DIM, Car, POSE, REACH, STATE_FIELDS, publish, scalar};
+use crate::lanes::{BlockAgent, Footprint};
+use crate::state::{AGENT, AGENT_OWN, LANES};
+
+/// Height of the chassis' upper edges above its origin, for what a lean moves them sideways \[m\].
+const SHOULDER: f32 = 0.1;
+
+impl BlockAgent for Car {
+    const REACH: f32 = REACH;
+    // The wheels, the bumpers.
+    const FOOTPRINT: Footprint = Footprint { x: 0.0, y: -0.0075, half_x: 0.155, half_y: 0.1675, lever: 0.234 };
+    const FIELDS: usize = AGENT_OWN + STATE_FIELDS - AGENT;
+    const SECONDS: f32 = 0.04;
+    const ROCKING: f32 = 0.006;
+
+    fn glide(state: &mut [f32], action: &[f32]) {
+        Self::drive_block(state, action);
+        for lane in 0..action.len() / ACTION_DIM {
+            publish(state, lane);
+        }
+    }
+
+    fn lean(state: &mut [f32], lane: usize) -> Option<f32> {
+        if leans(state, lane) {
+            return None;
+        }
+        let (x, y) = (state[(POSE + 1) * LANES + lane], state[(POSE + 2) * LANES + lane]);
+        Some(2.0 * SHOULDER * (x * x + y * y).sqrt())
+    }
+}
+
+impl Car {
+    /// The motion of the first `action.len() / ACTION_DIM` cars of a block over the bare floor, by the widest vectors the
+    /// machine has: the bits of `drive`, six to twelve times faster. The other lanes are computed too and mean nothing.
+    /// `state` is `[state_dim, 32]`, `action` `[cars, ACTION_DIM]`.
+    pub(super) fn drive_block(state: &mut [f32], action: &[f32]) {
+        #[cfg(target_arch = "x86_64")]
+        if advance_wide(state, action) {
+            return;
+        }
+        for (base, command) in action.chunks_exact(ACTION_DIM).enumerate() {
+            scalar::drive(command[0], command[1], state, base);
+        }
+    }
+}

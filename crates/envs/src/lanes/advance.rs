@@ -1,0 +1,163 @@
+//! Moves the agents of a block: in vectors where nothing is met, lane by lane where something is.
+//!
+//! Most agents are near some object and yet meet none of them, so the vectors move all of them first, and what came of
+//! it tells: an agent that was clear of everything before and is after, by more than it can have strayed in between,
+//! met nothing, and its motion over the bare floor stands; objects that still slide then do so by themselves. The
+//! others are put back and take the scalar step, whose bits are the same where nothing touches.
+
+use super::clearance::{Footprint, clearance};
+use super::gremlins::drift_lanes;
+use super::row;
+use crate::agent::Agent;
+use crate::level::{
+    ObjectKind, PARAM_BODIES, PARAM_BODY_FIELDS, PARAM_BODY_FIRST, PARAM_BODY_KIND, PARAM_BODY_REACH,
+    PARAM_SOLID_FIRST, PARAM_SOLID_RADIUS, PARAM_SOLIDS,
+};
+use crate::math::{square, wrap_angle};
+use crate::object::{advance_bodies, alone_range, touch_nothing};
+use crate::state::{AGE, AGENT, DX, DY, IDLE, LANES, OMEGA, STATIC_FIELDS, VX, VY, X, Y, YAW};
+
+/// An agent that can move in vectors.
+pub(crate) trait BlockAgent: Agent {
+    /// Farthest point from the origin, and what the agent travels in a step, generously \[m\].
+    const REACH: f32;
+    /// What it covers of the floor.
+    const FOOTPRINT: Footprint;
+    /// Numbers it has in the state, the common ones included.
+    const FIELDS: usize;
+    /// Duration of a step \[s\].
+    const SECONDS: f32;
+    /// What rocking within a step can add to the way of its corners \[m\].
+    const ROCKING: f32;
+
+    /// One step of all agents of a block over the bare floor under `action [lanes, action_dim]`.
+    fn glide(state: &mut [f32], action: &[f32]);
+
+    /// How far its corners stand out of the footprint because it leans \[m\]; None where it may fall.
+    fn lean(state: &mut [f32], lane: usize) -> Option<f32>;
+}
+
+/// Most numbers an agent has in the state.
+const MOST_FIELDS: usize = 48;
+/// After so many steps a gremlin has caught up with its mocap body, and keeps its speed.
+const CAUGHT_UP: f32 = 30.0;
+/// What an object that moves can go beyond its present speed's way in a step, itself or by pushing another \[m\].
+const STRAY: f32 = 0.005;
+
+#[derive(Clone, Copy, PartialEq)]
+enum Lane {
+    /// Nothing is in reach.
+    Free,
+    /// Something is near, or moves by itself; nothing is nearer than this, and what motion and leaning can take off.
+    Near { clear: f32, spend: f32 },
+    /// Something is met.
+    Busy,
+}
+
+/// [`Agent::advance`] of the first `lanes` environments of a block.
+pub(super) fn advance_block<A: BlockAgent>(
+    params: &[f32],
+    state: &mut [f32],
+    action: &[f32],
+    action_dim: usize,
+    lanes: usize,
+    scratch: &mut [f32],
+) {
+    let mut kinds = classify::<A>(params, state, lanes);
+    let mut before = [[0.0; MOST_FIELDS]; LANES];
+    for lane in (0..lanes).filter(|lane| kinds[*lane] != Lane::Free) {
+        for (i, kept) in before[lane][..A::FIELDS].iter_mut().enumerate() {
+            *kept = state[(AGENT + i) * LANES + lane];
+        }
+    }
+    A::glide(state, action);
+    for lane in 0..lanes {
+        if let Lane::Near { clear, spend } = kinds[lane] {
+            if clear_all_along::<A>(params, state, lane, &before[lane], clear, spend) {
+                kinds[lane] = Lane::Free;
+            }
+        }
+    }
+    let mut free = [false; LANES];
+    for lane in 0..lanes {
+        if kinds[lane] == Lane::Free {
+            free[lane] = state[IDLE * LANES + lane] > 0.5;
+            if free[lane] {
+                touch_nothing(state, lane);
+            } else {
+                advance_bodies(params, state, lane, scratch, 0);
+            }
+        } else {
+            for (i, kept) in before[lane][..A::FIELDS].iter().enumerate() {
+                state[(AGENT + i) * LANES + lane] = *kept;
+            }
+            let (u0, u1) = (action[lane * action_dim], action[lane * action_dim + 1]);
+            A::advance(params, state, lane, u0, u1, scratch, 0);
+        }
+    }
+    drift_lanes(params, state, &free);
+}
+
+fn classify<A: BlockAgent>(params: &[f32], state: &mut [f32], lanes: usize) -> [Lane; LANES] {
+    let mut near = [false; LANES];
+    let (bodies, body_fields) = (params[PARAM_BODIES] as usize, params[PARAM_BODY_FIELDS] as usize);
+    let range = alone_range(A::REACH, params[PARAM_BODY_REACH]);
+    mark_near(state, params[PARAM_BODY_FIRST] as usize, bodies, body_fields, range, &mut near);
+    let range = alone_range(A::REACH, params[PARAM_SOLID_RADIUS]);
+    let solids = params[PARAM_SOLIDS] as usize;
+    mark_near(state, params[PARAM_SOLID_FIRST] as usize, solids, STATIC_FIELDS, range, &mut near);
+
+    let gremlins = params[PARAM_BODY_KIND] == ObjectKind::Gremlin.code();
+    let mut kinds = [Lane::Free; LANES];
+    for lane in 0..lanes {
+        let get = |field: usize| state[field * LANES + lane];
+        let (idle, young) = (get(IDLE) > 0.5, get(AGE) < CAUGHT_UP);
+        if idle && !near[lane] {
+            if A::lean(state, lane).is_none() {
+                kinds[lane] = Lane::Busy;
+            }
+        } else if gremlins && young && near[lane] {
+            kinds[lane] = Lane::Busy;
+        } else {
+            let (clear, motion) = clearance(params, state, lane, &A::FOOTPRINT, A::REACH);
+            let drift = if motion > 0.0 { motion * A::SECONDS + STRAY } else { 0.0 };
+            let lean = A::lean(state, lane).unwrap_or(f32::INFINITY);
+            let spend = A::ROCKING + lean + drift;
+            kinds[lane] = if clear > 0.5 * spend { Lane::Near { clear, spend } } else { Lane::Busy };
+        }
+    }
+    kinds
+}
+
+/// Marks the lanes in which one of `count` objects is nearer than `range` to the agent.
+fn mark_near(state: &[f32], first: usize, count: usize, fields: usize, range: f32, near: &mut [bool; LANES]) {
+    let (x, y) = (row(state, X), row(state, Y));
+    for object in 0..count {
+        let field = first + object * fields;
+        let (object_x, object_y) = (row(state, field), row(state, field + 1));
+        for l in 0..LANES {
+            near[l] |= square(object_x[l] - x[l]) + square(object_y[l] - y[l]) < square(range);
+        }
+    }
+}
+
+/// Whether an agent that has moved from `before`, where it was `clear` of everything, cannot have met anything on its
+/// way: the way of its corners, and what else can take off the clearances at both ends, is less than their sum.
+fn clear_all_along<A: BlockAgent>(
+    params: &[f32],
+    state: &mut [f32],
+    lane: usize,
+    before: &[f32],
+    clear: f32,
+    spend: f32,
+) -> bool {
+    let Some(lean) = A::lean(state, lane) else { return false };
+    let (clear_after, _) = clearance(params, state, lane, &A::FOOTPRINT, A::REACH);
+    let now = |field: usize| state[field * LANES + lane];
+    let was = |field: usize| before[field - AGENT];
+    let speed = 0.5 * (now(VX).hypot(now(VY)) + was(VX).hypot(was(VY)));
+    let way = now(DX).hypot(now(DY)).max(speed * A::SECONDS);
+    let spin = 0.5 * (now(OMEGA).abs() + was(OMEGA).abs());
+    let turn = wrap_angle(now(YAW) - was(YAW)).abs().max(spin * A::SECONDS);
+    clear + clear_after > way + turn * A::FOOTPRINT.lever + 2.0 * spend + lean
+}

@@ -1,0 +1,46 @@
+//! Gremlins of a block that meet nothing: they only drift.
+
+use super::{Lane, row, row_mut};
+use crate::level::{ObjectKind, PARAM_BODIES, PARAM_BODY_FIELDS, PARAM_BODY_FIRST, PARAM_BODY_KIND, PARAM_SUBSTEP};
+use crate::object::{GREMLIN_HOME, drift, mocap_pull, orbit};
+use crate::state::{AGE, LANES};
+
+/// Ten substeps of the gremlins of the lanes for which `keep` holds.
+#[inline(always)]
+pub(super) fn drift_lanes(params: &[f32], state: &mut [f32], keep: &[bool; LANES]) {
+    if params[PARAM_BODY_KIND] != ObjectKind::Gremlin.code() {
+        return;
+    }
+    let (first, count) = (params[PARAM_BODY_FIRST] as usize, params[PARAM_BODIES] as usize);
+    let fields = params[PARAM_BODY_FIELDS] as usize;
+    let step = params[PARAM_SUBSTEP];
+    let age = *row(state, AGE);
+    let (mut out_x, mut out_y) = ([[0.0; LANES]; 10], [[0.0; LANES]; 10]);
+    for substep in 0..10 {
+        for l in 0..LANES {
+            (out_x[substep][l], out_y[substep][l]) = orbit(age[l], substep as f32, step);
+        }
+    }
+    let none = [[0.0; LANES]; 10];
+    for gremlin in 0..count {
+        let at = first + gremlin * fields;
+        for k in 0..3 {
+            let (height, gravity) = mocap_pull(k);
+            let out: &[Lane; 10] = [&out_x, &out_y, &none][k];
+            let home = if k == 2 { [height; LANES] } else { *row(state, at + GREMLIN_HOME + k) };
+            let (mut place, mut velocity) = (*row(state, at + k), *row(state, at + 7 + k));
+            for out in out {
+                for l in 0..LANES {
+                    velocity[l] = drift(place[l], velocity[l], home[l] + out[l], gravity, step);
+                    place[l] += step * velocity[l];
+                }
+            }
+            for (field, values) in [(at + k, place), (at + 7 + k, velocity)] {
+                let row = row_mut(state, field);
+                for l in 0..LANES {
+                    row[l] = if keep[l] { values[l] } else { row[l] };
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,423 @@
+//! What an agent can run into: free objects (vases, gremlins, the push box) and solids (buttons, pillars).
+//!
+//! A step that nothing can be met in is not seen here. The others go substep by substep: find all contacts at the
+//! present poses, solve them together with the agent (`crate::contact`), move the free objects.
+
+#[cfg(feature = "gpu")]
+use cubecl::prelude::*;
+
+use super::body::{COLUMN, bodies_moving, come_to_rest, is_idle};
+use super::gremlin::{drift_all, orbit, weld};
+use crate::contact::{
+    ACC, ACTIVE, AGENT_SLOT, ASLEEP, BOX, CONTACT_TOUCH, COUNT, CYLINDER, FREE, GEOM, INDEX, LINKED, MAX_BODIES, Mover,
+    Nobody, OTHER_GEOM, SPARE_GEOM, SPHERE, STATIC_SLOT, TOUCH_BUTTONS, TOUCH_COSTS, TOUCHES, ball_ball, body, box_box,
+    convex_convex, floor_box, load_free_body, load_static, move_free_body, set_surface, solve, sphere_box,
+};
+use crate::level::{
+    ObjectKind, PARAM_BODIES, PARAM_BODY_COSTS, PARAM_BODY_FIELDS, PARAM_BODY_FIRST, PARAM_BODY_HALF, PARAM_BODY_KIND,
+    PARAM_BODY_MASS, PARAM_BODY_MOMENT, PARAM_BODY_REACH, PARAM_BODY_SPIN_MOMENT, PARAM_SOLID_COSTS, PARAM_SOLID_FIRST,
+    PARAM_SOLID_KIND, PARAM_SOLID_RADIUS, PARAM_SOLIDS, PARAM_SUBSTEP,
+};
+use crate::state::{
+    AGE, IDLE, LANES, MOVING, STATIC_FIELDS, TOUCH, TOUCH_BUTTONS as TOUCH_BUTTONS_FIELD,
+    TOUCH_COSTS as TOUCH_COSTS_FIELD, TOUCHED, X, Y,
+};
+
+const VASE: f32 = ObjectKind::Vase.code();
+const GREMLIN: f32 = ObjectKind::Gremlin.code();
+const PUSH_BOX: f32 = ObjectKind::PushBox.code();
+const PILLAR: f32 = ObjectKind::Pillar.code();
+
+/// What a free object that is not at rest, or a gremlin on its way, can travel in a step, generously \[m\].
+const BODY_TRAVEL: f32 = 0.02;
+/// Distance a resting neighbour must have from a struck body to stay asleep, beyond both reaches \[m\].
+const SPARE: f32 = 0.04;
+/// Half the height of a pillar \[m\].
+const PILLAR_HALF_HEIGHT: f32 = 0.5;
+/// The reach of an agent that is nowhere near \[m\].
+const OUT_OF_REACH: f32 = -1.0;
+/// Friction of every object: torsion and roll \[m\]; sliding friction is 1.
+const TORSION: f32 = 0.005;
+const ROLL: f32 = 0.0001;
+
+/// Distance from the agent's origin beyond which a resting object of reach `object` \[m\] cannot be met in a step, for an
+/// agent of reach `agent` (its travel included).
+#[cfg_attr(feature = "gpu", cube)]
+#[inline(always)]
+pub fn alone_range(agent: f32, object: f32) -> f32 {
+    agent + object + BODY_TRAVEL
+}
+
+/// Chooses the free objects that this step must simulate: those that move, those in the agent's reach, and those in
+/// reach of one of them; gremlins that meet nothing are moved at once. Returns 0 where nothing can be met.
+///
+/// `reach` is the agent's, travel included \[m\]. At most [`MAX_BODIES`] free objects are simulated, the rest stand still.
+#[cfg_attr(feature = "gpu", cube)]
+pub fn obstacles_begin(
+    params: &[f32],
+    state: &mut [f32],
+    base: usize,
+    reach: f32,
+    scratch: &mut [f32],
+    s0: usize,
+) -> u32 {
+    let agent_x = state[base + X * LANES];
+    let agent_y = state[base + Y * LANES];
+    let count = params[PARAM_BODIES] as usize;
+    let fields = params[PARAM_BODY_FIELDS] as usize;
+    let first = base + (params[PARAM_BODY_FIRST] as usize) * LANES;
+    let gremlins = params[PARAM_BODY_KIND] == GREMLIN;
+    let body_reach = params[PARAM_BODY_REACH];
+    let near = alone_range(reach, body_reach);
+    let mut active = 0usize;
+    let mut busy = 0u32;
+    for i in 0..count {
+        let at = first + i * fields * LANES;
+        let dx = state[at] - agent_x;
+        let dy = state[at + LANES] - agent_y;
+        let resting = is_idle(params, state, at);
+        if (near > 0.0 && dx * dx + dy * dy < near * near || !resting) && active < MAX_BODIES {
+            active += 1;
+            busy |= 1u32 << (i as u32);
+            wake(params, state, at, scratch, s0, active, i, resting && !gremlins);
+        }
+    }
+    // Bystanders: a resting object that an active one may hit. One pass is enough for a step.
+    if active > 0 && count > 1 && !gremlins {
+        let chosen = active;
+        for i in 0..count {
+            let at = first + i * fields * LANES;
+            let mut close = false;
+            for slot in 1..(chosen + 1) {
+                let b = body(s0, slot);
+                let dx = state[at] - scratch[b + GEOM];
+                let dy = state[at + LANES] - scratch[b + GEOM + 1];
+                let gap = 2.0 * body_reach + SPARE;
+                if dx * dx + dy * dy < gap * gap {
+                    close = true;
+                }
+            }
+            if close && (busy >> (i as u32)) & 1 == 0 && active < MAX_BODIES {
+                active += 1;
+                busy |= 1u32 << (i as u32);
+                let resting = is_idle(params, state, at);
+                wake(params, state, at, scratch, s0, active, i, resting);
+            }
+        }
+    }
+    if gremlins {
+        drift_all(params, state, base, busy);
+    }
+    let mut solid = 0u32;
+    let solids = params[PARAM_SOLIDS] as usize;
+    let mut at = base + (params[PARAM_SOLID_FIRST] as usize) * LANES;
+    let near_solid = alone_range(reach, params[PARAM_SOLID_RADIUS]);
+    for _ in 0..solids {
+        let dx = state[at] - agent_x;
+        let dy = state[at + LANES] - agent_y;
+        if near_solid > 0.0 && dx * dx + dy * dy < near_solid * near_solid {
+            solid = 1u32;
+        }
+        at += STATIC_FIELDS * LANES;
+    }
+    scratch[s0 + ACTIVE] = active as f32;
+    let any = (active as u32) + solid;
+    if any > 0 {
+        load_static(scratch, s0);
+    }
+    any
+}
+
+/// Copies the free object at `at` into `slot`.
+#[cfg_attr(feature = "gpu", cube)]
+fn wake(
+    params: &[f32],
+    state: &mut [f32],
+    at: usize,
+    scratch: &mut [f32],
+    s0: usize,
+    slot: usize,
+    index: usize,
+    asleep: bool,
+) {
+    let mass = params[PARAM_BODY_MASS];
+    let moment = params[PARAM_BODY_MOMENT];
+    let spin_moment = params[PARAM_BODY_SPIN_MOMENT];
+    load_free_body(state, at, LANES, scratch, s0, slot, mass, moment, spin_moment, params[PARAM_BODY_HALF]);
+    let b = body(s0, slot);
+    scratch[b + INDEX] = index as f32;
+    scratch[b + ASLEEP] = if asleep { 1.0f32 } else { 0.0f32 };
+}
+
+/// Writes geom `index` of the free object in `slot` to `to`: the box itself, or a corner column of the push box.
+#[cfg_attr(feature = "gpu", cube)]
+fn place_body_geom(scratch: &mut [f32], s0: usize, slot: usize, index: usize, to: usize) {
+    let geom = body(s0, slot) + GEOM;
+    for k in 0..15usize {
+        scratch[to + k] = scratch[geom + k];
+    }
+    if index > 0 {
+        let half = scratch[geom + 12];
+        let x = if index < 3 { half } else { -half };
+        let y = if index % 2 == 1 { half } else { -half };
+        for k in 0..3usize {
+            scratch[to + k] += scratch[geom + 3 + 3 * k] * x + scratch[geom + 4 + 3 * k] * y;
+        }
+        scratch[to + 12] = COLUMN * half;
+        scratch[to + 13] = COLUMN * half;
+    }
+}
+
+/// Writes the solid at `at` to `to`: an upright cylinder or a ball on the floor.
+#[cfg_attr(feature = "gpu", cube)]
+fn place_solid(params: &[f32], state: &mut [f32], at: usize, scratch: &mut [f32], to: usize) {
+    let radius = params[PARAM_SOLID_RADIUS];
+    let pillar = params[PARAM_SOLID_KIND] == PILLAR;
+    for k in 0..15usize {
+        scratch[to + k] = 0.0;
+    }
+    scratch[to] = state[at];
+    scratch[to + 1] = state[at + LANES];
+    scratch[to + 2] = if pillar { PILLAR_HALF_HEIGHT } else { radius };
+    scratch[to + 3] = 1.0;
+    scratch[to + 7] = 1.0;
+    scratch[to + 11] = 1.0;
+    scratch[to + 12] = radius;
+    scratch[to + 13] = PILLAR_HALF_HEIGHT;
+}
+
+/// Contacts of the geoms at [`SPARE_GEOM`] (of slot `a`) and [`OTHER_GEOM`] (of slot `b`), in MuJoCo's order of types.
+/// `later` says that both are boxes of free objects, the first of the higher number: the order decides ties between
+/// faces. The one place that calls the colliders: a GPU inlines every call, and they are most of its program.
+#[cfg_attr(feature = "gpu", cube)]
+fn collide(scratch: &mut [f32], s0: usize, a: usize, kind_a: usize, b: usize, kind_b: usize, later: bool) {
+    let swap = later || kind_rank(kind_b) < kind_rank(kind_a);
+    let first = if swap { b } else { a };
+    let second = if swap { a } else { b };
+    let ga = if swap { s0 + OTHER_GEOM } else { s0 + SPARE_GEOM };
+    let gb = if swap { s0 + SPARE_GEOM } else { s0 + OTHER_GEOM };
+    let ka = if swap { kind_b } else { kind_a };
+    let kb = if swap { kind_a } else { kind_b };
+    if ka == BOX {
+        box_box(scratch, s0, first, ga, second, gb);
+    } else if ka == SPHERE && kb == BOX {
+        let x = scratch[ga];
+        let y = scratch[ga + 1];
+        let z = scratch[ga + 2];
+        let radius = scratch[ga + 12];
+        sphere_box(scratch, s0, first, x, y, z, radius, second, gb);
+    } else if kb == SPHERE {
+        let x = scratch[ga];
+        let y = scratch[ga + 1];
+        let z = scratch[ga + 2];
+        let radius = scratch[ga + 12];
+        let bx = scratch[gb];
+        let by = scratch[gb + 1];
+        let bz = scratch[gb + 2];
+        let radius_b = scratch[gb + 12];
+        ball_ball(scratch, s0, first, x, y, z, radius, second, bx, by, bz, radius_b, 0.5);
+    } else {
+        convex_convex(scratch, s0, first, ga, ka, second, gb, kb);
+    }
+}
+
+/// MuJoCo's order of shapes: sphere, cylinder, box.
+#[cfg_attr(feature = "gpu", cube)]
+#[inline(always)]
+fn kind_rank(kind: usize) -> usize {
+    let round = if kind == CYLINDER { 1usize } else { 0usize };
+    if kind == BOX { 2usize } else { round }
+}
+
+/// Whether the body in `slot` rests and nothing that moves was found to touch it yet.
+#[cfg_attr(feature = "gpu", cube)]
+#[inline(always)]
+fn sleeps(scratch: &mut [f32], s0: usize, slot: usize) -> bool {
+    let b = body(s0, slot);
+    scratch[b + ASLEEP] > 0.5 && scratch[b + TOUCHES] == 0.0
+}
+
+/// Finds every contact of the agent (loaded in its slot), the active free objects, the solids and, for free objects, the
+/// floor at the present poses, in substep `substep` of the step (the weld of gremlins moves with it). Leaves the
+/// agent's touches at [`CONTACT_TOUCH`], [`TOUCH_COSTS`], [`TOUCH_BUTTONS`] and whether bodies must be solved
+/// together at [`LINKED`]. Bodies that rest against each other or a solid are left in peace.
+#[cfg_attr(feature = "gpu", cube)]
+pub fn obstacles_collide<M: Mover>(
+    params: &[f32],
+    state: &mut [f32],
+    base: usize,
+    substep: f32,
+    scratch: &mut [f32],
+    s0: usize,
+) {
+    let active = scratch[s0 + ACTIVE] as usize;
+    let fields = params[PARAM_BODY_FIELDS] as usize;
+    let first_body = base + (params[PARAM_BODY_FIRST] as usize) * LANES;
+    let kind = params[PARAM_BODY_KIND];
+    let body_geoms = if kind == PUSH_BOX { 5usize } else { 1usize };
+    let body_reach = params[PARAM_BODY_REACH];
+    let body_weight = 1.0 / params[PARAM_BODY_MASS].max(1e-9);
+    let solids = params[PARAM_SOLIDS] as usize;
+    let first_solid = base + (params[PARAM_SOLID_FIRST] as usize) * LANES;
+    let solid_radius = params[PARAM_SOLID_RADIUS];
+    let pillars = params[PARAM_SOLID_KIND] == PILLAR;
+    let solid_kind = if pillars { CYLINDER } else { SPHERE };
+
+    scratch[s0 + COUNT] = 0.0;
+    scratch[s0 + LINKED] = 0.0;
+    scratch[s0 + CONTACT_TOUCH] = 0.0;
+    scratch[s0 + TOUCH_COSTS] = 0.0;
+    scratch[s0 + TOUCH_BUTTONS] = 0.0;
+    let (out_x, out_y) = orbit(state[base + AGE * LANES], substep, params[PARAM_SUBSTEP]);
+    for slot in 1..(active + 1) {
+        let b = body(s0, slot);
+        scratch[b + TOUCHES] = 0.0;
+        if kind == GREMLIN {
+            let at = first_body + (scratch[b + INDEX] as usize) * fields * LANES;
+            weld(params, state, at, scratch, s0, slot, out_x, out_y);
+        }
+    }
+
+    // Owners of the first geom: the agent (slot 0), then the bodies; partners: later bodies, then solids.
+    for slot in 0..(active + 1) {
+        let agent = slot == AGENT_SLOT;
+        let geoms = if agent { M::geoms() } else { body_geoms };
+        for geom in 0..geoms {
+            if agent {
+                M::place_geom(scratch, s0, geom, s0 + SPARE_GEOM);
+            } else {
+                place_body_geom(scratch, s0, slot, geom, s0 + SPARE_GEOM);
+            }
+            let own_slot = if agent { M::geom_slot(geom) } else { slot };
+            let own_kind = if agent { M::geom_kind(geom) } else { BOX };
+            let own_weight = if agent { M::geom_weight(geom) } else { body_weight };
+            let bound = if agent { M::geom_bound(geom) } else { body_reach };
+            let torsion = if agent { M::geom_torsion(geom) } else { TORSION };
+            let roll = if agent { M::geom_roll(geom) } else { ROLL };
+            let x = scratch[s0 + SPARE_GEOM];
+            let y = scratch[s0 + SPARE_GEOM + 1];
+            let partners = active - slot + solids;
+            for partner in 0..partners {
+                let other = slot + 1 + partner;
+                let is_body = other <= active;
+                let solid_at =
+                    if is_body { first_solid } else { first_solid + (other - active - 1) * STATIC_FIELDS * LANES };
+                let other_slot = if is_body { other } else { STATIC_SLOT };
+                let b = body(s0, other_slot);
+                let other_x = if is_body { scratch[b + GEOM] } else { state[solid_at] };
+                let other_y = if is_body { scratch[b + GEOM + 1] } else { state[solid_at + LANES] };
+                let dx = other_x - x;
+                let dy = other_y - y;
+                let reach = bound + if is_body { body_reach } else { solid_radius };
+                let dormant = !agent && sleeps(scratch, s0, slot) && (!is_body || sleeps(scratch, s0, other_slot));
+                if dx * dx + dy * dy < reach * reach && !dormant {
+                    let other_geoms = if is_body { body_geoms } else { 1usize };
+                    let weight = own_weight + if is_body { body_weight } else { 0.0f32 };
+                    set_surface(scratch, s0, 1.0, torsion, roll, weight);
+                    let later = !agent && is_body && scratch[body(s0, slot) + INDEX] > scratch[b + INDEX];
+                    let before = scratch[s0 + COUNT];
+                    for other_geom in 0..other_geoms {
+                        if is_body {
+                            place_body_geom(scratch, s0, other_slot, other_geom, s0 + OTHER_GEOM);
+                        } else {
+                            place_solid(params, state, solid_at, scratch, s0 + OTHER_GEOM);
+                        }
+                        let other_kind = if is_body { BOX } else { solid_kind };
+                        collide(scratch, s0, own_slot, own_kind, other_slot, other_kind, later);
+                    }
+                    if scratch[s0 + COUNT] > before {
+                        if agent {
+                            scratch[s0 + CONTACT_TOUCH] = 1.0;
+                            let costs = if is_body { params[PARAM_BODY_COSTS] } else { params[PARAM_SOLID_COSTS] };
+                            if costs > 0.5 && (is_body || pillars) {
+                                scratch[s0 + TOUCH_COSTS] = 1.0;
+                            }
+                            if !is_body && !pillars {
+                                let bit = 1u32 << ((other - active - 1) as u32);
+                                let seen = scratch[s0 + TOUCH_BUTTONS] as u32;
+                                scratch[s0 + TOUCH_BUTTONS] = (seen | bit) as f32;
+                            }
+                            if kind == PUSH_BOX && is_body {
+                                scratch[s0 + LINKED] = 1.0;
+                            }
+                        } else if is_body {
+                            scratch[s0 + LINKED] = 1.0;
+                        }
+                    }
+                }
+            }
+        }
+    }
+    // A sleeping body that nothing touches stays asleep; others feel the floor.
+    set_surface(scratch, s0, 1.0, TORSION, ROLL, body_weight);
+    for slot in 1..(active + 1) {
+        let b = body(s0, slot);
+        if scratch[b + TOUCHES] > 0.0 {
+            scratch[b + ASLEEP] = 0.0;
+        }
+        if scratch[b + ASLEEP] == 0.0 {
+            for geom in 0..body_geoms {
+                place_body_geom(scratch, s0, slot, geom, s0 + SPARE_GEOM);
+                floor_box(scratch, s0, s0 + SPARE_GEOM, slot);
+            }
+            if scratch[b + TOUCHES] == 0.0 {
+                for k in 0..6usize {
+                    scratch[b + ACC + k] = scratch[b + FREE + k];
+                }
+            }
+        }
+    }
+}
+
+/// Moves the active free objects on by `step` \[s\] under their accelerations.
+#[cfg_attr(feature = "gpu", cube)]
+pub fn obstacles_finish(params: &[f32], state: &mut [f32], base: usize, step: f32, scratch: &mut [f32], s0: usize) {
+    let active = scratch[s0 + ACTIVE] as usize;
+    let fields = params[PARAM_BODY_FIELDS] as usize;
+    let first = base + (params[PARAM_BODY_FIRST] as usize) * LANES;
+    for slot in 1..(active + 1) {
+        if scratch[body(s0, slot) + ASLEEP] == 0.0 {
+            let index = scratch[body(s0, slot) + INDEX] as usize;
+            move_free_body(state, first + index * fields * LANES, LANES, scratch, s0, slot, step);
+        }
+    }
+}
+
+/// Moves the free objects of one environment, whose agent meets none of them in this step.
+pub fn advance_bodies(params: &[f32], state: &mut [f32], base: usize, scratch: &mut [f32], s0: usize) {
+    if obstacles_begin(params, state, base, OUT_OF_REACH, scratch, s0) > 0 {
+        for substep in 0..10u32 {
+            obstacles_collide::<Nobody>(params, state, base, substep as f32, scratch, s0);
+            let active = scratch[s0 + ACTIVE] as usize;
+            solve::<Nobody>(scratch, s0, active, scratch[s0 + LINKED] > 0.5);
+            obstacles_finish(params, state, base, params[PARAM_SUBSTEP], scratch, s0);
+        }
+        publish_touches(params, state, base, scratch, s0);
+        state[base + TOUCHED * LANES] = 0.0;
+    } else {
+        touch_nothing(state, base);
+    }
+}
+
+/// Notes in the state that the agent touched nothing and every free object rests.
+#[cfg_attr(feature = "gpu", cube)]
+pub fn touch_nothing(state: &mut [f32], base: usize) {
+    state[base + TOUCH * LANES] = 0.0;
+    state[base + TOUCH_COSTS_FIELD * LANES] = 0.0;
+    state[base + TOUCH_BUTTONS_FIELD * LANES] = 0.0;
+    state[base + TOUCHED * LANES] = 0.0;
+    state[base + MOVING * LANES] = 0.0;
+    state[base + IDLE * LANES] = 1.0;
+}
+
+/// Notes in the state what the last [`obstacles_collide`] found, and whether free objects move. `TOUCHED`, which looks
+/// back at all substeps, is the agent's.
+#[cfg_attr(feature = "gpu", cube)]
+pub fn publish_touches(params: &[f32], state: &mut [f32], base: usize, scratch: &mut [f32], s0: usize) {
+    state[base + TOUCH * LANES] = scratch[s0 + CONTACT_TOUCH];
+    state[base + TOUCH_COSTS_FIELD * LANES] = scratch[s0 + TOUCH_COSTS];
+    state[base + TOUCH_BUTTONS_FIELD * LANES] = scratch[s0 + TOUCH_BUTTONS];
+    let vases = params[PARAM_BODY_KIND] == VASE;
+    state[base + MOVING * LANES] = if vases && bodies_moving(params, state, base) > 0 { 1.0f32 } else { 0.0f32 };
+    state[base + IDLE * LANES] = if come_to_rest(params, state, base) { 1.0f32 } else { 0.0f32 };
+}

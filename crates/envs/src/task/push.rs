@@ -1,0 +1,85 @@
+//! Push: bring the box to the goal; the goal then moves elsewhere and the episode goes on.
+//!
+//! Reward: the decrease of the distance from agent to box and of that from box to goal, plus 1 in the step that brings
+//! the box within the goal's radius. The distances are three-dimensional, whatever the original's comments say.
+//! Source: safety-gymnasium 1.0.0, `tasks/safe_navigation/push`.
+
+#[cfg(feature = "gpu")]
+use cubecl::prelude::*;
+
+use super::Task;
+use super::goal::GOAL_REWARD;
+use crate::layout::resample;
+use crate::level::{GROUP_OFFSET, GROUP_SIZE, PARAM_BODY_FIRST, PARAM_GROUP};
+use crate::math::square;
+use crate::state::{LANES, TASK, X, Y, Z};
+
+/// The goal is the first object group of every level of this task.
+const GOAL_GROUP: usize = 0;
+/// Height of the goal's centre \[m\].
+const GOAL_Z: f32 = 0.16;
+/// Task field: distance from agent to box at the last reward \[m\].
+pub const LAST_TO_BOX: usize = TASK;
+/// Task field: distance from box to goal at the last reward \[m\].
+pub const LAST_TO_GOAL: usize = TASK + 1;
+
+#[cfg_attr(feature = "gpu", cube)]
+#[inline(always)]
+fn to_box(params: &[f32], state: &mut [f32], base: usize) -> f32 {
+    let at = base + (params[PARAM_BODY_FIRST] as usize) * LANES;
+    let x = state[at] - state[base + X * LANES];
+    let y = state[at + LANES] - state[base + Y * LANES];
+    let z = state[at + 2 * LANES] - state[base + Z * LANES];
+    (square(x) + square(y) + square(z)).sqrt()
+}
+
+#[cfg_attr(feature = "gpu", cube)]
+#[inline(always)]
+fn to_goal(params: &[f32], state: &mut [f32], base: usize) -> f32 {
+    let at = base + (params[PARAM_BODY_FIRST] as usize) * LANES;
+    let goal = base + (params[PARAM_GROUP + GROUP_OFFSET] as usize) * LANES;
+    let x = state[at] - state[goal];
+    let y = state[at + LANES] - state[goal + LANES];
+    let z = state[at + 2 * LANES] - GOAL_Z;
+    (square(x) + square(y) + square(z)).sqrt()
+}
+
+/// Takes the present distances for the last ones.
+#[cfg_attr(feature = "gpu", cube)]
+pub fn measure(params: &[f32], state: &mut [f32], base: usize) {
+    let near = to_box(params, state, base);
+    let far = to_goal(params, state, base);
+    state[base + LAST_TO_BOX * LANES] = near;
+    state[base + LAST_TO_GOAL * LANES] = far;
+}
+
+/// The Push task.
+pub struct Push;
+
+#[cfg_attr(feature = "gpu", cube)]
+impl Task for Push {
+    fn reset(params: &[f32], state: &mut [f32], base: usize, env: u32) {
+        resample(params, state, base, env, GOAL_GROUP);
+        measure(params, state, base);
+    }
+
+    fn reward(params: &[f32], state: &mut [f32], base: usize) -> f32 {
+        let before_box = state[base + LAST_TO_BOX * LANES];
+        let before_goal = state[base + LAST_TO_GOAL * LANES];
+        measure(params, state, base);
+        let near = state[base + LAST_TO_BOX * LANES];
+        let far = state[base + LAST_TO_GOAL * LANES];
+        // The original's gate on the first term (distance > 0 * size) is always open.
+        let nearer = (before_box - near) + (before_goal - far);
+        if far <= params[PARAM_GROUP + GROUP_SIZE] { nearer + GOAL_REWARD } else { nearer }
+    }
+
+    fn finish_step(params: &[f32], state: &mut [f32], base: usize, env: u32) -> bool {
+        let mut alive = true;
+        if state[base + LAST_TO_GOAL * LANES] <= params[PARAM_GROUP + GROUP_SIZE] {
+            alive = resample(params, state, base, env, GOAL_GROUP);
+            measure(params, state, base);
+        }
+        alive
+    }
+}
