@@ -28,7 +28,7 @@ fn keys(object: &Value) -> Vec<&str> {
 fn help_is_as_documented() {
     let sandbox = Sandbox::new();
     assert_snapshot("help.txt", &sandbox.succeed(&["--help"]).stdout);
-    for verb in ["train", "eval", "parity", "export", "bench", "report", "envs", "algos", "config"] {
+    for verb in ["train", "eval", "parity", "export", "record", "bench", "report", "envs", "algos", "config"] {
         let help = sandbox.succeed(&[verb, "--help"]).stdout;
         assert_snapshot(&format!("help-{verb}.txt"), &help);
     }
@@ -83,6 +83,9 @@ fn a_typo_is_refused_with_the_valid_names() {
         (vec!["eval"], vec!["RUN"]),
         (vec!["eval", "nowhere"], vec!["nowhere", "no run directory"]),
         (vec!["report", "."], vec!["no run"]),
+        (vec!["record", "nowhere"], vec!["nowhere", "no run directory"]),
+        (vec!["record", "nowhere", "--out", "film.mp4"], vec!["film.mp4", ".html", ".gif"]),
+        (vec!["record", "nowhere", "--out", "page.html", "--every", "2"], vec!["--every", "GIF", "page.html"]),
     ] {
         let stderr = sandbox.fail(&args, 2);
         for part in parts {
@@ -261,6 +264,137 @@ fn a_policy_is_evaluated_and_exported() {
         assert_eq!(file.tensor(name).unwrap().shape(), shape, "{name}");
     }
     assert!(sandbox.fail(&["export", "run", "--format", "onnx"], 2).contains("ONNX"));
+}
+
+/// The data in a recorded page.
+fn page_data(page: &str) -> Value {
+    let (_, rest) = page.split_once("<script type=\"application/json\" id=\"replay\">").unwrap();
+    serde_json::from_str(rest.split_once("</script>").unwrap().0).unwrap()
+}
+
+/// Every lidar must read the closeness of its nearest object, in the direction in which that object is drawn: poses,
+/// objects and readings of a frame belong together.
+fn assert_lidars_see_the_objects(episode: &Value) {
+    const DIGITS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    const RANGE: f64 = 3.0;
+    let number = |value: &Value| value.as_f64().unwrap() / 1e3;
+    let lidar = episode["lidar"].as_str().unwrap();
+    for frame in (0..1000).step_by(37) {
+        let [x, y, yaw] = [0, 1, 2].map(|i| number(&episode["agent"][3 * frame + i]));
+        for (ring, kind) in ["goal", "hazard", "vase"].iter().enumerate() {
+            let bins: Vec<usize> =
+                (lidar[48 * frame + 16 * ring..][..16].chars()).map(|c| DIGITS.find(c).unwrap()).collect();
+            let objects = episode["objects"].as_array().unwrap().iter().filter(|o| o["kind"] == *kind);
+            let nearest = objects.map(|object| {
+                let track: Vec<&Value> = object["track"].as_array().unwrap().iter().collect();
+                let now = track.chunks(4).rfind(|key| key[0].as_u64().unwrap() as usize <= frame).unwrap();
+                let (dx, dy) = (number(now[1]) - x, number(now[2]) - y);
+                (dx.hypot(dy), (dy.atan2(dx) - yaw).rem_euclid(std::f64::consts::TAU))
+            });
+            let (distance, angle) = nearest.min_by(|a, b| a.0.total_cmp(&b.0)).unwrap();
+            let closeness = (RANGE - distance).max(0.0) / RANGE;
+            let strongest = *bins.iter().max().unwrap() as f64 / 63.0;
+            assert!((strongest - closeness).abs() < 0.01, "{kind} in frame {frame}: {strongest} for {closeness}");
+            // Away from a bin's edge, where half a millimetre could decide.
+            let sector = angle / (std::f64::consts::TAU / 16.0);
+            if closeness > 0.02 && (sector - sector.round()).abs() > 0.05 {
+                let read = bins[sector as usize] as f64 / 63.0;
+                assert!((read - closeness).abs() < 0.01, "{kind} in frame {frame}: bin {sector}");
+            }
+        }
+    }
+}
+
+#[test]
+fn episodes_are_recorded_as_a_page() {
+    let sandbox = Sandbox::new();
+    sandbox.train_tiny("run", 512, &[]);
+    // Sampled actions: the mean of a policy that has hardly learned is to stand still.
+    let same = ["--episodes=2", "--stochastic", "--device=cpu", "--threads=1", "--json"];
+    let recorded = sandbox.succeed(&[&["record", "run", "--out=replay.html"][..], &same].concat()).json();
+    let documented = [
+        "env",
+        "checkpoint",
+        "episodes",
+        "seed",
+        "deterministic",
+        "frames",
+        "out",
+        "bytes",
+        "return_mean",
+        "cost_mean",
+        "cost_limit",
+    ];
+    assert_eq!(keys(&recorded), documented);
+    assert_eq!((&recorded["frames"], &recorded["out"]), (&2002.into(), &"replay.html".into()));
+    let eval = sandbox.succeed(&[&["eval", "run"][..], &same].concat()).json();
+    assert_eq!((&recorded["return_mean"], &recorded["cost_mean"]), (&eval["return_mean"], &eval["cost_mean"]));
+
+    let page = fs::read_to_string(sandbox.path("replay.html")).unwrap();
+    assert_eq!(recorded["bytes"], page.len());
+    let data = page_data(&page);
+    assert_eq!((&data["env"], &data["agent"]), (&"SafetyPointGoal1-v0".into(), &"Point".into()));
+    assert_eq!(data["lidars"], serde_json::json!([["goal", 16], ["hazard", 16], ["vase", 16]]));
+    let episodes = data["episodes"].as_array().unwrap();
+    let numbers = |value: &Value| value.as_array().unwrap().iter().map(|v| v.as_i64().unwrap()).collect::<Vec<_>>();
+    let (mut total_return, mut total_cost) = (0.0, 0.0);
+    for episode in episodes {
+        let (agent, returns) = (numbers(&episode["agent"]), numbers(&episode["returns"]));
+        assert_eq!((agent.len(), returns.len(), returns[0]), (3 * 1000, 1001, 0));
+        assert_eq!(episode["lidar"].as_str().unwrap().len(), 1000 * 3 * 16);
+        // At most 2 m/s for 20 ms, and half a millimetre of rounding at either end.
+        for (from, to) in agent.chunks(3).zip(agent.chunks(3).skip(1)) {
+            assert!((to[0] - from[0]).abs() <= 41 && (to[1] - from[1]).abs() <= 41, "{from:?} {to:?}");
+        }
+        let objects = episode["objects"].as_array().unwrap();
+        assert_eq!(objects.iter().filter(|o| o["kind"] == "hazard" && o["constrained"] == true).count(), 8);
+        assert!(objects.iter().all(|o| numbers(&o["track"])[0] == 0), "every object is there from the beginning");
+        assert_lidars_see_the_objects(episode);
+        total_return += *returns.last().unwrap() as f64 / 1e3;
+        total_cost += numbers(&episode["costs"]).len() as f64;
+    }
+    assert!((total_return / 2.0 - eval["return_mean"].as_f64().unwrap()).abs() < 1e-3);
+    assert_eq!(total_cost / 2.0, eval["cost_mean"].as_f64().unwrap());
+    assert_ne!(episodes[0]["agent"], episodes[1]["agent"]);
+
+    let default = sandbox.succeed(&["record", "run", "--steps=3", "--seed=5", "--device=cpu"]);
+    assert!(default.stdout.contains("4 frames"), "{}", default.stdout);
+    let page = fs::read_to_string(sandbox.path("run/replay.html")).unwrap();
+    assert_eq!(page_data(&page)["episodes"][0]["returns"].as_array().unwrap().len(), 4);
+}
+
+#[test]
+fn episodes_are_recorded_as_a_gif() {
+    let sandbox = Sandbox::new();
+    sandbox.train_tiny("run", 512, &[]);
+    for (extra, size, frames, most_bytes) in [
+        (vec![], (360, 421), 251, 2_000_000),
+        (vec!["--size=200", "--every=10", "--steps=95", "--episodes=2"], (200, 234), 22, 100_000),
+    ] {
+        // The mean action of a policy that has hardly learned is almost none.
+        let fixed = vec!["record", "run", "--out=a.gif", "--stochastic", "--device=cpu", "--threads=1", "--json"];
+        let args = [fixed, extra].concat();
+        let recorded = sandbox.succeed(&args).json();
+        assert_eq!(recorded["frames"], frames);
+        let bytes = fs::read(sandbox.path("a.gif")).unwrap();
+        assert!(recorded["bytes"] == bytes.len() && bytes.len() < most_bytes, "{} bytes", bytes.len());
+        let mut options = gif::DecodeOptions::new();
+        options.set_color_output(gif::ColorOutput::RGBA);
+        let mut decoder = options.read_info(bytes.as_slice()).unwrap();
+        assert_eq!((decoder.width(), decoder.height()), size);
+        let (mut pictures, mut still) = (0, 0);
+        while let Some(frame) = decoder.read_next_frame().unwrap() {
+            if pictures == 0 {
+                assert_eq!((frame.width, frame.height), size, "the first picture is whole");
+                let red = |p: &[u8]| p == [0xbd, 0x0b, 0x2f, 0xff];
+                assert!(frame.buffer.chunks(4).filter(|p| red(p)).count() > 20, "the agent is seen");
+            }
+            still += u32::from(frame.buffer.chunks(4).all(|p| p[3] == 0));
+            pictures += 1;
+        }
+        assert_eq!(pictures, frames);
+        assert!(still < pictures / 4, "{still} of {pictures} pictures show no motion");
+    }
 }
 
 #[test]

@@ -44,6 +44,8 @@ enum Verb {
     Parity(ParityArgs),
     /// Write a policy for use elsewhere
     Export(ExportArgs),
+    /// Play episodes of a saved policy into an HTML page or a GIF
+    Record(RecordArgs),
     /// Measure speed on this machine
     Bench(BenchArgs),
     /// Compare runs: tables, figures, statistics
@@ -224,6 +226,44 @@ pub struct ExportArgs {
     pub checkpoint: Selector,
 }
 
+/// Arguments of `record`.
+#[derive(Debug, Args)]
+pub struct RecordArgs {
+    /// Run directory
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// File to write, .html or .gif [default: RUN/replay.html]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Episodes to record; in a GIF one after another
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub episodes: u32,
+    /// Seed of the episodes; the default and the same number of episodes give those that `eval` plays
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    pub seed: u64,
+    /// Sample actions instead of taking the mean
+    #[arg(long)]
+    pub stochastic: bool,
+    /// Which checkpoint: latest, best or its number of steps
+    #[arg(long, value_name = "WHICH", default_value = "latest")]
+    pub checkpoint: Selector,
+    /// Record the first N steps of each episode only
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub steps: Option<u32>,
+    /// Width of a GIF in pixels [default: 360]
+    #[arg(long, value_name = "PX", value_parser = clap::value_parser!(u16).range(120..=2000))]
+    pub size: Option<u16>,
+    /// Environment steps from one picture of a GIF to the next, 25 pictures a second [default: 4]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub every: Option<u32>,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    pub json: bool,
+    /// Device and threads.
+    #[command(flatten)]
+    pub common: CommonArgs,
+}
+
 /// What `bench` measures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum BenchTarget {
@@ -335,6 +375,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Some(Verb::Eval(args)) => command::eval::run(&args),
         Some(Verb::Parity(args)) => command::parity::run(&args),
         Some(Verb::Export(args)) => command::export::run(&args),
+        Some(Verb::Record(args)) => command::record::run(&args),
         Some(Verb::Bench(args)) => command::bench::run(&args),
         Some(Verb::Report(args)) => command::report::run(&args),
         Some(Verb::Envs(args)) => command::list::envs(&args),

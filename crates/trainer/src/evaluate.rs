@@ -3,9 +3,9 @@
 use crate::actor::Actor;
 use crate::policy_snapshot::{PolicySnapshot, host};
 use anyhow::{Result, ensure};
-use burn::tensor::Device;
-use envs::{EnvSpec, VecEnv};
-use safe_rl::NoiseKey;
+use burn::tensor::{Device, Tensor};
+use envs::{EnvSpec, StepBatch, VecEnv};
+use safe_rl::{NoiseKey, Normalizer};
 
 /// Noise stream of stochastic evaluation; training uses others.
 const EVALUATION_STREAM: u32 = 0x4556_414c;
@@ -21,9 +21,73 @@ pub struct EpisodeResult {
     pub length: u64,
 }
 
+/// A policy at play: fresh episodes at once, one an environment.
+pub struct Play {
+    actor: Actor,
+    normalizer: Normalizer,
+    env: VecEnv,
+    obs: Tensor<2>,
+    seed: u64,
+    stochastic: bool,
+    step: u64,
+}
+
+impl Play {
+    /// Begins `episodes` episodes, whose layouts follow from `seed`. The policy acts with its mean, or with samples where
+    /// `stochastic`; the environment clips actions to [-1, 1].
+    ///
+    /// # Errors
+    /// When policy and environment do not fit.
+    pub fn new(
+        policy: &PolicySnapshot,
+        env: &EnvSpec,
+        episodes: usize,
+        seed: u64,
+        stochastic: bool,
+        device: &Device,
+    ) -> Result<Self> {
+        ensure!(episodes >= 1, "episodes = 0: must be at least 1");
+        ensure!(
+            policy.sizes[0] == env.obs_dim,
+            "the policy expects {} observations, {} has {}",
+            policy.sizes[0],
+            env.id,
+            env.obs_dim
+        );
+        let actor = policy.actor(device)?;
+        let normalizer = policy.normalizer(device)?;
+        let mut env = VecEnv::new(env.clone(), episodes, seed, device)?;
+        let obs = env.reset();
+        Ok(Self { actor, normalizer, env, obs, seed, stochastic, step: 0 })
+    }
+
+    /// The environments.
+    pub fn env(&self) -> &VecEnv {
+        &self.env
+    }
+
+    /// What the policy sees now, `[episodes, obs_dim]`.
+    pub fn obs(&self) -> &Tensor<2> {
+        &self.obs
+    }
+
+    /// Takes one step in every environment. An episode that ends is followed by another at once.
+    pub fn advance(&mut self) -> StepBatch {
+        let input = self.normalizer.apply(self.obs.clone());
+        let action = if self.stochastic {
+            let key = NoiseKey { seed: self.seed, stream: EVALUATION_STREAM, step: self.step };
+            self.actor.act(input, key).action
+        } else {
+            self.actor.mean.forward(input)
+        };
+        let batch = self.env.step(action);
+        self.obs = batch.obs.clone();
+        self.step += 1;
+        batch
+    }
+}
+
 /// Runs `episodes` fresh episodes at once, one an environment, and returns them in environment order.
-///
-/// Deterministic evaluation acts with the policy's mean; the environment clips actions to [-1, 1].
 ///
 /// # Errors
 /// When policy and environment do not fit, or the device fails.
@@ -35,28 +99,10 @@ pub fn evaluate(
     stochastic: bool,
     device: &Device,
 ) -> Result<Vec<EpisodeResult>> {
-    ensure!(episodes >= 1, "episodes = 0: must be at least 1");
-    ensure!(
-        policy.sizes[0] == env.obs_dim,
-        "the policy expects {} observations, {} has {}",
-        policy.sizes[0],
-        env.id,
-        env.obs_dim
-    );
-    let actor: Actor = policy.actor(device)?;
-    let normalizer = policy.normalizer(device)?;
-    let mut vec_env = VecEnv::new(env.clone(), episodes, seed, device)?;
-    let mut obs = vec_env.reset();
+    let mut play = Play::new(policy, env, episodes, seed, stochastic, device)?;
     let mut results: Vec<Option<EpisodeResult>> = vec![None; episodes];
-    let mut step = 0;
     while results.iter().any(Option::is_none) {
-        let input = normalizer.apply(obs);
-        let action = if stochastic {
-            actor.act(input, NoiseKey { seed, stream: EVALUATION_STREAM, step }).action
-        } else {
-            actor.mean.forward(input)
-        };
-        let batch = vec_env.step(action);
+        let batch = play.advance();
         let done = host(&(batch.terminated + batch.truncated))?;
         if done.iter().any(|d| *d > 0.0) {
             let ret = host(&batch.episode_return)?;
@@ -66,8 +112,6 @@ pub fn evaluate(
                 *result = Some(EpisodeResult { ret: ret[i].into(), cost: cost[i].into(), length: length[i] as u64 });
             }
         }
-        obs = batch.obs;
-        step += 1;
     }
     Ok(results.into_iter().flatten().collect())
 }

@@ -89,13 +89,18 @@ impl Bench<'_> {
         row["steps_per_s"] = json!(steps_per_s);
         row["peak_share"] = json!(share);
         row["peak_copy_bytes_per_s"] = json!(copied);
+        row["bytes_per_env"] = json!(env.bytes() / num_envs);
+        row["bytes"] = json!(env.bytes());
         let text = format!(
-            "{}: {num_envs} environments, {} -> {:.0} steps/s ({:.1} % of what copying their data at {:.1} GB/s allows)",
+            "{}: {num_envs} environments, {} -> {:.0} steps/s ({:.1} % of what copying their data at {:.1} GB/s allows); \
+             {} bytes an environment, {:.1} MB in all",
             self.spec.id,
             self.machine(),
             steps_per_s,
             100.0 * share,
-            copied / 1e9
+            copied / 1e9,
+            env.bytes() / num_envs,
+            env.bytes() as f64 / 1e6
         );
         Ok((row, text))
     }

@@ -6,6 +6,7 @@ pub mod eval;
 pub mod export;
 pub mod list;
 pub mod parity;
+pub mod record;
 pub mod report;
 mod saved_policy;
 pub mod train;

@@ -122,6 +122,13 @@ impl Archive {
             obj_angvel: self.floats("obj_angvel")?,
             static_names: self.strings("static_names")?,
             static_pos: self.numbers("static_pos")?,
+            qpos: self.numbers("qpos")?,
+            qvel: self.numbers("qvel")?,
+            button_timer: self.numbers("button_timer")?,
+            goal_button: self.numbers("goal_button")?,
+            time: self.numbers("time")?,
+            layout_names: self.strings("layout_names")?,
+            layout_xy: self.numbers("layout_xy")?,
             agent_contact_bodies: self.strings("agent_contact_bodies")?,
         })
     }
