@@ -6,10 +6,9 @@
 //! Without an adapter there is nothing to compare and the test says so.
 //!
 //! Software Vulkan (Mesa's) stops the loops of a program, all together, after 65535 rounds: the layouts of Button 1 and 2
-//! take up to 60000 tries each, and a step of the Car among obstacles some 300000 rounds, whose last substeps then go
-//! wrong. So the first observations there are compared on GPUs only, and the Car's limits are wider there. The two agents'
-//! kernels take minutes to compile on it, less with `GALLIVM_PERF=nopt`; `--nocapture` shows how long, and how far apart
-//! the two are.
+//! take up to 60000 tries each, and a step of the Car among obstacles takes some 300000 rounds. What it cannot finish is
+//! shown but judged on GPUs only. The two agents' kernels take minutes to compile on it, less with `GALLIVM_PERF=nopt`;
+//! `--nocapture` shows how long, and how far apart the two are.
 
 use std::time::{Duration, Instant};
 
@@ -128,17 +127,16 @@ fn compare(spec: &EnvSpec) {
         eprintln!("  {what}: {spread}");
     }
     let software = format!("{:?}", Device::enumerate(DeviceType::Wgpu).into_vec()).contains("Cpu");
+    let obstacles = spec.level.groups.iter().any(|group| group.kind.is_free() || group.kind.is_solid());
+    if software && spec.agent == AgentKind::Car && obstacles {
+        eprintln!("  not judged on software Vulkan");
+        return;
+    }
     if software && spec.level.task == TaskKind::Button && spec.level.number > 0 {
         first = Spread { all: 1, ..Spread::default() };
     }
     // A placement or a contact on the edge may fall to the other side; nothing systematic may.
-    let wider = if software && spec.agent == AgentKind::Car { 10.0 } else { 1.0 };
-    let limits = [
-        (&first, 1e-3, 1e-3),
-        (&sensors, 2e-2, 2e-3),
-        (&lidars, 2e-3, 1e-4 * wider),
-        (&account, 1e-4 * wider, 2e-5 * wider),
-    ];
+    let limits = [(&first, 1e-3, 1e-3), (&sensors, 2e-2, 2e-3), (&lidars, 2e-3, 1e-4), (&account, 1e-4, 2e-5)];
     for (spread, rough, far) in limits {
         let shares = spread.shares();
         assert!(shares.0 <= rough && shares.1 <= far, "{}: {spread}", spec.id);
