@@ -5,9 +5,11 @@
 //! met nothing, and its motion over the bare floor stands; objects that still slide then do so by themselves. The
 //! others are put back and take the scalar step, whose bits are the same where nothing touches.
 
+use pulp::NullaryFnOnce;
+
 use super::clearance::{Footprint, clearance};
 use super::gremlins::drift_lanes;
-use super::row;
+use super::{row, wide};
 use crate::agent::Agent;
 use crate::level::{
     ObjectKind, PARAM_BODIES, PARAM_BODY_FIELDS, PARAM_BODY_FIRST, PARAM_BODY_KIND, PARAM_BODY_REACH,
@@ -99,14 +101,7 @@ pub(super) fn advance_block<A: BlockAgent>(
 }
 
 fn classify<A: BlockAgent>(params: &[f32], state: &mut [f32], lanes: usize) -> [Lane; LANES] {
-    let mut near = [false; LANES];
-    let (bodies, body_fields) = (params[PARAM_BODIES] as usize, params[PARAM_BODY_FIELDS] as usize);
-    let range = alone_range(A::REACH, params[PARAM_BODY_REACH]);
-    mark_near(state, params[PARAM_BODY_FIRST] as usize, bodies, body_fields, range, &mut near);
-    let range = alone_range(A::REACH, params[PARAM_SOLID_RADIUS]);
-    let solids = params[PARAM_SOLIDS] as usize;
-    mark_near(state, params[PARAM_SOLID_FIRST] as usize, solids, STATIC_FIELDS, range, &mut near);
-
+    let near = wide(FindNear { params, state, reach: A::REACH });
     let gremlins = params[PARAM_BODY_KIND] == ObjectKind::Gremlin.code();
     let mut kinds = [Lane::Free; LANES];
     for lane in 0..lanes {
@@ -129,7 +124,32 @@ fn classify<A: BlockAgent>(params: &[f32], state: &mut [f32], lanes: usize) -> [
     kinds
 }
 
+/// Lanes in which something is so near that it could be met.
+struct FindNear<'a> {
+    params: &'a [f32],
+    state: &'a [f32],
+    reach: f32,
+}
+
+impl NullaryFnOnce for FindNear<'_> {
+    type Output = [bool; LANES];
+
+    #[inline(always)]
+    fn call(self) -> [bool; LANES] {
+        let Self { params, state, reach } = self;
+        let mut near = [false; LANES];
+        let (bodies, body_fields) = (params[PARAM_BODIES] as usize, params[PARAM_BODY_FIELDS] as usize);
+        let range = alone_range(reach, params[PARAM_BODY_REACH]);
+        mark_near(state, params[PARAM_BODY_FIRST] as usize, bodies, body_fields, range, &mut near);
+        let range = alone_range(reach, params[PARAM_SOLID_RADIUS]);
+        let solids = params[PARAM_SOLIDS] as usize;
+        mark_near(state, params[PARAM_SOLID_FIRST] as usize, solids, STATIC_FIELDS, range, &mut near);
+        near
+    }
+}
+
 /// Marks the lanes in which one of `count` objects is nearer than `range` to the agent.
+#[inline(always)]
 fn mark_near(state: &[f32], first: usize, count: usize, fields: usize, range: f32, near: &mut [bool; LANES]) {
     let (x, y) = (row(state, X), row(state, Y));
     for object in 0..count {

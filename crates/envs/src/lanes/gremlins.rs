@@ -1,16 +1,37 @@
 //! Gremlins of a block that meet nothing: they only drift.
 
-use super::{Lane, row, row_mut};
+use pulp::NullaryFnOnce;
+
+use super::{Lane, row, row_mut, wide};
 use crate::level::{ObjectKind, PARAM_BODIES, PARAM_BODY_FIELDS, PARAM_BODY_FIRST, PARAM_BODY_KIND, PARAM_SUBSTEP};
 use crate::object::{GREMLIN_HOME, drift, mocap_pull, orbit};
 use crate::state::{AGE, LANES};
 
 /// Ten substeps of the gremlins of the lanes for which `keep` holds.
-#[inline(always)]
 pub(super) fn drift_lanes(params: &[f32], state: &mut [f32], keep: &[bool; LANES]) {
-    if params[PARAM_BODY_KIND] != ObjectKind::Gremlin.code() {
-        return;
+    if params[PARAM_BODY_KIND] == ObjectKind::Gremlin.code() {
+        wide(Drift { params, state, keep });
     }
+}
+
+struct Drift<'a> {
+    params: &'a [f32],
+    state: &'a mut [f32],
+    keep: &'a [bool; LANES],
+}
+
+impl NullaryFnOnce for Drift<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { params, state, keep } = self;
+        drift_all_lanes(params, state, keep);
+    }
+}
+
+#[inline(always)]
+fn drift_all_lanes(params: &[f32], state: &mut [f32], keep: &[bool; LANES]) {
     let (first, count) = (params[PARAM_BODY_FIRST] as usize, params[PARAM_BODIES] as usize);
     let fields = params[PARAM_BODY_FIELDS] as usize;
     let step = params[PARAM_SUBSTEP];
