@@ -147,7 +147,7 @@ pub struct Level {
     /// Objects, in the order they are placed and observed, as the Point meets them
     /// ([`crate::EnvSpec::groups`] has the agent's own).
     pub groups: &'static [ObjectGroup],
-    /// Lines not to cross, at [`WALL_DISTANCE`] from the origin: 0, 2 (left and right) or 4.
+    /// Lines not to cross, 1.125 m from the origin: 0, 2 (left and right) or 4.
     pub walls: usize,
     /// Range of the lidars \[m\].
     pub lidar_range: f32,

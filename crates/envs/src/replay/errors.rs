@@ -51,7 +51,7 @@ pub struct SplitErrors {
     pub contact_mismatches: usize,
 }
 
-/// What [`replay`] found.
+/// What [`super::replay()`] found.
 #[derive(Clone, Debug)]
 pub struct ParityReport {
     /// The recording's name.
