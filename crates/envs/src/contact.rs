@@ -31,6 +31,7 @@ mod free_body;
 mod mover;
 mod planar_body;
 mod portal;
+mod search;
 mod shape;
 mod solver;
 #[cfg(test)]

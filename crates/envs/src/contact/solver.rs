@@ -4,11 +4,11 @@
 use cubecl::prelude::*;
 
 use super::block::{accumulate, free_direction, start_free};
+use super::search::{EVERY, concerns, line_search};
 use super::*;
 
 const NEWTON_STEPS: usize = 20;
 const CONJUGATE_STEPS: usize = 60;
-const SEARCH_STEPS: usize = 12;
 const SWEEPS: usize = 8;
 /// A block is solved when its Newton decrement is below mass * this \[(m/s^2)^2\]: 2e-6 m/s in a substep.
 const DECREMENT: f32 = 1e-6;
@@ -18,10 +18,6 @@ const JOINT_DECREMENT: f32 = 1e-4;
 const SWEEP_MOVE: f32 = 2.5e-3;
 /// Squared lever arm at which a change of angular acceleration counts as linear \[m^2\].
 pub(crate) const LEVER: f32 = 0.02;
-/// The last slot before the agent's further parts.
-const LAST_OTHER: f32 = STATIC_SLOT as f32;
-/// Stands for every body where a slot is asked for.
-const EVERY: usize = 1000;
 
 /// 1 where `slot` is contact `c`'s second body, -1 where its first, 0 where neither.
 #[cfg_attr(feature = "gpu", cube)]
@@ -32,62 +28,11 @@ pub(super) fn side_of(scratch: &mut [f32], c: usize, slot: usize) -> f32 {
     if scratch[c + FIRST] == id { -1.0f32 } else { second }
 }
 
-/// Whether contact `c` involves the body in `slot`, which is every part of the agent where it is the agent's.
-#[cfg_attr(feature = "gpu", cube)]
-#[inline(always)]
-fn concerns(scratch: &mut [f32], c: usize, slot: usize) -> bool {
-    let id = slot as f32;
-    let first = scratch[c + FIRST];
-    let second = scratch[c + SECOND];
-    let part = slot == AGENT_SLOT && (first > LAST_OTHER || second > LAST_OTHER);
-    slot == EVERY || first == id || second == id || part
-}
-
 /// Where the lever arm of the body on `side` of contact `c` lies.
 #[cfg_attr(feature = "gpu", cube)]
 #[inline(always)]
 pub(super) fn arm_of(c: usize, side: f32) -> usize {
     if side < 0.0 { c + ARM_FIRST } else { c + ARM_SECOND }
-}
-
-/// Slope and curvature at `t` along the path of an edge with violation `e + t de`, and 1 if it changed sides since 0.
-#[cfg_attr(feature = "gpu", cube)]
-#[inline(always)]
-fn edge_along(e: f32, de: f32, t: f32) -> (f32, f32, f32) {
-    let now = e + t * de;
-    let on = now < 0.0;
-    let slope = if on { now * de } else { 0.0f32 };
-    let curvature = if on { de * de } else { 0.0f32 };
-    let changed = if on != (e < 0.0) { 1.0f32 } else { 0.0f32 };
-    (slope, curvature, changed)
-}
-
-/// Slope, curvature and number of changed edges of the contacts of `slot` at `t` along the path.
-#[cfg_attr(feature = "gpu", cube)]
-fn contacts_along(scratch: &mut [f32], s0: usize, slot: usize, t: f32) -> (f32, f32, f32) {
-    let mut slope = 0.0f32;
-    let mut curvature = 0.0f32;
-    let mut changed = 0.0f32;
-    let count = scratch[s0 + COUNT] as usize;
-    for index in 0..count {
-        let c = contact(s0, index);
-        if concerns(scratch, c, slot) {
-            let stiff = scratch[c + STIFF];
-            let y0 = scratch[c + Y];
-            let d0 = scratch[c + DY];
-            for i in 0..5 {
-                let mu = scratch[c + MU + i];
-                let y = mu * scratch[c + Y + 1 + i];
-                let d = mu * scratch[c + DY + 1 + i];
-                let (slope_1, curvature_1, changed_1) = edge_along(y0 + y, d0 + d, t);
-                let (slope_2, curvature_2, changed_2) = edge_along(y0 - y, d0 - d, t);
-                slope += stiff * (slope_1 + slope_2);
-                curvature += stiff * (curvature_1 + curvature_2);
-                changed += changed_1 + changed_2;
-            }
-        }
-    }
-    (slope, curvature, changed)
 }
 
 /// Slope and curvature of the inertia's part of the objective along the path of the body in `slot`.
@@ -237,47 +182,6 @@ pub(super) fn path_of_record(scratch: &mut [f32], b: usize, keep: f32) -> f32 {
         slope += scratch[b + GRAD + k] * d;
     }
     slope
-}
-
-/// Step length along the paths of `slot` (or [`EVERY`]) and 1 if the full step crossed no edge. `slope_0` < 0 is the
-/// objective's slope at 0; the inertia's part is affine, the contacts' part piecewise affine. Ends where the slope
-/// has fallen to `tolerance` of its start.
-#[cfg_attr(feature = "gpu", cube)]
-fn line_search(
-    scratch: &mut [f32],
-    s0: usize,
-    slot: usize,
-    slope_0: f32,
-    inertia_slope: f32,
-    inertia_curvature: f32,
-    tolerance: f32,
-) -> (f32, f32) {
-    let mut t = 1.0f32;
-    let mut low = 0.0f32;
-    let mut high = 1e30f32;
-    let mut uncrossed = 0.0f32;
-    let mut search = 0usize;
-    while search < SEARCH_STEPS {
-        search += 1;
-        let (contact_slope, contact_curvature, changed) = contacts_along(scratch, s0, slot, t);
-        let slope = contact_slope + inertia_slope + t * inertia_curvature;
-        if slope.abs() <= -tolerance * slope_0 {
-            if changed == 0.0 && search == 1 {
-                uncrossed = 1.0;
-            }
-            search = SEARCH_STEPS;
-        } else {
-            if slope > 0.0 {
-                high = t;
-            } else {
-                low = t;
-            }
-            let next = t - slope / (contact_curvature + inertia_curvature);
-            let middle = if high < 1e29 { 0.5 * (low + high) } else { 2.0 * low };
-            t = if next > low && next < high { next } else { middle };
-        }
-    }
-    (t, uncrossed)
 }
 
 /// Moves the body in `slot` by `t` along its path. Returns the squared change \[(m/s^2)^2\].

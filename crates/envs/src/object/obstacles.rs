@@ -6,8 +6,9 @@
 #[cfg(feature = "gpu")]
 use cubecl::prelude::*;
 
-use super::body::{COLUMN, bodies_moving, come_to_rest, is_idle};
+use super::body::{COLUMN, is_idle};
 use super::gremlin::{drift_all, orbit, weld};
+use super::touches::{publish_touches, touch_nothing};
 use crate::contact::{
     ACC, ACTIVE, AGENT_SLOT, ASLEEP, BOX, CONTACT_TOUCH, COUNT, CYLINDER, FREE, GEOM, INDEX, LINKED, MAX_BODIES, Mover,
     Nobody, OTHER_GEOM, SPARE_GEOM, SPHERE, STATIC_SLOT, TOUCH_BUTTONS, TOUCH_COSTS, TOUCHES, ball_ball, body, box_box,
@@ -18,12 +19,8 @@ use crate::level::{
     PARAM_BODY_MASS, PARAM_BODY_MOMENT, PARAM_BODY_REACH, PARAM_BODY_SPIN_MOMENT, PARAM_SOLID_COSTS, PARAM_SOLID_FIRST,
     PARAM_SOLID_KIND, PARAM_SOLID_RADIUS, PARAM_SOLIDS, PARAM_SUBSTEP,
 };
-use crate::state::{
-    AGE, IDLE, LANES, MOVING, STATIC_FIELDS, TOUCH, TOUCH_BUTTONS as TOUCH_BUTTONS_FIELD,
-    TOUCH_COSTS as TOUCH_COSTS_FIELD, TOUCHED, X, Y,
-};
+use crate::state::{AGE, LANES, STATIC_FIELDS, TOUCHED, X, Y};
 
-const VASE: f32 = ObjectKind::Vase.code();
 const GREMLIN: f32 = ObjectKind::Gremlin.code();
 const PUSH_BOX: f32 = ObjectKind::PushBox.code();
 const PILLAR: f32 = ObjectKind::Pillar.code();
@@ -397,27 +394,4 @@ pub fn advance_bodies(params: &[f32], state: &mut [f32], base: usize, scratch: &
     } else {
         touch_nothing(state, base);
     }
-}
-
-/// Notes in the state that the agent touched nothing and every free object rests.
-#[cfg_attr(feature = "gpu", cube)]
-pub fn touch_nothing(state: &mut [f32], base: usize) {
-    state[base + TOUCH * LANES] = 0.0;
-    state[base + TOUCH_COSTS_FIELD * LANES] = 0.0;
-    state[base + TOUCH_BUTTONS_FIELD * LANES] = 0.0;
-    state[base + TOUCHED * LANES] = 0.0;
-    state[base + MOVING * LANES] = 0.0;
-    state[base + IDLE * LANES] = 1.0;
-}
-
-/// Notes in the state what the last [`obstacles_collide`] found, and whether free objects move. `TOUCHED`, which looks
-/// back at all substeps, is the agent's.
-#[cfg_attr(feature = "gpu", cube)]
-pub fn publish_touches(params: &[f32], state: &mut [f32], base: usize, scratch: &mut [f32], s0: usize) {
-    state[base + TOUCH * LANES] = scratch[s0 + CONTACT_TOUCH];
-    state[base + TOUCH_COSTS_FIELD * LANES] = scratch[s0 + TOUCH_COSTS];
-    state[base + TOUCH_BUTTONS_FIELD * LANES] = scratch[s0 + TOUCH_BUTTONS];
-    let vases = params[PARAM_BODY_KIND] == VASE;
-    state[base + MOVING * LANES] = if vases && bodies_moving(params, state, base) > 0 { 1.0f32 } else { 0.0f32 };
-    state[base + IDLE * LANES] = if come_to_rest(params, state, base) { 1.0f32 } else { 0.0f32 };
 }
