@@ -54,7 +54,7 @@ pub const PARAM_SOLID_KIND: usize = 23;
 pub const PARAM_SOLID_RADIUS: usize = 24;
 /// 1 where touching one costs (of buttons: a wrong one).
 pub const PARAM_SOLID_COSTS: usize = 25;
-/// Their translational `invweight0` \[1/kg\].
+/// MuJoCo's timestep \[s\], ten of which are a step.
 pub const PARAM_SUBSTEP: usize = 26;
 /// First number of the first group's row.
 pub const PARAM_GROUP: usize = 27;

@@ -130,7 +130,7 @@ fn scripted_policies_fare_as_in_the_original() {
 }
 
 #[test]
-#[ignore = "minutes; prints the table of crates/README.md"]
+#[ignore = "minutes; prints assets/results/scripted-policies.md"]
 fn table_of_scripted_policies() {
     let episodes = 200;
     println!("| environment, policy | {} |", HEADLINES.map(|name| name.replace('_', " ")).join(" | "));
