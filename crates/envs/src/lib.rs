@@ -21,6 +21,7 @@ mod level;
 mod lidar;
 mod math;
 mod object;
+mod operations;
 mod registry;
 mod replay;
 mod rng;

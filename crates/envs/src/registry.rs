@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use crate::agent::AgentKind;
 use crate::error::EnvError;
 use crate::level::{LEVELS, LIDAR_BINS, Level, ObjectGroup};
+use crate::operations::operations_per_step;
 
 /// Agents the registry offers with every level.
 const AGENTS: &[AgentKind] = &[AgentKind::Point, AgentKind::Car];
@@ -66,6 +67,11 @@ impl EnvSpec {
     /// Numbers one environment has in the state tensor.
     pub fn state_dim(&self) -> usize {
         self.level.state_dim(self.agent.state_fields())
+    }
+
+    /// Floating-point operations of an average step under random actions, autoreset included (`operations.rs`).
+    pub fn operations_per_step(&self) -> f64 {
+        operations_per_step(self.agent, self.level)
     }
 
     /// The objects, in the order they are placed and observed.
