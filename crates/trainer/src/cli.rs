@@ -143,12 +143,15 @@ pub struct TrainArgs {
     /// Options that shape the configuration.
     #[command(flatten)]
     pub config: ConfigSourceArgs,
+    /// Train N runs at once, of seeds --seed, --seed + 1, ...; with --out each in a directory seedN below it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000), conflicts_with = "resume")]
+    pub seeds: Option<u16>,
     /// Run directory to create [default: runs/ENV-ALGO-seedN-TIME]
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     pub out: Option<PathBuf>,
-    /// Continue the run in this directory
-    #[arg(long, value_name = "RUN")]
-    pub resume: Option<PathBuf>,
+    /// Continue the run in this directory; several, or a directory of runs, are continued at once
+    #[arg(long, value_name = "RUN", num_args = 1..)]
+    pub resume: Vec<PathBuf>,
     /// No progress on stderr
     #[arg(long)]
     pub quiet: bool,

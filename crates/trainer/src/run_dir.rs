@@ -129,7 +129,12 @@ impl RunDir {
     }
 }
 
-fn claim(out: &Path) -> Result<PathBuf> {
+/// Creates the directory `out` for new runs, or takes it if it is empty.
+///
+/// # Errors
+///
+/// When it holds anything already or cannot be created.
+pub fn claim(out: &Path) -> Result<PathBuf> {
     fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
     let mut entries = fs::read_dir(out).with_context(|| format!("cannot read {}", out.display()))?;
     if entries.next().is_some() {

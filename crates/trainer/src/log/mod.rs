@@ -3,7 +3,9 @@
 use crate::runner::IterationReport;
 
 pub mod csv;
+pub mod group_progress;
 pub mod progress;
+mod status_line;
 pub mod tensorboard;
 
 /// One iteration as the sinks see it.

@@ -1,42 +1,24 @@
-//! The progress line on stderr: rewritten in place on a terminal, a line every few seconds elsewhere.
+//! The progress of one run as a line.
 
-use std::io::{IsTerminal, Write, stderr};
-use std::time::{Duration, Instant};
+use super::Record;
+use super::status_line::{StatusLine, count, duration};
 
-use crate::log::Record;
-
-/// Between two updates of the line on a terminal.
-const TERMINAL_INTERVAL: Duration = Duration::from_millis(100);
-/// Between two lines in a log file.
-const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
 /// Share of the newest iteration in the smoothed speed.
 const SPEED_SMOOTHING: f64 = 0.1;
 
-/// Shows how a run is getting on. Failing to print never ends a run.
+/// Shows how a run is getting on.
 #[derive(Debug)]
 pub struct Progress {
-    quiet: bool,
-    terminal: bool,
+    line: StatusLine,
     cost_limit: f64,
     total_steps: u64,
     seconds_per_step: Option<f64>,
-    shown: Option<Instant>,
-    /// Whether the cursor stands behind an unfinished line.
-    open: bool,
 }
 
 impl Progress {
     /// A progress line for a run of `total_steps` environment steps.
     pub fn new(quiet: bool, total_steps: u64, cost_limit: f64) -> Self {
-        Self {
-            quiet,
-            terminal: stderr().is_terminal(),
-            cost_limit,
-            total_steps,
-            seconds_per_step: None,
-            shown: None,
-            open: false,
-        }
+        Self { line: StatusLine::new(quiet), cost_limit, total_steps, seconds_per_step: None }
     }
 
     /// Shows an iteration, if the last one shown is old enough or `last` is set.
@@ -46,32 +28,13 @@ impl Progress {
         let former = self.seconds_per_step.filter(|_| record.report.iteration > 2).unwrap_or(seconds);
         let smoothed = former + SPEED_SMOOTHING * (seconds - former);
         self.seconds_per_step = Some(smoothed);
-        let interval = if self.terminal { TERMINAL_INTERVAL } else { PLAIN_INTERVAL };
-        let due = self.shown.is_none_or(|shown| shown.elapsed() >= interval);
-        if self.quiet || !(due || last) {
-            return;
-        }
-        self.shown = Some(Instant::now());
-        let line = line(record, self.total_steps, self.cost_limit, smoothed);
-        if self.terminal {
-            self.open = true;
-            let _ = write!(stderr(), "\r{line}\x1b[K");
-        } else {
-            let _ = writeln!(stderr(), "{line}");
-        }
-    }
-
-    /// Prints a message on a line of its own, even when quiet.
-    pub fn message(&mut self, text: &str) {
-        self.finish();
-        let _ = writeln!(stderr(), "{text}");
+        let (total_steps, cost_limit) = (self.total_steps, self.cost_limit);
+        self.line.show(last, || line(record, total_steps, cost_limit, smoothed));
     }
 
     /// Ends the line, so that whatever comes next stands below it.
     pub fn finish(&mut self) {
-        if std::mem::take(&mut self.open) {
-            let _ = writeln!(stderr());
-        }
+        self.line.finish();
     }
 }
 
@@ -102,23 +65,6 @@ fn number(mean: f64, estimate: f64) -> String {
     if mean.is_nan() { format!("~{estimate:.2}") } else { format!("{mean:.2}") }
 }
 
-fn count(value: f64) -> String {
-    match value {
-        _ if value >= 1e6 => format!("{:.2}M", value / 1e6),
-        _ if value >= 1e4 => format!("{:.0}k", value / 1e3),
-        _ => format!("{value:.0}"),
-    }
-}
-
-fn duration(seconds: f64) -> String {
-    let seconds = seconds.round().clamp(0.0, 1e9) as u64;
-    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
-    match hours {
-        0 => format!("{minutes}:{:02}", seconds % 60),
-        _ => format!("{hours}:{minutes:02}:{:02}", seconds % 60),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,12 +81,5 @@ mod tests {
         let early = report(1, vec![]);
         let record = Record { report: &early, samples: 100, wall_s: 1.0 };
         assert!(line(&record, 1000, 25.0, 1e-4).ends_with("return ~2.00 | cost ~12.50 of 25"));
-    }
-
-    #[test]
-    fn durations_are_readable() {
-        assert_eq!(duration(59.6), "1:00");
-        assert_eq!(duration(3_725.0), "1:02:05");
-        assert_eq!(duration(f64::INFINITY), "277777:46:40");
     }
 }
