@@ -276,6 +276,8 @@ pub enum BenchTarget {
     Kfac,
     /// Environment steps a second of the whole training loop
     Train,
+    /// How speed follows environments, batch, width and threads: figures
+    Scale,
 }
 
 /// Arguments of `bench`.
@@ -296,6 +298,9 @@ pub struct BenchArgs {
     /// Widths of the hidden layers
     #[arg(long, value_name = "W,W", value_delimiter = ',', default_value = "64,64")]
     pub hidden: Vec<usize>,
+    /// Where `scale` writes its figures and numbers
+    #[arg(long, value_name = "DIR", default_value = "scaling")]
+    pub out: PathBuf,
     /// Print the result as one JSON object
     #[arg(long)]
     pub json: bool,

@@ -12,6 +12,8 @@ const TOP: f64 = 58.0;
 const BOTTOM: f64 = 48.0;
 /// Intervals aimed at between ticks.
 const TICKS: f64 = 5.0;
+/// The same between powers of two, where names are short.
+const LOG_TICKS: f64 = 6.0;
 /// Share of the data's range left free above and below.
 const HEADROOM: f64 = 0.05;
 /// Width of a letter of the legend, roughly.
@@ -50,6 +52,16 @@ pub struct Panel {
     pub limit: Option<(f64, String)>,
 }
 
+/// How numbers lie along the horizontal axis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Scale {
+    /// Evenly.
+    #[default]
+    Linear,
+    /// By their logarithms, marked at powers of two.
+    Log2,
+}
+
 /// Panels side by side under one title, with a common horizontal axis.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Figure {
@@ -57,6 +69,8 @@ pub struct Figure {
     pub title: String,
     /// What stands on the horizontal axis.
     pub x_label: String,
+    /// How its numbers lie.
+    pub x_scale: Scale,
     /// The panels.
     pub panels: Vec<Panel>,
 }
@@ -75,10 +89,10 @@ impl Figure {
         );
         self.draw_legend(&mut svg);
         let points = || self.panels.iter().flat_map(|p| &p.curves).flat_map(|c| &c.points);
-        let x_range = range(points().map(|p| p.x), 0.0);
+        let x_range = range(points().map(|p| self.x_scale.place(p.x)), 0.0);
         for (index, panel) in self.panels.iter().enumerate() {
             let _ = writeln!(svg, "<g transform=\"translate({:.0} 0)\">", PANEL_WIDTH * index as f64);
-            panel.draw(&mut svg, x_range, &self.x_label);
+            panel.draw(&mut svg, x_range, self.x_scale, &self.x_label);
             svg.push_str("</g>\n");
         }
         svg.push_str("</svg>\n");
@@ -103,13 +117,13 @@ impl Figure {
 }
 
 impl Panel {
-    fn draw(&self, svg: &mut String, x_range: (f64, f64), x_label: &str) {
+    fn draw(&self, svg: &mut String, x_range: (f64, f64), scale: Scale, x_label: &str) {
         let points = || self.curves.iter().flat_map(|curve| &curve.points);
         let edges = points().flat_map(|p| [p.y, p.low, p.high]);
         let limit = self.limit.iter().map(|(value, _)| *value);
         let y_range = range(edges.chain(limit), HEADROOM);
         let (right, bottom) = (PANEL_WIDTH - RIGHT, PANEL_HEIGHT - BOTTOM);
-        let x = |value: f64| LEFT + (value - x_range.0) / (x_range.1 - x_range.0) * (right - LEFT);
+        let x = |value: f64| LEFT + (scale.place(value) - x_range.0) / (x_range.1 - x_range.0) * (right - LEFT);
         let y = |value: f64| bottom - (value - y_range.0) / (y_range.1 - y_range.0) * (bottom - TOP);
 
         for tick in ticks(y_range) {
@@ -123,7 +137,7 @@ impl Panel {
                 short(tick)
             );
         }
-        for tick in ticks(x_range) {
+        for (tick, name) in scale.ticks(x_range) {
             let _ = writeln!(
                 svg,
                 "<line x1=\"{0:.1}\" y1=\"{bottom}\" x2=\"{0:.1}\" y2=\"{1}\" stroke=\"#888\"/>\
@@ -131,7 +145,7 @@ impl Panel {
                 x(tick),
                 bottom + 4.0,
                 bottom + 18.0,
-                short(tick)
+                name
             );
         }
         let _ = writeln!(
@@ -169,6 +183,37 @@ impl Panel {
                 escaped(name)
             );
         }
+    }
+}
+
+impl Scale {
+    /// Where a value stands, before the axis is stretched to the panel.
+    fn place(self, value: f64) -> f64 {
+        match self {
+            Self::Linear => value,
+            Self::Log2 => value.max(f64::MIN_POSITIVE).log2(),
+        }
+    }
+
+    /// Values to mark within a range of places, and what to write there.
+    fn ticks(self, range: (f64, f64)) -> Vec<(f64, String)> {
+        match self {
+            Self::Linear => ticks(range).into_iter().map(|tick| (tick, short(tick))).collect(),
+            Self::Log2 => {
+                let (first, last) = (range.0.ceil() as i64, range.1.floor() as i64);
+                let step = ((range.1 - range.0) / LOG_TICKS).ceil().max(1.0) as usize;
+                (first..=last).step_by(step).map(|place| ((place as f64).exp2(), power_of_two(place))).collect()
+            }
+        }
+    }
+}
+
+/// 64, 16k, 1M.
+fn power_of_two(exponent: i64) -> String {
+    match exponent {
+        20.. => format!("{}M", 1i64 << (exponent - 20).min(40)),
+        10.. => format!("{}k", 1i64 << (exponent - 10)),
+        _ => format!("{}", (exponent as f64).exp2()),
     }
 }
 
@@ -240,6 +285,15 @@ mod tests {
     }
 
     #[test]
+    fn a_logarithmic_axis_is_marked_at_powers_of_two() {
+        let marks = Scale::Log2.ticks((6.0, 18.0));
+        assert_eq!(marks.first(), Some(&(64.0, "64".to_owned())));
+        assert!(marks.contains(&(16_384.0, "16k".to_owned())), "{marks:?}");
+        assert_eq!(Scale::Log2.place(1024.0), 10.0);
+        assert_eq!((power_of_two(21), power_of_two(-1)), ("2M".to_owned(), "0.5".to_owned()));
+    }
+
+    #[test]
     fn ranges_survive_odd_data() {
         assert_eq!(range([].into_iter(), 0.1), (0.0, 1.0));
         assert_eq!(range([f64::NAN, 4.0].into_iter(), 0.1), (2.0, 6.0));
@@ -255,7 +309,8 @@ mod tests {
         let curves =
             vec![Curve { name: "a<b".into(), points: points(1.0) }, Curve { name: "c".into(), points: points(2.0) }];
         let panel = Panel { label: "cost".into(), curves, limit: Some((25.0, "limit 25".into())) };
-        let figure = Figure { title: "T & U".into(), x_label: "steps".into(), panels: vec![panel] };
+        let panels = vec![panel];
+        let figure = Figure { title: "T & U".into(), x_label: "steps".into(), x_scale: Scale::Linear, panels };
         let svg = figure.to_svg();
         for part in ["a&lt;b", "T &amp; U", "limit 25", "stroke-dasharray", PALETTE[0], PALETTE[1]] {
             assert!(svg.contains(part), "{part} in {svg}");

@@ -33,6 +33,30 @@ pub struct Runner {
     totals: Totals,
 }
 
+/// A part of an iteration, for those who time it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Observations normalised, their moments counted; every step.
+    Normalize,
+    /// The policy's forward pass and its actions; every step.
+    Act,
+    /// The environments' step; every step.
+    Step,
+    /// The rollout put together, finished episodes read back.
+    Assemble,
+    /// Both critics' values of every observation.
+    Values,
+    /// Advantages and value targets.
+    Advantages,
+    /// The algorithm's update of the actor.
+    Actor,
+    /// The critics' regression.
+    Critics,
+}
+
+/// Is told when a phase has ended.
+pub type Watch<'a> = &'a mut dyn FnMut(Phase);
+
 /// Sums over the run, for the summary.
 #[derive(Clone, Copy, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Totals {
@@ -113,10 +137,18 @@ impl Runner {
     /// # Errors
     /// When the device fails.
     pub fn iterate(&mut self) -> Result<IterationReport> {
+        self.iterate_watched(&mut |_| ())
+    }
+
+    /// [`Self::iterate`], with `watch` called at the end of every phase.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn iterate_watched(&mut self, watch: Watch) -> Result<IterationReport> {
         let start = Instant::now();
-        let rollout = self.collect()?;
+        let rollout = self.collect(watch)?;
         let rollout_s = start.elapsed().as_secs_f64();
-        let metrics = if self.iteration == 0 { Metrics::new() } else { self.update(&rollout)? };
+        let metrics = if self.iteration == 0 { Metrics::new() } else { self.update(&rollout, watch)? };
         self.normalizer.commit();
         self.iteration += 1;
         let update_s = start.elapsed().as_secs_f64() - rollout_s;
@@ -137,26 +169,30 @@ impl Runner {
     }
 
     /// T steps of every environment under the current policy, nothing read back.
-    fn collect(&mut self) -> Result<Rollout> {
+    fn collect(&mut self, watch: Watch) -> Result<Rollout> {
         let mut builder = RolloutBuilder::with_capacity(self.config.rollout_steps);
         for _ in 0..self.config.rollout_steps {
             let obs = self.normalizer.observe(self.obs.clone());
+            watch(Phase::Normalize);
             let key = NoiseKey { seed: self.config.seed, stream: ACTION_STREAM, step: self.vector_steps };
             let act = self.actor.act(obs.clone(), key);
+            watch(Phase::Act);
             let step = self.env.step(act.action.clone());
             self.obs = step.obs.clone();
             self.vector_steps += 1;
             builder.push(rollout_step(obs, act.action, act.mean, act.log_prob, step))?;
+            watch(Phase::Step);
         }
         let last = self.normalizer.apply(self.obs.clone());
         let rollout = builder.finish(last, self.actor.log_std.clone(), |obs| self.normalizer.apply(obs))?;
         self.episodes.record(&rollout.finished);
+        watch(Phase::Assemble);
         Ok(rollout)
     }
 
     /// Values, advantages, the algorithm's actor update, the critics' regression.
-    fn update(&mut self, rollout: &Rollout) -> Result<Metrics> {
-        let (samples, explained) = self.samples(rollout);
+    fn update(&mut self, rollout: &Rollout, watch: Watch) -> Result<Metrics> {
+        let (samples, explained) = self.samples(rollout, watch);
         let horizon = self.env.spec().max_episode_steps as f64;
         let cost = CostEstimate {
             rollout: horizon * rollout.mean_step_cost,
@@ -167,7 +203,9 @@ impl Runner {
             iteration: self.iteration,
         };
         let mut metrics = self.algorithm.update(&mut self.actor, &samples, cost, at)?;
+        watch(Phase::Actor);
         let (reward_loss, cost_loss) = self.critics.fit(&samples, self.iteration);
+        watch(Phase::Critics);
         metrics.push(("Loss/RewardCritic", scalar(reward_loss)?));
         metrics.push(("Loss/CostCritic", scalar(cost_loss)?));
         metrics.push(("Value/RewardExplained", scalar(explained.0)?));
@@ -176,8 +214,9 @@ impl Runner {
     }
 
     /// The rollout as samples with advantages and value targets; also the critics' explained variances.
-    fn samples(&self, rollout: &Rollout) -> (Samples, (Tensor<1>, Tensor<1>)) {
+    fn samples(&self, rollout: &Rollout, watch: Watch) -> (Samples, (Tensor<1>, Tensor<1>)) {
         let (reward, cost) = self.critics.values(rollout.critic_inputs());
+        watch(Phase::Values);
         let (reward, cost) = (rollout.values(reward), rollout.values(cost));
         let config = |lambda: f64| GaeConfig { gamma: self.config.gamma as f32, lambda: lambda as f32 };
         let (reward_gae, cost_gae) = (config(self.config.gae_lambda), config(self.config.cost_gae_lambda));
@@ -193,6 +232,7 @@ impl Runner {
             advantage: Tensor::cat(vec![row(standardize(r.advantage)), row(center(c.advantage))], 0),
             target: Tensor::cat(vec![row(r.target), row(c.target)], 0),
         };
+        watch(Phase::Advantages);
         (samples, explained)
     }
 

@@ -13,7 +13,7 @@ use crate::cli::{ReportArgs, diagnose, print};
 use crate::config::TrainConfig;
 use crate::error::UsageError;
 use crate::log::csv::Table;
-use crate::plot::{Curve, Figure, Panel, Point};
+use crate::plot::{Curve, Figure, Panel, Point, Scale};
 use crate::run_dir::RunDir;
 use crate::statistics::{bootstrap_interval, interquartile_mean, mean, std};
 
@@ -227,6 +227,7 @@ fn write_figures(groups: &[Group], out: &Path) -> Result<Vec<(String, String)>> 
         let returns = groups.iter().map(|g| g.curve(name(g), |run| &run.returns)).collect();
         let costs = groups.iter().map(|g| g.curve(name(g), |run| &run.costs)).collect();
         let figure = Figure {
+            x_scale: Scale::Linear,
             title: env.to_owned(),
             x_label: "environment steps".to_owned(),
             panels: vec![

@@ -1,0 +1,148 @@
+//! What a part of the work costs at the least: its floating-point operations, and the bytes it must read and write.
+//!
+//! Counted are the products, what is done to every number of an observation or of a hidden layer, and inputs and outputs
+//! as if each were touched once; a symmetric product counts half. What a cleverer program could spare is not in it: a
+//! share of the floor is the share of an ideal execution of this algorithm.
+
+use envs::EnvSpec;
+
+use super::FLOAT;
+use crate::config::TrainConfig;
+use crate::runner::Phase;
+
+/// Operations of one tanh: the rational function of `kfac`'s vector path.
+const TANH: f64 = 22.0;
+/// Operations on each number of an observation: centred, scaled, clipped; its two moments summed.
+const NORMALIZE: f64 = 8.0;
+/// Operations that draw an action's number and its share of the density.
+const SAMPLE: f64 = 40.0;
+/// Operations of one advantage, its target and their share of the means.
+const ADVANTAGE: f64 = 12.0;
+/// Numbers a step writes beside observations: reward, cost, flags and the episode's totals.
+const SCALARS: f64 = 8.0;
+
+/// Operations and bytes of a part.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Work {
+    /// Multiplications, additions and their like; a fused pair counts two.
+    pub operations: f64,
+    /// Bytes read and written.
+    pub bytes: f64,
+    /// Calls among which it is spread: each finds what the one before left in the caches.
+    pub calls: f64,
+}
+
+/// A multilayer perceptron's sizes as counts.
+struct Network {
+    /// Weights, biases included.
+    weights: f64,
+    /// Weights of the layers above the first, without biases: what a backward pass goes through.
+    upper: f64,
+    hidden: f64,
+    inputs: f64,
+    outputs: f64,
+}
+
+impl Network {
+    fn new(sizes: &[usize]) -> Self {
+        let layers: Vec<(f64, f64)> = sizes.windows(2).map(|pair| (pair[0] as f64, pair[1] as f64)).collect();
+        Self {
+            weights: layers.iter().map(|(inputs, outputs)| (inputs + 1.0) * outputs).sum(),
+            upper: layers.iter().skip(1).map(|(inputs, outputs)| inputs * outputs).sum(),
+            hidden: sizes[1..sizes.len() - 1].iter().sum::<usize>() as f64,
+            inputs: sizes[0] as f64,
+            outputs: sizes[sizes.len() - 1] as f64,
+        }
+    }
+
+    /// Operations of a forward pass of one sample.
+    fn forward(&self) -> f64 {
+        2.0 * self.weights + TANH * self.hidden
+    }
+
+    /// Operations of the gradients of `losses` of one sample whose activations are known.
+    fn backward(&self, losses: f64) -> f64 {
+        losses * (2.0 * self.upper + 2.0 * self.hidden + 2.0 * self.weights)
+    }
+}
+
+/// Operations of one sample in a KFCPO update of the actor: forward pass, gradients of reward and cost, one Fisher column
+/// an action, factors, tangent of the step, and the divergence of the candidate and of the epoch.
+fn update_operations(sizes: &[usize]) -> f64 {
+    let network = Network::new(sizes);
+    let factors: f64 = (sizes.windows(2))
+        .map(|pair| (pair[0] as f64 + 1.0, pair[1] as f64))
+        .map(|(inputs, outputs)| inputs * (inputs + 1.0) + network.outputs * outputs * (outputs + 1.0))
+        .sum();
+    let fisher = network.outputs * (2.0 * network.upper + 2.0 * network.hidden);
+    let tangent = 2.0 * network.weights + 2.0 * network.upper + 2.0 * network.hidden;
+    3.0 * network.forward() + network.backward(2.0) + fisher + factors + tangent
+}
+
+/// A step of `num_envs` environments.
+pub fn step(spec: &EnvSpec, num_envs: f64) -> Work {
+    // The state is read and written, the action read, two observations and the scalars written.
+    let numbers = 2.0 * spec.state_dim() as f64 + spec.action_dim as f64 + 2.0 * spec.obs_dim as f64 + SCALARS;
+    Work { operations: num_envs * spec.operations_per_step(), bytes: num_envs * numbers * FLOAT, calls: 1.0 }
+}
+
+/// One policy update on a batch.
+pub fn update(sizes: &[usize], batch: f64) -> Work {
+    let numbers = sizes[0] as f64 + 2.0 * sizes[sizes.len() - 1] as f64 + 3.0;
+    Work { operations: batch * update_operations(sizes), bytes: batch * numbers * FLOAT, calls: 1.0 }
+}
+
+/// A phase of one training iteration.
+pub fn phase(phase: Phase, config: &TrainConfig, spec: &EnvSpec) -> Work {
+    let (samples, steps) = (config.batch_size() as f64, config.rollout_steps as f64);
+    let (obs, actions) = (spec.obs_dim as f64, spec.action_dim as f64);
+    let policy_sizes = [&[spec.obs_dim][..], &config.policy.hidden, &[spec.action_dim]].concat();
+    let policy = Network::new(&policy_sizes);
+    let critic = Network::new(&[&[spec.obs_dim][..], &config.critic.hidden, &[1]].concat());
+    let (epochs, actor_epochs) = (config.critic.epochs as f64, config.kfcpo.epochs as f64);
+    let record = obs + 2.0 * actions + SCALARS;
+    // Operations and numbers of one sample, and calls.
+    let (operations, numbers, calls) = match phase {
+        Phase::Normalize => (NORMALIZE * obs, 2.0 * obs, steps),
+        Phase::Act => (policy.forward() + SAMPLE * actions, policy.inputs + 2.0 * actions + 1.0, steps),
+        Phase::Step => {
+            let one = step(spec, 1.0);
+            (one.operations, one.bytes / FLOAT, steps)
+        }
+        Phase::Assemble => (2.0, 2.0 * record, 1.0),
+        Phase::Values => (2.0 * critic.forward(), obs + 2.0, 1.0),
+        Phase::Advantages => (2.0 * ADVANTAGE, 2.0 * 6.0, 1.0),
+        Phase::Actor => {
+            let one = update(&policy_sizes, 1.0);
+            (actor_epochs * one.operations, actor_epochs * one.bytes / FLOAT, actor_epochs)
+        }
+        // Samples are put into a new order each epoch (read, written), then read by both networks.
+        Phase::Critics => {
+            let gradient = critic.forward() + critic.backward(1.0);
+            (2.0 * epochs * gradient, epochs * 3.0 * (obs + 2.0), epochs)
+        }
+    };
+    Work { operations: samples * operations, bytes: samples * numbers * FLOAT, calls }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operations_of_a_linear_policy_by_hand() {
+        // Two inputs, two actions: 6 weights, nothing above the first layer. Three forward passes of 12 operations, two
+        // gradients of 12, factors 3 * 4 and twice 2 * 3, a tangent of 12.
+        assert_eq!(update_operations(&[2, 2]), 36.0 + 24.0 + 24.0 + 12.0);
+        assert_eq!(update(&[2, 2], 10.0).operations, 960.0);
+    }
+
+    #[test]
+    fn operations_of_a_critic_with_one_hidden_unit_by_hand() {
+        // Weights (1 + 1) + (1 + 1), one of them above the first layer without its bias.
+        let network = Network::new(&[1, 1, 1]);
+        assert_eq!((network.weights, network.upper, network.hidden), (4.0, 1.0, 1.0));
+        assert_eq!(network.forward(), 8.0 + TANH);
+        assert_eq!(network.backward(1.0), 2.0 + 2.0 + 8.0);
+    }
+}
