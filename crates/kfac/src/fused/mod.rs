@@ -41,7 +41,9 @@ impl Host {
             return None;
         }
         let primitive = tensor.clone().try_into_primitive::<Flex>().ok()?;
-        (primitive.dtype() == DType::F32).then(|| Host(primitive.to_contiguous()))
+        // Rows of a larger tensor are contiguous where they lie: `to_contiguous` would copy them.
+        let in_place = primitive.as_slice::<f32>().is_some();
+        (primitive.dtype() == DType::F32).then(|| Host(if in_place { primitive } else { primitive.to_contiguous() }))
     }
 
     pub fn values(&self) -> &[f32] {
