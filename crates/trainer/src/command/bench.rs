@@ -32,8 +32,9 @@ use work::Work;
 
 /// Environments of `bench env` unless said: enough to fill every thread many times.
 const DEFAULT_ENVS: u64 = 4096;
-/// Iterations that are taken apart.
-const TIMED_ITERATIONS: usize = 40;
+/// Iterations that are taken apart: some, for so many seconds.
+const TIMED_ITERATIONS: std::ops::Range<usize> = 2..40;
+const TIMED_SECONDS: f64 = 3.0;
 /// Bytes of a float32.
 const FLOAT: f64 = 4.0;
 
@@ -139,7 +140,11 @@ impl Bench<'_> {
     /// Mean seconds of every phase of an iteration. On a GPU each is waited for, which the loop does not do.
     fn phases(&self, runner: &mut Runner, config: &TrainConfig) -> Result<Vec<Part>> {
         let mut spent: Vec<(Phase, f64)> = Vec::new();
-        for _ in 0..TIMED_ITERATIONS {
+        let (begun, mut iterations) = (Instant::now(), 0);
+        while iterations < TIMED_ITERATIONS.start
+            || (iterations < TIMED_ITERATIONS.end && begun.elapsed().as_secs_f64() < TIMED_SECONDS)
+        {
+            iterations += 1;
             let mut since = Instant::now();
             let mut failure = None;
             runner.iterate_watched(&mut |phase| {
@@ -155,7 +160,7 @@ impl Bench<'_> {
         }
         let part = |(phase, seconds): (Phase, f64)| {
             let name = format!("{phase:?}").to_lowercase();
-            Part::new(&name, seconds / TIMED_ITERATIONS as f64, work::phase(phase, config, &self.spec))
+            Part::new(&name, seconds / iterations as f64, work::phase(phase, config, &self.spec))
         };
         Ok(spent.into_iter().map(part).collect())
     }
