@@ -1,13 +1,15 @@
 //! Runs the scalar bodies over all environments: the only file that knows threads and launches.
 //!
 //! On the CPU backend (`flex`) a rayon task takes whole blocks of 32 environments and updates the
-//! state in place; on CubeCL backends two launches step one environment a unit. Both call the same
-//! functions of [`crate::step`].
+//! state in place; on CubeCL backends two launches step one environment a unit, or one launch makes a whole rollout, the
+//! policy included. All call the same functions of [`crate::step`].
 
 #[cfg(feature = "flex")]
 mod cpu;
 #[cfg(feature = "gpu")]
 mod gpu;
+#[cfg(feature = "gpu")]
+mod rollout;
 
 use burn::tensor::{Device, Tensor};
 
@@ -16,6 +18,9 @@ use crate::error::EnvError;
 use crate::level::TaskKind;
 use crate::registry::EnvSpec;
 use crate::state::LANES;
+
+#[cfg(feature = "gpu")]
+pub use rollout::{Policy, RolloutPlan, Trajectory};
 
 /// What one step of all environments returns.
 pub(crate) struct Stepped {
@@ -39,6 +44,8 @@ pub(crate) struct Kernel {
     obs_dim: usize,
     action_dim: usize,
     state_dim: usize,
+    #[cfg(feature = "gpu")]
+    horizon: usize,
     device: Device,
     #[cfg(feature = "flex")]
     buffers: cpu::Buffers,
@@ -68,6 +75,8 @@ impl Kernel {
             obs_dim: spec.obs_dim,
             action_dim: spec.action_dim,
             state_dim: spec.state_dim(),
+            #[cfg(feature = "gpu")]
+            horizon: spec.max_episode_steps,
             device,
             #[cfg(feature = "flex")]
             buffers: cpu::Buffers::default(),
@@ -108,6 +117,18 @@ impl Kernel {
             return gpu::step(self, state, action);
         }
         unreachable!("Kernel::new refuses devices without kernels (step, {state:?}, {action:?})")
+    }
+
+    /// Whether [`Self::rollout`] can make `steps` steps here, with a policy that keeps `memory` numbers an environment.
+    #[cfg(feature = "gpu")]
+    pub fn has_rollout(&self, steps: usize, memory: usize) -> bool {
+        gpu::lives_here(&self.device) && rollout::fits(self, steps, memory)
+    }
+
+    /// Steps and acts as `plan` says; returns the state and what happened.
+    #[cfg(feature = "gpu")]
+    pub fn rollout<P: Policy>(&self, state: Tensor<3>, plan: RolloutPlan) -> (Tensor<3>, Trajectory) {
+        rollout::run::<P>(self, state, plan)
     }
 }
 

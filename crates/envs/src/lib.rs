@@ -34,6 +34,8 @@ mod vec_env;
 
 pub use agent::AgentKind;
 pub use error::EnvError;
+#[cfg(feature = "gpu")]
+pub use kernel::{Policy, RolloutPlan, Trajectory};
 pub use level::{Level, ObjectGroup, ObjectKind, TaskKind};
 pub use registry::{EnvSpec, find, registry};
 pub use replay::{ErrorSpread, ParityReport, Recording, SplitErrors, replay};

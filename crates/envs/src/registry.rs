@@ -10,21 +10,22 @@ use crate::operations::operations_per_step;
 /// Agents the registry offers with every level.
 const AGENTS: &[AgentKind] = &[AgentKind::Point, AgentKind::Car];
 
-/// `f::<Agent, Task>` of an agent's and a task's kind: the one table of compiled pairs.
+/// `f::<Agent, Task>` of an agent's and a task's kind, with further types behind them where given: the one table of compiled
+/// pairs.
 macro_rules! for_kind {
-    ($agent:expr, $task:expr, $($f:ident)::+) => {{
+    ($agent:expr, $task:expr, $($f:ident)::+ $(, $more:ty)*) => {{
         use $crate::agent::{AgentKind, Car, Point};
         use $crate::level::TaskKind;
         use $crate::task::{Button, Circle, Goal, Push};
         match ($agent, $task) {
-            (AgentKind::Point, TaskKind::Goal) => $($f)::+::<Point, Goal>,
-            (AgentKind::Point, TaskKind::Button) => $($f)::+::<Point, Button>,
-            (AgentKind::Point, TaskKind::Push) => $($f)::+::<Point, Push>,
-            (AgentKind::Point, TaskKind::Circle) => $($f)::+::<Point, Circle>,
-            (AgentKind::Car, TaskKind::Goal) => $($f)::+::<Car, Goal>,
-            (AgentKind::Car, TaskKind::Button) => $($f)::+::<Car, Button>,
-            (AgentKind::Car, TaskKind::Push) => $($f)::+::<Car, Push>,
-            (AgentKind::Car, TaskKind::Circle) => $($f)::+::<Car, Circle>,
+            (AgentKind::Point, TaskKind::Goal) => $($f)::+::<Point, Goal $(, $more)*>,
+            (AgentKind::Point, TaskKind::Button) => $($f)::+::<Point, Button $(, $more)*>,
+            (AgentKind::Point, TaskKind::Push) => $($f)::+::<Point, Push $(, $more)*>,
+            (AgentKind::Point, TaskKind::Circle) => $($f)::+::<Point, Circle $(, $more)*>,
+            (AgentKind::Car, TaskKind::Goal) => $($f)::+::<Car, Goal $(, $more)*>,
+            (AgentKind::Car, TaskKind::Button) => $($f)::+::<Car, Button $(, $more)*>,
+            (AgentKind::Car, TaskKind::Push) => $($f)::+::<Car, Push $(, $more)*>,
+            (AgentKind::Car, TaskKind::Circle) => $($f)::+::<Car, Circle $(, $more)*>,
         }
     }};
 }

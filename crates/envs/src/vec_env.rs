@@ -4,6 +4,8 @@ use burn::tensor::{Device, Tensor};
 
 use crate::error::EnvError;
 use crate::kernel::Kernel;
+#[cfg(feature = "gpu")]
+use crate::kernel::{Policy, RolloutPlan, Trajectory};
 use crate::registry::EnvSpec;
 use crate::state::TOUCH;
 use crate::step::{
@@ -136,6 +138,30 @@ impl VecEnv {
             episode_length: row(EPISODE_LENGTH),
             episode_partial: row(EPISODE_PARTIAL),
         }
+    }
+
+    /// Whether [`Self::rollout`] works: the device compiles policies into its kernels, and its buffers hold `steps` steps
+    /// and a policy that keeps `memory` numbers an environment.
+    #[cfg(feature = "gpu")]
+    pub fn has_rollout(&self, steps: usize, memory: usize) -> bool {
+        self.kernel.has_rollout(steps, memory)
+    }
+
+    /// Lets policy `P` act for many steps in one launch, or in launches of [`RolloutPlan::steps_per_launch`] steps; the
+    /// trajectory is the same.
+    ///
+    /// # Panics
+    /// If the plan's shapes do not fit, or where [`Self::has_rollout`] says no.
+    #[cfg(feature = "gpu")]
+    pub fn rollout<P: Policy>(&mut self, plan: RolloutPlan) -> Trajectory {
+        assert_eq!(plan.obs.dims(), [self.num_envs, self.spec.obs_dim], "observations must be [num_envs, obs_dim]");
+        let [memory, envs] = plan.memory.dims();
+        assert_eq!(envs, self.num_envs, "the policy's memory must be [.., num_envs]");
+        assert!(self.has_rollout(plan.noise.dims()[0], memory), "no kernel for such a rollout here");
+        let state = self.take_state();
+        let (state, trajectory) = self.kernel.rollout::<P>(state, plan);
+        self.state = Some(state);
+        trajectory
     }
 
     /// Everything the environments are, random counters included: `[ceil(B / 32), state_dim, 32]`.

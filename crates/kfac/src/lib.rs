@@ -67,6 +67,8 @@ mod plain;
 mod precondition;
 mod statistics;
 pub mod trust_region;
+#[cfg(feature = "gpu")]
+mod unit_forward;
 
 pub use damping::AdaptiveDamping;
 pub use error::KfacError;
@@ -77,3 +79,5 @@ pub use inverse::InverseSet;
 pub use kfac::{Kfac, KfacConfig, KfacReport};
 pub use mlp::{Activation, Mlp, MlpSpec};
 pub use statistics::{FactorSample, Statistics};
+#[cfg(feature = "gpu")]
+pub use unit_forward::{forward_unit, network_header, unit_width};

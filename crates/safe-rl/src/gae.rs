@@ -4,9 +4,12 @@
 //! carries the difference between the two ends of an episode: it is zero after a termination and the value of the
 //! final observation after a truncation, which [`Rollout::values`](crate::Rollout::values) sees to.
 
+#[cfg(feature = "gpu")]
+mod kernel;
+
 use burn::tensor::Tensor;
 
-use crate::{SafeRlError, flex};
+use crate::{SafeRlError, Values, flex};
 
 /// Discounts; the defaults are OmniSafe's, the same for reward and cost.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -56,6 +59,36 @@ pub fn gae(reward: &Tensor<2>, value: &Tensor<2>, next_value: &Tensor<2>, done: 
     let advantage = fused(reward, value, next_value, done, config)
         .unwrap_or_else(|| plain(reward, value, next_value, done, config));
     Gae { target: advantage.clone() + value.clone(), advantage }
+}
+
+/// A signal whose advantages are wanted: reward or cost. All `[T, B]`, as in [`gae`].
+#[derive(Debug, Clone, Copy)]
+pub struct GaeSignal<'a> {
+    /// The reward, or the cost.
+    pub signal: &'a Tensor<2>,
+    /// Values of the observations acted on.
+    pub value: &'a Tensor<2>,
+    /// Values of the next ones, zero after a termination.
+    pub next_value: &'a Tensor<2>,
+    /// Discounts.
+    pub config: GaeConfig,
+}
+
+impl<'a> GaeSignal<'a> {
+    /// A signal with the values of its critic.
+    pub fn new(signal: &'a Tensor<2>, values: &'a Values, config: GaeConfig) -> Self {
+        Self { signal, value: &values.value, next_value: &values.next_value, config }
+    }
+}
+
+/// [`gae`] of reward and cost with the same episode ends: one launch on a GPU.
+pub fn gae_pair(reward: &GaeSignal, cost: &GaeSignal, done: &Tensor<2>) -> (Gae, Gae) {
+    #[cfg(feature = "gpu")]
+    if let Some(both) = kernel::launch(reward, cost, done) {
+        return both;
+    }
+    let one = |x: &GaeSignal| gae(x.signal, x.value, x.next_value, done, &x.config);
+    (one(reward), one(cost))
 }
 
 /// The recursion `A_t = b_t + a_t A_{t+1}` by recursive doubling: log2(T) rounds on whole tensors instead of T on rows,

@@ -41,6 +41,8 @@ mod rollback;
 mod rollout;
 mod state;
 mod surrogate;
+#[cfg(feature = "gpu")]
+mod unit_act;
 mod verdict;
 
 pub use adam::{Adam, AdamConfig};
@@ -49,7 +51,7 @@ pub use blend::{Blend, blend};
 pub use critic::{explained_variance, mean_squared_error};
 pub use episode::{CostEstimator, EpisodeStatistics, EpisodeTracker, FinishedEpisode};
 pub use error::SafeRlError;
-pub use gae::{Gae, GaeConfig, gae};
+pub use gae::{Gae, GaeConfig, GaeSignal, gae, gae_pair};
 pub use guard_config::KlGuardConfig;
 pub use kl::{gaussian_kl, mean_gaussian_kl};
 pub use lagrange::{Lagrange, LagrangeConfig, lagrangian_advantage};
@@ -63,7 +65,9 @@ pub use policy::{
 };
 pub use projection::{Products, Projection, ProjectionKind, project};
 pub use rollback::{GuardReport, KlGuard};
-pub use rollout::{EpisodeTotals, Rollout, RolloutBuilder, RolloutStep, Values};
-pub use state::State;
+pub use rollout::{EpisodeTotals, Rollout, RolloutArrays, RolloutBuilder, RolloutStep, Values};
+pub use state::{State, read, read_backs};
 pub use surrogate::Surrogate;
+#[cfg(feature = "gpu")]
+pub use unit_act::{KEY_PARTS, act_unit, observe_unit};
 pub use verdict::{Verdict, all_finite};

@@ -36,7 +36,7 @@ fn mix(mut x: u32) -> u32 {
 
 impl NoiseKey {
     /// Two independent 32-bit words for the whole block.
-    fn words(&self) -> [u32; 2] {
+    pub(crate) fn words(&self) -> [u32; 2] {
         let parts =
             [self.seed as u32, (self.seed >> 32) as u32, self.stream, self.step as u32, (self.step >> 32) as u32];
         [GOLDEN, GOLDEN.rotate_left(16)]

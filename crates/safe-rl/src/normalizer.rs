@@ -117,10 +117,7 @@ impl Normalizer {
     /// Normalises raw observations `[n, D]` and records their moments for the next [`commit`](Self::commit), in one pass.
     pub fn observe(&mut self, obs: Tensor<2>) -> Tensor<2> {
         let [rows, _] = obs.dims();
-        if self.count == 0.0 && self.pending.count == 0.0 {
-            let first_mean = obs.clone().mean_dim(0).squeeze_dim(0);
-            self.pending = Pending::empty(first_mean);
-        }
+        self.begin(&obs);
         self.pending.count += rows as f64;
         if let Some(normalised) = self.observe_fused(&obs) {
             return normalised;
@@ -129,6 +126,29 @@ impl Normalizer {
         self.pending.sum = self.pending.sum.clone() + deviation.clone().sum_dim(0).squeeze_dim(0);
         self.pending.squares = self.pending.squares.clone() + deviation.square().sum_dim(0).squeeze_dim(0);
         self.apply_plain(obs)
+    }
+
+    /// Prepares for recording, raw observations `[n, D]` being the first ones: before anything is known their mean is what
+    /// moments are taken about.
+    pub fn begin(&mut self, obs: &Tensor<2>) {
+        if self.count == 0.0 && self.pending.count == 0.0 {
+            let first_mean = obs.clone().mean_dim(0).squeeze_dim(0);
+            self.pending = Pending::empty(first_mean);
+        }
+    }
+
+    /// Records `count` observations by the sums of their deviations from the shift and of the deviations' squares, both
+    /// `[D]`: what [`observe`](Self::observe) does, for kernels that scale observations themselves.
+    pub fn record(&mut self, sum: Tensor<1>, squares: Tensor<1>, count: usize) {
+        self.pending.sum = self.pending.sum.clone() + sum;
+        self.pending.squares = self.pending.squares.clone() + squares;
+        self.pending.count += count as f64;
+    }
+
+    /// What observations are divided by, and what moments are taken about, both `[D]`.
+    #[cfg(feature = "gpu")]
+    pub(crate) fn unit_parts(&self) -> (Tensor<1>, Tensor<1>) {
+        (self.divisor.clone(), self.pending.shift.clone())
     }
 
     /// Merges the recorded moments into the statistics (Chan, Golub and LeVeque, 1979). Without any, nothing changes.

@@ -168,10 +168,22 @@ impl KlGuard {
     /// # Errors
     /// [`SafeRlError::ReadBack`] if the device fails.
     pub fn report(&self) -> Result<GuardReport, SafeRlError> {
-        let values = read("the guard's counters", Tensor::cat(self.slots.to_vec(), 0))?;
+        Ok(Self::report_of(&read("the guard's counters", self.counters())?))
+    }
+
+    /// Every counter, `[10]`, for whoever reads more than them in one transfer.
+    pub fn counters(&self) -> Tensor<1> {
+        Tensor::cat(self.slots.to_vec(), 0)
+    }
+
+    /// What the values of [`counters`](Self::counters) say.
+    ///
+    /// # Panics
+    /// If there are fewer values.
+    pub fn report_of(values: &[f32]) -> GuardReport {
         let value = |slot: Slot| f64::from(values[slot as usize]);
         let count = |slot: Slot| value(slot) as u64;
-        Ok(GuardReport {
+        GuardReport {
             accepted: count(Slot::Accepted),
             rejected: count(Slot::Rejected),
             skipped: count(Slot::Skipped),
@@ -182,7 +194,7 @@ impl KlGuard {
             step_limit: value(Slot::StepLimit),
             damping: value(Slot::Damping),
             stopped: value(Slot::Stopped) > 0.5,
-        })
+        }
     }
 
     /// Everything needed to continue bit for bit.

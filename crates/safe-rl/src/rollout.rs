@@ -4,6 +4,10 @@
 //! once. Of the final observations only the rows that a value is needed for (truncated episodes) are gathered, so one
 //! critic pass over [`Rollout::critic_inputs`] yields every value and next value of the rollout.
 
+mod steps;
+
+pub use steps::RolloutArrays;
+
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::{FinishedEpisode, SafeRlError, gather_rows, state::read};
@@ -382,5 +386,57 @@ mod tests {
         assert_eq!(builder.push(odd), Err(expected));
         let empty = RolloutBuilder::new().finish(Tensor::zeros([3, 2], &device), Tensor::zeros([2], &device), |x| x);
         assert_eq!(empty.err(), Some(SafeRlError::EmptyRollout));
+    }
+
+    #[test]
+    fn arrays_give_the_same_rollout_as_pushed_steps() {
+        let device = Device::flex();
+        let ends: [[[f32; 3]; 2]; 3] =
+            [[[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]], [[0.0; 3], [0.0; 3]], [[1.0, 0.0, 0.0], [1.0, 1.0, 0.0]]];
+        let pushed: Vec<RolloutStep> = (0..3).map(|t| step(t, ends[t][0], ends[t][1])).collect();
+        let flat =
+            |get: fn(&RolloutStep) -> &Tensor<1>| Tensor::cat(pushed.iter().map(|s| get(s).clone()).collect(), 0);
+        let rows =
+            |get: fn(&RolloutStep) -> &Tensor<2>| Tensor::cat(pushed.iter().map(|s| get(s).clone()).collect(), 0);
+        let scalars: [fn(&RolloutStep) -> &Tensor<1>; 8] = [
+            |s| &s.reward,
+            |s| &s.cost,
+            |s| &s.terminated,
+            |s| &s.truncated,
+            |s| &s.episode.episode_return,
+            |s| &s.episode.cost,
+            |s| &s.episode.length,
+            |s| &s.episode.partial,
+        ];
+        let arrays = RolloutArrays {
+            steps: 3,
+            obs: rows(|s| &s.obs),
+            last_obs: Tensor::from_floats([[30.0, 0.0], [31.0, 0.0], [32.0, 0.0]], &device) / 1000.0,
+            action: rows(|s| &s.action),
+            mean: rows(|s| &s.mean),
+            log_std: Tensor::zeros([2], &device),
+            log_prob: flat(|s| &s.log_prob),
+            scalars: Tensor::stack(scalars.map(flat).to_vec(), 0),
+            // Horizon 2: the truncation at (0, 2) lies in the first block of three, the one at (2, 1) in the second.
+            final_obs: Tensor::from_floats(
+                [[7.0, 7.0], [7.0, 7.0], [-3.0, 0.0], [7.0, 7.0], [-22.0, 0.0], [7.0, 7.0]],
+                &device,
+            ),
+            horizon: 2,
+        };
+        let (a, b) = (Rollout::from_arrays(arrays, |raw| raw * 1000.0).unwrap(), rollout());
+        assert_eq!((a.steps, a.envs, &a.finished, a.truncated_samples()), (3, 3, &b.finished, b.truncated_samples()));
+        assert_eq!((a.mean_step_reward, a.mean_step_cost), (b.mean_step_reward, b.mean_step_cost));
+        let same = |a: Tensor<2>, b: Tensor<2>| {
+            for (a, b) in read("a", a).unwrap().iter().zip(read("b", b).unwrap()) {
+                assert!((a - b).abs() <= 1e-5 * b.abs(), "{a} {b}");
+            }
+        };
+        same(a.critic_inputs(), b.critic_inputs());
+        same(a.done, b.done);
+        same(a.terminated, b.terminated);
+        same(a.reward, b.reward);
+        same(a.cost, b.cost);
+        same(a.action, b.action);
     }
 }

@@ -1,5 +1,7 @@
 //! Plain, serialisable state: what a checkpoint stores of the objects of this crate.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::SafeRlError;
@@ -69,8 +71,20 @@ impl State {
     }
 }
 
-/// Reads a tensor's values back to the host.
-pub(crate) fn read<const D: usize>(what: &'static str, tensor: Tensor<D>) -> Result<Vec<f32>, SafeRlError> {
+/// Read-backs so far.
+static READ_BACKS: AtomicU64 = AtomicU64::new(0);
+
+/// How often this process has read a tensor back with [`read`]: each time the host waits for the device.
+pub fn read_backs() -> u64 {
+    READ_BACKS.load(Ordering::Relaxed)
+}
+
+/// Reads a tensor's values back to the host; `what` names it where that fails. Counted by [`read_backs`].
+///
+/// # Errors
+/// [`SafeRlError::ReadBack`] if the device fails.
+pub fn read<const D: usize>(what: &'static str, tensor: Tensor<D>) -> Result<Vec<f32>, SafeRlError> {
+    READ_BACKS.fetch_add(1, Ordering::Relaxed);
     tensor.try_into_vec_as::<f32>().map_err(|error| SafeRlError::ReadBack { what, reason: format!("{error:?}") })
 }
 

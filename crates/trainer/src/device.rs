@@ -95,6 +95,25 @@ pub fn synchronize(device: &Device) -> Result<()> {
     device.sync().map_err(|error| anyhow::anyhow!("the device failed: {error:?}"))
 }
 
+/// Most steps of a rollout in one launch on `device`.
+///
+/// All of them on a GPU. Software renderers stop a program whose loops have made 65,535 rounds, so that they get one step.
+#[cfg(feature = "gpu")]
+pub fn steps_per_launch(device: &Device) -> usize {
+    if is_software(device) { 1 } else { usize::MAX }
+}
+
+/// Whether a wgpu device can only be a software renderer: no other adapter is there.
+#[cfg(feature = "wgpu")]
+fn is_software(device: &Device) -> bool {
+    format!("{device:?}").contains("Wgpu") && !has_gpu_adapter()
+}
+
+#[cfg(all(feature = "gpu", not(feature = "wgpu")))]
+fn is_software(_device: &Device) -> bool {
+    false
+}
+
 fn select_best() -> Result<SelectedDevice> {
     let candidates = [
         (cfg!(feature = "cuda"), DeviceChoice::Cuda(0)),

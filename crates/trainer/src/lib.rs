@@ -16,7 +16,10 @@ pub mod critics;
 pub mod device;
 pub mod error;
 pub mod evaluate;
+#[cfg(feature = "gpu")]
+pub mod fused_rollout;
 pub mod interrupt;
+pub mod launches;
 mod library_state;
 pub mod log;
 pub mod plot;

@@ -171,8 +171,7 @@ pub fn activation(name: ActivationName) -> Activation {
 /// # Errors
 /// When the device cannot be read.
 pub fn host<const D: usize>(tensor: &Tensor<D>) -> Result<Vec<f32>> {
-    let data = tensor.clone().into_data();
-    data.try_to_vec::<f32>().map_err(|e| anyhow::anyhow!("cannot read a tensor from the device: {e:?}"))
+    Ok(safe_rl::read("a tensor", tensor.clone())?)
 }
 
 /// Copies a vector to a device, `[len]`.

@@ -4,14 +4,14 @@ use crate::actor::Actor;
 use crate::algorithm::{self, Algorithm, CostEstimate, Metrics, Progress};
 use crate::config::TrainConfig;
 use crate::critics::Critics;
-use crate::policy_snapshot::{PolicySnapshot, scalar};
+use crate::policy_snapshot::PolicySnapshot;
 use crate::state_dict::StateDict;
 use anyhow::{Context, Result};
 use burn::tensor::{Device, Tensor};
 use envs::{StepBatch, VecEnv};
 use safe_rl::{
-    EpisodeStatistics, EpisodeTotals, EpisodeTracker, GaeConfig, NoiseKey, Normalizer, NormalizerConfig, Rollout,
-    RolloutBuilder, RolloutStep, Samples, center, explained_variance, gae, standardize,
+    EpisodeStatistics, EpisodeTotals, EpisodeTracker, GaeConfig, GaeSignal, NoiseKey, Normalizer, NormalizerConfig,
+    Rollout, RolloutBuilder, RolloutStep, Samples, center, explained_variance, gae_pair, standardize,
 };
 use std::time::Instant;
 
@@ -31,6 +31,8 @@ pub struct Runner {
     iteration: u64,
     vector_steps: u64,
     totals: Totals,
+    #[cfg(feature = "gpu")]
+    steps_per_launch: usize,
 }
 
 /// A part of an iteration, for those who time it.
@@ -42,6 +44,8 @@ pub enum Phase {
     Act,
     /// The environments' step; every step.
     Step,
+    /// All steps of the rollout in one launch: normalised, acted on, simulated, judged.
+    Rollout,
     /// The rollout put together, finished episodes read back.
     Assemble,
     /// Both critics' values of every observation.
@@ -126,6 +130,8 @@ impl Runner {
             iteration: 0,
             vector_steps: 0,
             totals: Totals::default(),
+            #[cfg(feature = "gpu")]
+            steps_per_launch: crate::device::steps_per_launch(&device),
             config,
         })
     }
@@ -168,8 +174,37 @@ impl Runner {
         })
     }
 
-    /// T steps of every environment under the current policy, nothing read back.
+    /// T steps of every environment under the current policy: in one launch where the device can.
     fn collect(&mut self, watch: Watch) -> Result<Rollout> {
+        let rollout = match self.collect_fused(watch)? {
+            Some(rollout) => rollout,
+            None => self.collect_stepwise(watch)?,
+        };
+        self.episodes.record(&rollout.finished);
+        watch(Phase::Assemble);
+        Ok(rollout)
+    }
+
+    #[cfg(feature = "gpu")]
+    fn collect_fused(&mut self, watch: Watch) -> Result<Option<Rollout>> {
+        let key = NoiseKey { seed: self.config.seed, stream: ACTION_STREAM, step: self.vector_steps };
+        let steps = self.config.rollout_steps;
+        let (env, obs, normalizer) = (&mut self.env, &mut self.obs, &mut self.normalizer);
+        let arrays =
+            crate::fused_rollout::collect(env, obs, normalizer, &self.actor, key, steps, self.steps_per_launch);
+        let Some(arrays) = arrays else { return Ok(None) };
+        self.vector_steps += steps as u64;
+        watch(Phase::Rollout);
+        Ok(Some(Rollout::from_arrays(arrays, |obs| self.normalizer.apply(obs))?))
+    }
+
+    #[cfg(not(feature = "gpu"))]
+    fn collect_fused(&mut self, _watch: Watch) -> Result<Option<Rollout>> {
+        Ok(None)
+    }
+
+    /// The same step by step, nothing read back before the end: the CPU's way.
+    fn collect_stepwise(&mut self, watch: Watch) -> Result<Rollout> {
         let mut builder = RolloutBuilder::with_capacity(self.config.rollout_steps);
         for _ in 0..self.config.rollout_steps {
             let obs = self.normalizer.observe(self.obs.clone());
@@ -184,10 +219,7 @@ impl Runner {
             watch(Phase::Step);
         }
         let last = self.normalizer.apply(self.obs.clone());
-        let rollout = builder.finish(last, self.actor.log_std.clone(), |obs| self.normalizer.apply(obs))?;
-        self.episodes.record(&rollout.finished);
-        watch(Phase::Assemble);
-        Ok(rollout)
+        Ok(builder.finish(last, self.actor.log_std.clone(), |obs| self.normalizer.apply(obs))?)
     }
 
     /// Values, advantages, the algorithm's actor update, the critics' regression.
@@ -202,15 +234,17 @@ impl Runner {
             fraction: (self.steps() as f64 / self.config.total_steps as f64).min(1.0),
             iteration: self.iteration,
         };
-        let mut metrics = self.algorithm.update(&mut self.actor, &samples, cost, at)?;
+        let numbers = self.algorithm.update(&mut self.actor, &samples, cost, at)?;
         watch(Phase::Actor);
         let (reward_loss, cost_loss) = self.critics.fit(&samples, self.iteration);
         watch(Phase::Critics);
-        metrics.push(("Loss/RewardCritic", scalar(reward_loss)?));
-        metrics.push(("Loss/CostCritic", scalar(cost_loss)?));
-        metrics.push(("Value/RewardExplained", scalar(explained.0)?));
-        metrics.push(("Value/CostExplained", scalar(explained.1)?));
-        Ok(metrics)
+        let critics = [
+            ("Loss/RewardCritic", reward_loss),
+            ("Loss/CostCritic", cost_loss),
+            ("Value/RewardExplained", explained.0),
+            ("Value/CostExplained", explained.1),
+        ];
+        numbers.with(critics).read()
     }
 
     /// The rollout as samples with advantages and value targets; also the critics' explained variances.
@@ -219,9 +253,12 @@ impl Runner {
         watch(Phase::Values);
         let (reward, cost) = (rollout.values(reward), rollout.values(cost));
         let config = |lambda: f64| GaeConfig { gamma: self.config.gamma as f32, lambda: lambda as f32 };
-        let (reward_gae, cost_gae) = (config(self.config.gae_lambda), config(self.config.cost_gae_lambda));
-        let r = gae(&rollout.reward, &reward.value, &reward.next_value, &rollout.done, &reward_gae);
-        let c = gae(&rollout.cost, &cost.value, &cost.next_value, &rollout.done, &cost_gae);
+        let (reward_config, cost_config) = (config(self.config.gae_lambda), config(self.config.cost_gae_lambda));
+        let (r, c) = gae_pair(
+            &GaeSignal::new(&rollout.reward, &reward, reward_config),
+            &GaeSignal::new(&rollout.cost, &cost, cost_config),
+            &rollout.done,
+        );
         let explained = (explained_variance(&reward.value, &r.target), explained_variance(&cost.value, &c.target));
         let row = |x: Tensor<2>| x.reshape([1, rollout.samples()]);
         let samples = Samples {
@@ -331,7 +368,8 @@ impl Runner {
     }
 }
 
-fn rollout_step(
+/// What a vector step adds to a rollout; `obs` is normalised.
+pub fn rollout_step(
     obs: Tensor<2>,
     action: Tensor<2>,
     mean: Tensor<2>,

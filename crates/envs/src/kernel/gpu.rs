@@ -100,29 +100,35 @@ pub(super) fn lives_here(device: &Device) -> bool {
     matches!(device.as_dispatch(), DispatchDevice::Cube(_))
 }
 
-fn primitive<const D: usize>(tensor: Tensor<D>) -> CubeTensor {
+pub(super) fn primitive<const D: usize>(tensor: Tensor<D>) -> CubeTensor {
     into_contiguous(tensor.try_into_primitive::<Cube>().expect("tensor lives on the environments' device"))
 }
 
-/// The state to write in place: a copy where the caller still holds it.
-fn writable(state: Tensor<3>) -> CubeTensor {
-    let state = primitive(state);
-    if state.can_mut() { state } else { into_contiguous(state.copy()) }
+/// A tensor to write in place: a copy where the caller still holds it.
+pub(super) fn writable<const D: usize>(tensor: Tensor<D>) -> CubeTensor {
+    let tensor = primitive(tensor);
+    if tensor.can_mut() { tensor } else { into_contiguous(tensor.copy()) }
 }
 
-fn empty_like(other: &CubeTensor, shape: [usize; 2]) -> CubeTensor {
+pub(super) fn empty_like(other: &CubeTensor, shape: [usize; 2]) -> CubeTensor {
     let (client, device) = (other.client.clone(), other.device.clone());
     empty_device_contiguous_dtype(client, device, Shape::from(shape), DType::F32)
 }
 
-fn grid(envs: usize, tensor: &CubeTensor) -> (CubeCount, CubeDim) {
+pub(super) fn grid(envs: usize, tensor: &CubeTensor) -> (CubeCount, CubeDim) {
     let dim = CubeDim::new_1d(CUBE);
     (calculate_cube_count_elemwise(&tensor.client, envs, dim), dim)
 }
 
 /// Numbers in the largest buffer that kernels can bind; a kernel's indices have 32 bits.
-fn largest_buffer(tensor: &CubeTensor) -> u64 {
+pub(super) fn largest_buffer(tensor: &CubeTensor) -> u64 {
     tensor.client.properties().memory.max_page_size.min(u64::from(u32::MAX)) / F32
+}
+
+/// Environments of `n` that one launch takes: those whose working memory fits a buffer.
+pub(super) fn together(tensor: &CubeTensor, n: usize) -> usize {
+    let room = largest_buffer(tensor).min(MOST_SCRATCH / F32) as usize / SCRATCH;
+    room.clamp(1, n)
 }
 
 /// Most environments whose state and observations fit a buffer of `device` each.
@@ -161,8 +167,7 @@ pub(super) fn step(kernel: &Kernel, state: Tensor<3>, action: Tensor<2>) -> Step
     let obs = empty_like(&state, [n, kernel.obs_dim]);
     let final_obs = empty_like(&state, [n, kernel.obs_dim]);
     let scalars = empty_like(&state, [SCALARS, n]);
-    let room = largest_buffer(&state).min(MOST_SCRATCH / F32) as usize / SCRATCH;
-    let together = room.clamp(1, n);
+    let together = together(&state, n);
     let scratch = empty_like(&state, [together, SCRATCH]);
     let advance = match kernel.agent {
         AgentKind::Point => advance_kernel::launch::<Point>,

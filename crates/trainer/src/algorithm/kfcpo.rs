@@ -7,10 +7,9 @@
 //! ideas: one K-FAC Fisher for separate natural gradients of reward and cost, the margin-aware blend, the
 //! direction-sensitive projection and the minibatch KL rollback. Formulas and constants are this project's choice.
 
-use super::{Algorithm, CostEstimate, Metrics, Progress};
+use super::{Algorithm, CostEstimate, Pending, Progress};
 use crate::actor::Actor;
 use crate::config::{FisherKind, KfcpoConfig, ProjectionKind as ConfiguredProjection, TrainConfig};
-use crate::policy_snapshot::{host, scalar};
 use crate::state_dict::StateDict;
 use anyhow::Result;
 use burn::tensor::Tensor;
@@ -184,7 +183,7 @@ impl Kfcpo {
 }
 
 impl Algorithm for Kfcpo {
-    fn update(&mut self, actor: &mut Actor, samples: &Samples, cost: CostEstimate, at: Progress) -> Result<Metrics> {
+    fn update(&mut self, actor: &mut Actor, samples: &Samples, cost: CostEstimate, at: Progress) -> Result<Pending> {
         let decay = self.config.cost_decay;
         let average = self.cost.map_or(cost.rollout, |old| decay * old + (1.0 - decay) * cost.rollout);
         if average.is_finite() {
@@ -208,7 +207,7 @@ impl Algorithm for Kfcpo {
             }
             kl = self.end_epoch(actor, &before, &at);
         }
-        self.metrics(actor, &at, kl, last, inverse)
+        Ok(self.metrics(actor, &at, kl, last, inverse))
     }
 
     fn save(&self, state: &mut StateDict) -> Result<()> {
@@ -231,7 +230,7 @@ impl Algorithm for Kfcpo {
 }
 
 impl Kfcpo {
-    /// The iteration's numbers, read back once.
+    /// The iteration's numbers.
     fn metrics(
         &self,
         actor: &Actor,
@@ -239,28 +238,35 @@ impl Kfcpo {
         kl: Tensor<1>,
         last: Option<Blend>,
         inverse: Option<InverseSet>,
-    ) -> Result<Metrics> {
-        let guard = self.guard.report()?;
-        let mut metrics = vec![
-            ("Train/KL", scalar(kl)?),
-            ("Train/LogStd", scalar(actor.log_std.clone().mean())?),
-            ("KFCPO/Accepted", guard.accepted as f64),
-            ("KFCPO/Rollbacks", (guard.rejected + guard.restored) as f64),
-            ("KFCPO/Skipped", (guard.skipped + guard.ignored) as f64),
-            ("KFCPO/StepKL", guard.step_limit),
-            ("KFCPO/Margin", at.weights.margin),
-            ("KFCPO/MarginOffset", at.weights.offset),
-            ("KFCPO/SafetyWeight", at.weights.safety_weight),
-            ("KFCPO/ProjectionStrength", at.weights.projection_strength),
-        ];
-        if let Some(blend) = last {
-            let names = ["KFCPO/Alpha", "KFCPO/Beta", "KFCPO/Q", "KFCPO/S", "KFCPO/Kappa"];
-            metrics.extend(names.into_iter().zip(host(&blend.summary())?.into_iter().map(f64::from)));
-        }
-        if let Some(inverse) = inverse {
-            metrics.push(("KFCPO/InverseFallbacks", scalar(inverse.fallbacks().clone().sum())?));
-        }
-        Ok(metrics)
+    ) -> Pending {
+        let mut parts = vec![self.guard.counters(), kl, actor.log_std.clone().mean()];
+        let (stepped, inverted) = (last.is_some(), inverse.is_some());
+        parts.extend(last.map(|blend| blend.summary()));
+        parts.extend(inverse.map(|inverse| inverse.fallbacks().clone().sum()));
+        let weights = at.weights;
+        Pending::new(parts, move |values| {
+            let guard = KlGuard::report_of(values[0]);
+            let mut metrics = vec![
+                ("Train/KL", f64::from(values[1][0])),
+                ("Train/LogStd", f64::from(values[2][0])),
+                ("KFCPO/Accepted", guard.accepted as f64),
+                ("KFCPO/Rollbacks", (guard.rejected + guard.restored) as f64),
+                ("KFCPO/Skipped", (guard.skipped + guard.ignored) as f64),
+                ("KFCPO/StepKL", guard.step_limit),
+                ("KFCPO/Margin", weights.margin),
+                ("KFCPO/MarginOffset", weights.offset),
+                ("KFCPO/SafetyWeight", weights.safety_weight),
+                ("KFCPO/ProjectionStrength", weights.projection_strength),
+            ];
+            if stepped {
+                let names = ["KFCPO/Alpha", "KFCPO/Beta", "KFCPO/Q", "KFCPO/S", "KFCPO/Kappa"];
+                metrics.extend(names.into_iter().zip(values[3].iter().map(|&value| f64::from(value))));
+            }
+            if inverted {
+                metrics.push(("KFCPO/InverseFallbacks", f64::from(values[3 + usize::from(stepped)][0])));
+            }
+            metrics
+        })
     }
 }
 

@@ -10,7 +10,10 @@ use anyhow::Result;
 use safe_rl::Samples;
 
 mod kfcpo;
+mod pending;
 mod ppo;
+
+pub use pending::Pending;
 
 /// The cost of the policy that gathered the batch.
 #[derive(Clone, Copy, Debug)]
@@ -35,11 +38,11 @@ pub type Metrics = Vec<(&'static str, f64)>;
 
 /// Updates the actor from one batch; the critics are trained apart from it, alike for every algorithm.
 pub trait Algorithm: Send {
-    /// One iteration's actor update.
+    /// One iteration's actor update. Its numbers are left on the device, to be read with others.
     ///
     /// # Errors
     /// When the device cannot be read. Numerical trouble is counted in the metrics instead.
-    fn update(&mut self, actor: &mut Actor, samples: &Samples, cost: CostEstimate, at: Progress) -> Result<Metrics>;
+    fn update(&mut self, actor: &mut Actor, samples: &Samples, cost: CostEstimate, at: Progress) -> Result<Pending>;
 
     /// Adds everything a resume needs to a checkpoint.
     ///

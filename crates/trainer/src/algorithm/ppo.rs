@@ -5,7 +5,7 @@
 //! one Adam ascent step on lambda (J_C - d) an iteration, before the policy. Minibatches are larger than OmniSafe's
 //! 64 samples, which a vector environment cannot use well; `ppo.minibatch_size` sets them.
 
-use super::{Algorithm, CostEstimate, Metrics, Progress};
+use super::{Algorithm, CostEstimate, Pending, Progress};
 use crate::actor::Actor;
 use crate::config::{PpoConfig, TrainConfig};
 use crate::policy_snapshot::scalar;
@@ -83,7 +83,7 @@ impl Ppo {
 }
 
 impl Algorithm for Ppo {
-    fn update(&mut self, actor: &mut Actor, samples: &Samples, cost: CostEstimate, at: Progress) -> Result<Metrics> {
+    fn update(&mut self, actor: &mut Actor, samples: &Samples, cost: CostEstimate, at: Progress) -> Result<Pending> {
         if let Some(lagrange) = &mut self.lagrange {
             // Before any episode has ended the horizon estimate stands in, as for KFCPO.
             lagrange.update(Some(if cost.episodes.is_nan() { cost.rollout } else { cost.episodes }));
@@ -106,16 +106,17 @@ impl Algorithm for Ppo {
                 break;
             }
         }
-        let mut metrics = vec![
-            ("Train/KL", kl),
-            ("Train/Epochs", f64::from(epochs as u32)),
-            ("Train/LR", learning_rate),
-            ("Train/LogStd", scalar(actor.log_std.clone().mean())?),
-        ];
-        if let Some(lagrange) = &self.lagrange {
-            metrics.push(("Metrics/LagrangeMultiplier", lagrange.multiplier()));
-        }
-        Ok(metrics)
+        let multiplier = self.lagrange.as_ref().map(Lagrange::multiplier);
+        Ok(Pending::new(vec![actor.log_std.clone().mean()], move |values| {
+            let mut metrics = vec![
+                ("Train/KL", kl),
+                ("Train/Epochs", f64::from(epochs as u32)),
+                ("Train/LR", learning_rate),
+                ("Train/LogStd", f64::from(values[0][0])),
+            ];
+            metrics.extend(multiplier.map(|multiplier| ("Metrics/LagrangeMultiplier", multiplier)));
+            metrics
+        }))
     }
 
     fn save(&self, state: &mut StateDict) -> Result<()> {

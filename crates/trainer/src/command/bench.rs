@@ -18,6 +18,7 @@ use crate::error::UsageError;
 use crate::runner::{Phase, Runner};
 
 mod clock;
+mod launched;
 mod measure;
 mod peaks;
 mod scale;
@@ -25,6 +26,7 @@ mod table;
 mod work;
 
 use clock::Clock;
+use launched::Launches;
 use measure::{Iterating, Stepping};
 use peaks::Peaks;
 use table::{Part, Table};
@@ -67,7 +69,7 @@ impl Bench<'_> {
     /// Environment steps a second under random actions.
     fn env(&self) -> Result<(Value, String)> {
         let num_envs = self.args.num_envs.unwrap_or(DEFAULT_ENVS) as usize;
-        let Stepping { seconds, bytes } = measure::stepping(&self.clock, &self.spec, num_envs)?;
+        let Stepping { seconds, bytes, launches } = measure::stepping(&self.clock, &self.spec, num_envs)?;
         let steps_per_s = num_envs as f64 / seconds;
         let mut row = self.row("env");
         row["num_envs"] = json!(num_envs);
@@ -75,8 +77,10 @@ impl Bench<'_> {
         row["bytes_per_env"] = json!(bytes / num_envs);
         row["bytes"] = json!(bytes);
         row["envs_in_2_gib"] = json!((1u64 << 31) / (bytes / num_envs) as u64);
+        row["launches"] = json!({ "per_step": launches });
+        let launches = if launches == 0 { String::new() } else { format!("; {launches} launches a step") };
         let head = format!(
-            "{}: {num_envs} environments, {} -> {steps_per_s:.0} steps/s; {} bytes an environment, {:.1} MB in all",
+            "{}: {num_envs} environments, {} -> {steps_per_s:.0} steps/s; {} bytes an environment, {:.1} MB in all{launches}",
             self.spec.id,
             self.clock.machine(),
             bytes / num_envs,
@@ -120,6 +124,9 @@ impl Bench<'_> {
             self.clock.machine(),
             100.0 * rollout_share,
         );
+        let launches = Launches::of_iteration(&mut runner)?;
+        launches.add_to(&mut row);
+        let head = head + &launches.text();
         let parts = self.phases(&mut runner, &config)?;
         let mut whole = Work { calls: 1.0, ..Work::default() };
         for part in &parts {

@@ -10,6 +10,7 @@ use crate::actor::Actor;
 use crate::algorithm::{self, CostEstimate, Progress};
 use crate::config::TrainConfig;
 use crate::error::UsageError;
+use crate::launches::LaunchCounter;
 use crate::runner::Runner;
 
 /// Batches of random actions, taken in turn.
@@ -21,6 +22,8 @@ pub struct Stepping {
     pub seconds: f64,
     /// What they take on the device.
     pub bytes: usize,
+    /// Kernels that one step launches; none on the CPU backend.
+    pub launches: u64,
 }
 
 /// Times a step of `num_envs` environments.
@@ -41,7 +44,9 @@ pub fn stepping(clock: &Clock, spec: &EnvSpec, num_envs: usize) -> Result<Steppi
         }
         Ok(())
     })?;
-    Ok(Stepping { seconds, bytes: env.bytes() })
+    let mut counter = LaunchCounter::new();
+    env.step(actions[0].clone());
+    Ok(Stepping { seconds, bytes: env.bytes(), launches: counter.take().total() })
 }
 
 /// Seconds of one complete KFCPO update of a policy with these hidden layers on a batch of random samples.

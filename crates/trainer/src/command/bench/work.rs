@@ -109,6 +109,11 @@ pub fn phase(phase: Phase, config: &TrainConfig, spec: &EnvSpec) -> Work {
             let one = step(spec, 1.0);
             (one.operations, one.bytes / FLOAT, steps)
         }
+        Phase::Rollout => {
+            let one = step(spec, 1.0);
+            let operations = NORMALIZE * obs + policy.forward() + SAMPLE * actions + one.operations;
+            (operations, one.bytes / FLOAT + obs + 2.0 * actions + 1.0, 1.0)
+        }
         Phase::Assemble => (2.0, 2.0 * record, 1.0),
         Phase::Values => (2.0 * critic.forward(), obs + 2.0, 1.0),
         Phase::Advantages => (2.0 * ADVANTAGE, 2.0 * 6.0, 1.0),

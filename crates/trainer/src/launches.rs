@@ -1,0 +1,95 @@
+//! What a piece of work launches on a GPU, kernel by kernel, as CubeCL itself reports it.
+
+#[cfg(feature = "gpu")]
+use std::collections::HashMap;
+#[cfg(feature = "gpu")]
+use std::sync::{Arc, Mutex, PoisonError};
+
+#[cfg(feature = "gpu")]
+use cubecl::logging::{LaunchObservation, LaunchObserver};
+
+/// Watches launches and read-backs of the whole process for as long as it lives. The CPU backend launches nothing.
+pub struct LaunchCounter {
+    #[cfg(feature = "gpu")]
+    counts: Arc<Counts>,
+    #[cfg(feature = "gpu")]
+    _watching: LaunchObservation,
+    read_backs: u64,
+}
+
+/// What was counted since the last [`LaunchCounter::take`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Launched {
+    /// Launches by kernel, the most frequent first.
+    pub kernels: Vec<(String, u64)>,
+    /// Times the host waited for numbers of the device.
+    pub read_backs: u64,
+}
+
+impl Launched {
+    /// Adds what was counted later.
+    pub fn add(&mut self, later: Self) {
+        for (name, count) in later.kernels {
+            match self.kernels.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, sum)) => *sum += count,
+                None => self.kernels.push((name, count)),
+            }
+        }
+        self.kernels.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        self.read_backs += later.read_backs;
+    }
+
+    /// Launches of all kernels.
+    pub fn total(&self) -> u64 {
+        self.kernels.iter().map(|(_, count)| count).sum()
+    }
+}
+
+#[cfg(feature = "gpu")]
+#[derive(Default)]
+struct Counts(Mutex<HashMap<&'static str, u64>>);
+
+#[cfg(feature = "gpu")]
+impl LaunchObserver for Counts {
+    fn launched(&self, kernel: &'static str) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(kernel).or_default() += 1;
+    }
+}
+
+impl LaunchCounter {
+    /// Begins to count.
+    #[allow(clippy::new_without_default)] // beginning to count is no value
+    pub fn new() -> Self {
+        #[cfg(feature = "gpu")]
+        let counts = Arc::new(Counts::default());
+        Self {
+            #[cfg(feature = "gpu")]
+            _watching: LaunchObservation::new(counts.clone()),
+            #[cfg(feature = "gpu")]
+            counts,
+            read_backs: safe_rl::read_backs(),
+        }
+    }
+
+    /// What was counted since the last call, or since the beginning.
+    pub fn take(&mut self) -> Launched {
+        let before = std::mem::replace(&mut self.read_backs, safe_rl::read_backs());
+        #[allow(unused_mut)]
+        let mut kernels: Vec<(String, u64)> = Vec::new();
+        #[cfg(feature = "gpu")]
+        {
+            let mut counts = self.counts.0.lock().unwrap_or_else(PoisonError::into_inner);
+            kernels.extend(counts.drain().map(|(name, count)| (short(name), count)));
+        }
+        let mut launched = Launched::default();
+        launched.add(Launched { kernels, read_backs: self.read_backs - before });
+        launched
+    }
+}
+
+/// A kernel's name without the paths of its types.
+#[cfg(feature = "gpu")]
+fn short(name: &str) -> String {
+    let words = name.split_inclusive(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'));
+    words.map(|word| word.rsplit("::").next().unwrap_or(word)).collect()
+}

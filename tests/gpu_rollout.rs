@@ -1,0 +1,288 @@
+//! The rollout in one launch against the same rollout step by step, on the device and on the CPU.
+
+use burn::tensor::{Device, DeviceKind, DeviceType, Tensor};
+use envs::VecEnv;
+use safe_rl::{
+    GaeConfig, GaeSignal, NoiseKey, Normalizer, NormalizerConfig, Rollout, RolloutBuilder, Values, gae_pair, normals,
+};
+use trainer::actor::{Act, Actor};
+use trainer::config::{ActivationName, TrainConfig};
+use trainer::fused_rollout::collect;
+use trainer::launches::{LaunchCounter, Launched};
+use trainer::runner::rollout_step;
+use trainer::runner::{Phase, Runner};
+
+const ENVS: usize = 96;
+const STEPS: usize = 12;
+
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().try_to_vec::<f32>().expect("float32")
+}
+
+/// Everything a rollout begins with, the same on every device.
+struct Start {
+    env: VecEnv,
+    obs: Tensor<2>,
+    normalizer: Normalizer,
+    actor: Actor,
+}
+
+fn start(id: &str, hidden: &[usize], activation: ActivationName, device: &Device) -> Start {
+    let mut config = TrainConfig { env: id.into(), seed: 11, ..TrainConfig::default() };
+    config.policy.hidden = hidden.to_vec();
+    config.policy.activation = activation;
+    config.policy.output_gain = 1.0; // means that differ from state to state
+    let spec = envs::find(id).expect("a registered id");
+    let (obs_dim, action_dim) = (spec.obs_dim, spec.action_dim);
+    let mut env = VecEnv::new(spec, ENVS, config.seed, device).expect("a supported device");
+    let obs = env.reset_staggered();
+    end_soon(&mut env);
+    let constant = |value: f32| Tensor::full([obs_dim], value, device);
+    let normalizer =
+        Normalizer::frozen(constant(0.1), constant(0.7), NormalizerConfig::default()).expect("valid constants");
+    let actor = Actor::new(&config, obs_dim, action_dim, device).expect("a usable shape");
+    Start { env, obs, normalizer, actor }
+}
+
+/// Puts every third environment a few steps before the end of its episode.
+fn end_soon(env: &mut VecEnv) {
+    let (shape, horizon, device) = (env.state().dims(), env.spec().max_episode_steps, env.device().clone());
+    let [_, fields, lanes] = shape;
+    let mut state = values(env.state());
+    for e in (0..env.num_envs()).step_by(3) {
+        state[e / lanes * fields * lanes + e % lanes] = (horizon - 1 - e % (STEPS + 4)) as f32;
+    }
+    let state = Tensor::<1>::from_floats(state.as_slice(), &device).reshape(shape);
+    env.set_state(state).expect("the same environments");
+}
+
+fn key(step: usize) -> NoiseKey {
+    NoiseKey { seed: 11, stream: 3, step: (1 << 33) + step as u64 }
+}
+
+fn stepwise(start: &mut Start) -> Rollout {
+    let mut builder = RolloutBuilder::with_capacity(STEPS);
+    for step in 0..STEPS {
+        let obs = start.normalizer.observe(start.obs.clone());
+        let act = start.actor.act(obs.clone(), key(step));
+        let batch = start.env.step(act.action.clone());
+        start.obs = batch.obs.clone();
+        builder.push(rollout_step(obs, act.action, act.mean, act.log_prob, batch)).expect("equal shapes");
+    }
+    let last = start.normalizer.apply(start.obs.clone());
+    builder.finish(last, start.actor.log_std.clone(), |obs| start.normalizer.apply(obs)).expect("a device that works")
+}
+
+fn fused(start: &mut Start, steps_per_launch: usize) -> Rollout {
+    let Start { env, obs, normalizer, actor } = start;
+    let arrays = collect(env, obs, normalizer, actor, key(0), STEPS, steps_per_launch).expect("a GPU");
+    Rollout::from_arrays(arrays, |obs| start.normalizer.apply(obs)).expect("a device that works")
+}
+
+/// Largest difference relative to numbers above 1, and the share of numbers further apart than `bound`.
+fn apart(a: &[f32], b: &[f32], bound: f32) -> (f32, f64) {
+    assert_eq!(a.len(), b.len());
+    let errors = a.iter().zip(b).map(|(a, b)| {
+        assert!(a.is_finite() && b.is_finite(), "{a} {b}");
+        (a - b).abs() / a.abs().max(1.0)
+    });
+    let (mut worst, mut far) = (0.0f32, 0);
+    for error in errors {
+        worst = worst.max(error);
+        far += usize::from(error > bound);
+    }
+    (worst, far as f64 / a.len() as f64)
+}
+
+/// Holds two rollouts of one device equal: the same numbers went through the same bodies.
+fn assert_equal(a: &Rollout, b: &Rollout) {
+    let fields = |r: &Rollout| {
+        [
+            ("critic inputs", values(r.critic_inputs())),
+            ("actions", values(r.action.clone())),
+            ("means", values(r.mean.clone())),
+            ("log-probabilities", values(r.log_prob.clone())),
+            ("rewards", values(r.reward.clone())),
+            ("costs", values(r.cost.clone())),
+            ("ends", values(r.done.clone())),
+        ]
+    };
+    assert_eq!(a.truncated_samples(), b.truncated_samples(), "truncations");
+    for ((name, a), (_, b)) in fields(a).into_iter().zip(fields(b)) {
+        let (worst, far) = apart(&a, &b, 1e-4);
+        eprintln!("{name}: worst {worst:.1e}");
+        // A product of matrices may add in another order, and a contact fall to the other side for it.
+        assert!(far <= 1e-3, "{name}: {far:.1e} of the numbers are further apart than 1e-4");
+    }
+    assert_eq!(a.finished.len(), b.finished.len(), "finished episodes");
+    for (a, b) in a.finished.iter().zip(&b.finished) {
+        assert!((a.episode_return - b.episode_return).abs() < 1e-3, "{a:?} {b:?}");
+        assert_eq!((a.length, a.partial), (b.length, b.partial));
+    }
+    assert!((a.mean_step_reward - b.mean_step_reward).abs() < 1e-5, "mean reward");
+}
+
+/// Holds what the policy did on the device equal to what it does on the CPU, at the observations of the device.
+fn assert_same_policy(rollout: &Rollout, actor: &Actor) {
+    let cpu = Device::flex();
+    let obs = Tensor::<1>::from_floats(values(rollout.obs.clone()).as_slice(), &cpu).reshape(rollout.obs.dims());
+    let acts: Vec<_> = (0..STEPS).map(|t| actor.act(obs.clone().narrow(0, t * ENVS, ENVS), key(t))).collect();
+    let of = |get: fn(&Act) -> Vec<f32>| acts.iter().flat_map(get).collect::<Vec<f32>>();
+    for (name, host, device) in [
+        ("actions", of(|act| values(act.action.clone())), values(rollout.action.clone())),
+        ("means", of(|act| values(act.mean.clone())), values(rollout.mean.clone())),
+        ("log-probabilities", of(|act| values(act.log_prob.clone())), values(rollout.log_prob.clone())),
+    ] {
+        let (worst, _) = apart(&host, &device, 1.0);
+        eprintln!("{name} on the CPU: worst {worst:.1e}");
+        assert!(worst < 2e-5, "{name}: {worst}");
+    }
+}
+
+/// Holds the course of a rollout near that on the CPU. Rounding grows from step to step: the accelerometer shows the yaw
+/// servo's chatter, and the policy acts on it. Hence accounts are compared and not observations; those only of the first
+/// step, and `env_backends` step by step.
+fn assert_same_course(host: &Rollout, device: &Rollout) {
+    assert_eq!(host.truncated_samples(), device.truncated_samples(), "truncations");
+    let first = |r: &Rollout| values(r.obs.clone().narrow(0, 0, ENVS));
+    let near = |name: &str, a: Vec<f32>, b: Vec<f32>, bound: f32, share: f64| {
+        let (worst, far) = apart(&a, &b, bound);
+        eprintln!("{name} on the CPU: worst {worst:.1e}, beyond {bound:.0e} {far:.1e}");
+        assert!(far <= share, "{name}: {far:.1e} of the numbers are further apart than {bound:.0e}");
+    };
+    near("first observations", first(host), first(device), 1e-5, 1e-3);
+    near("rewards", values(host.reward.clone()), values(device.reward.clone()), 1e-2, 1e-2);
+    near("costs", values(host.cost.clone()), values(device.cost.clone()), 0.5, 1e-2);
+    near("ends", values(host.done.clone()), values(device.done.clone()), 0.5, 0.0);
+}
+
+fn compare(id: &str, hidden: &[usize], activation: ActivationName) {
+    if Device::enumerate(DeviceType::Wgpu).into_vec().is_empty() {
+        eprintln!("no wgpu adapter: nothing compared");
+        return;
+    }
+    let (cpu, gpu) = (Device::flex(), Device::wgpu(DeviceKind::DefaultDevice));
+    let begin = |device: &Device| start(id, hidden, activation, device);
+    let (mut a, mut b, mut c) = (begin(&cpu), begin(&gpu), begin(&gpu));
+    let host = stepwise(&mut a);
+    assert!(host.bootstraps() > ENVS / 6, "{id}: {} episodes ended", host.bootstraps());
+    let single = fused(&mut b, 1);
+    let plain = stepwise(&mut c);
+    assert_equal(&plain, &single);
+    assert_same_policy(&single, &a.actor);
+    assert_same_course(&host, &single);
+    let [_, one, other] = [&a, &b, &c].map(|start| values(start.obs.clone()));
+    assert!(apart(&one, &other, 1e-3).1 <= 1e-3, "next observations");
+    for start in [&mut a, &mut b, &mut c] {
+        start.normalizer.commit();
+    }
+    let moments = [&a, &b, &c].map(|s| [values(s.normalizer.mean()), values(s.normalizer.std())].concat());
+    for (other, bound) in [(&moments[2], 1e-4), (&moments[0], 1e-2)] {
+        let (worst, _) = apart(other, &moments[1], 1.0);
+        eprintln!("moments of the observations: worst {worst:.1e}");
+        assert!(worst < bound, "moments of the observations differ by {worst}");
+    }
+}
+
+fn software() -> bool {
+    Device::enumerate(DeviceType::Wgpu).into_vec().iter().all(|adapter| format!("{adapter:?}").contains("Cpu"))
+}
+
+#[test]
+fn point_goal() {
+    compare("PointGoal1", &[64, 64], ActivationName::Tanh);
+}
+
+#[test]
+fn odd_widths_and_relu() {
+    compare("PointCircle0", &[13, 40, 7], ActivationName::Relu);
+}
+
+#[test]
+fn car_on_the_bare_floor() {
+    if software() {
+        eprintln!("software Vulkan takes ten minutes and more to compile the Car: nothing compared");
+        return;
+    }
+    compare("CarGoal0", &[24], ActivationName::Tanh);
+}
+
+/// Several steps a launch give the same bits as one: software Vulkan ends long loops, so the rollout is short.
+#[test]
+fn steps_of_a_launch_do_not_matter() {
+    if Device::enumerate(DeviceType::Wgpu).into_vec().is_empty() {
+        return;
+    }
+    let gpu = Device::wgpu(DeviceKind::DefaultDevice);
+    let run = |steps_per_launch| {
+        let mut start = start("PointCircle0", &[8], ActivationName::Tanh, &gpu);
+        let rollout = fused(&mut start, steps_per_launch);
+        (values(rollout.critic_inputs()), values(rollout.action), values(rollout.reward), values(start.env.state()))
+    };
+    let single = run(1);
+    assert!(single == run(5) && single == run(usize::MAX), "the trajectory depends on the launches");
+}
+
+#[test]
+fn advantages_in_one_launch_equal_the_cpus() {
+    if Device::enumerate(DeviceType::Wgpu).into_vec().is_empty() {
+        return;
+    }
+    for (steps, envs) in [(1, 5), (40, 70), (129, 3)] {
+        let numbers = |index: u64| normals(NoiseKey { seed: 4, stream: 0, step: index }, steps, envs);
+        let advantages = |device: &Device| {
+            let tensor = |index| Tensor::<1>::from_floats(numbers(index).as_slice(), device).reshape([steps, envs]);
+            let of_critic = |index| Values { value: tensor(index), next_value: tensor(index + 1) };
+            let done = tensor(6).greater_scalar(1.0).float();
+            let (reward, cost) = (GaeConfig::default(), GaeConfig { gamma: 0.9, lambda: 0.5 });
+            let (reward_values, cost_values) = (of_critic(1), of_critic(4));
+            let (r, c) = gae_pair(
+                &GaeSignal::new(&tensor(0), &reward_values, reward),
+                &GaeSignal::new(&tensor(3), &cost_values, cost),
+                &done,
+            );
+            [r.advantage, r.target, c.advantage, c.target].map(values::<2>)
+        };
+        let (host, device) = (advantages(&Device::flex()), advantages(&Device::wgpu(DeviceKind::DefaultDevice)));
+        for (host, device) in host.iter().zip(&device) {
+            let (worst, _) = apart(host, device, 1.0);
+            assert!(worst < 1e-5, "{steps} x {envs}: {worst}");
+        }
+    }
+}
+
+/// Launches and read-backs of an iteration of training: one launch a step at most, and two moments of waiting.
+#[test]
+fn an_iteration_launches_little() {
+    if Device::enumerate(DeviceType::Wgpu).into_vec().is_empty() {
+        return;
+    }
+    let mut config =
+        TrainConfig { env: "PointCircle0".into(), num_envs: 32, rollout_steps: 16, ..TrainConfig::default() };
+    config.policy.hidden = vec![16, 16];
+    config.critic.hidden = vec![16, 16];
+    config.critic.minibatch_size = 128;
+    config.kfcpo.minibatch_size = 128;
+    let mut runner = Runner::new(config.clone(), Device::wgpu(DeviceKind::DefaultDevice)).expect("a GPU");
+    runner.iterate().expect("a device that works"); // the first iteration only sets the normaliser
+    let mut counter = LaunchCounter::new();
+    let mut phases: Vec<(Phase, Launched)> = Vec::new();
+    runner.iterate_watched(&mut |phase| phases.push((phase, counter.take()))).expect("a device that works");
+    let rest = counter.take();
+    for (phase, launched) in &phases {
+        eprintln!(
+            "{phase:?}: {} launches, {} read-backs: {:?}",
+            launched.total(),
+            launched.read_backs,
+            launched.kernels
+        );
+    }
+    eprintln!("rest: {} launches, {} read-backs: {:?}", rest.total(), rest.read_backs, rest.kernels);
+    let (_, rollout) = phases.iter().find(|(phase, _)| *phase == Phase::Rollout).expect("a fused rollout");
+    let steps: u64 = rollout.kernels.iter().filter(|(name, _)| name.contains("rollout")).map(|(_, n)| n).sum();
+    assert!(steps <= config.rollout_steps as u64, "{steps} launches for {} steps", config.rollout_steps);
+    let others = rollout.total() - steps;
+    assert!(others <= 8, "{others} launches around the steps");
+    let read_backs: u64 = phases.iter().map(|(_, launched)| launched.read_backs).sum::<u64>() + rest.read_backs;
+    assert_eq!(read_backs, 2, "one after the rollout, one after the update");
+}
