@@ -69,6 +69,8 @@ mod statistics;
 pub mod trust_region;
 #[cfg(feature = "gpu")]
 mod unit_forward;
+#[cfg(feature = "gpu")]
+mod unit_gradient;
 
 pub use damping::AdaptiveDamping;
 pub use error::KfacError;
@@ -80,4 +82,4 @@ pub use kfac::{Kfac, KfacConfig, KfacReport};
 pub use mlp::{Activation, Mlp, MlpSpec};
 pub use statistics::{FactorSample, Statistics};
 #[cfg(feature = "gpu")]
-pub use unit_forward::{forward_unit, network_header, unit_width};
+pub use unit_forward::{forward_unit, network_header, unit_memory};

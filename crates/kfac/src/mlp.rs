@@ -214,6 +214,10 @@ impl Mlp {
     /// If the shapes do not fit.
     pub fn regression_gradient(&self, x: Tensor<2>, targets: Tensor<2>) -> (Tensor<1>, Tensor<1>) {
         self.check_input(&x);
+        #[cfg(feature = "gpu")]
+        if let Some(result) = crate::unit_gradient::regression(self, &x, &targets) {
+            return result;
+        }
         let (gradients, _, loss) = ForwardPass::new(self.clone(), x, false).regression(targets, None);
         (gradients.reshape([self.spec.num_params()]), loss)
     }

@@ -1,10 +1,10 @@
-//! The forward pass of one sample by one unit of a GPU: for kernels that do more than a network, such as a whole rollout.
+//! The passes of one sample by one unit of a GPU: for kernels that do more than a network, such as a whole rollout.
 //!
-//! The network comes as numbers, `[layers, relu, width, sizes.., theta]` ([`network_header`] gives all but theta), so that
-//! one compiled kernel serves every shape. All units read the same weight at the same time, which a GPU broadcasts.
+//! The network's shape comes as numbers, `[layers, relu, sizes..]` ([`network_header`]), so that one compiled kernel serves
+//! every shape. All units read the same weight at the same time, which a GPU broadcasts.
 //!
-//! Activations lie in a memory of `2 * width` numbers a sample, number k at `memory[first + k * stride]`: neighbouring
-//! units then read neighbouring numbers. Layers go back and forth between its halves.
+//! Activations lie in a memory of [`unit_memory`] numbers a sample, layer after layer, the inputs first: number k at
+//! `memory[first + k * stride]`. Neighbouring units then read neighbouring numbers.
 
 #![allow(missing_docs)] // of the module that `cube` makes beside the function
 
@@ -13,51 +13,58 @@ use cubecl::prelude::*;
 use crate::{Activation, MlpSpec};
 
 /// Numbers before the sizes.
-const HEADER: usize = 3;
+const HEADER: usize = 2;
 /// Outputs summed at once for each input read: independent sums hide how long one multiply-add takes.
-const BLOCK: usize = 8;
+pub(crate) const BLOCK: usize = 8;
 
-/// What [`forward_unit`] has to find before theta: `[layers, relu, width, sizes..]`.
+/// The shape as units read it: `[layers, relu, sizes..]`.
 pub fn network_header(spec: &MlpSpec) -> Vec<f32> {
     let relu = f32::from(u8::from(spec.activation() == Activation::Relu));
-    let head = [spec.num_layers() as f32, relu, unit_width(spec) as f32];
+    let head = [spec.num_layers() as f32, relu];
     head.into_iter().chain(spec.sizes().iter().map(|&size| size as f32)).collect()
 }
 
-/// Half of the memory that a sample needs: the largest of the network's sizes.
-pub fn unit_width(spec: &MlpSpec) -> usize {
-    spec.sizes().iter().copied().max().unwrap_or(0)
+/// Numbers of memory that a sample's forward pass needs: inputs, hidden activations, outputs.
+pub fn unit_memory(spec: &MlpSpec) -> usize {
+    spec.sizes().iter().sum()
 }
 
-/// Runs the network at `weights[at..]` on the inputs in the first half of the sample's memory. Returns where the outputs
-/// begin: output k is `memory[result + k * stride]`.
+/// Runs the network of the shape at `shape[shape_at..]` and the parameters at `theta[theta_at..]` on the inputs at the
+/// beginning of the sample's memory. Returns where the outputs begin: output k is `memory[result + k * stride]`.
 #[cube]
-pub fn forward_unit(weights: &[f32], at: usize, memory: &mut [f32], first: usize, stride: usize) -> usize {
-    let layers = weights[at] as usize;
-    let relu = weights[at + 1] > 0.5;
-    let half = (weights[at + 2] as usize) * stride;
-    let mut theta = at + HEADER + layers + 1;
+pub fn forward_unit(
+    shape: &[f32],
+    shape_at: usize,
+    theta: &[f32],
+    theta_at: usize,
+    memory: &mut [f32],
+    first: usize,
+    stride: usize,
+) -> usize {
+    let layers = shape[shape_at] as usize;
+    let relu = shape[shape_at + 1] > 0.5;
+    let mut layer = theta_at;
+    let mut from = first;
     for l in 0..layers {
-        let inputs = weights[at + HEADER + l] as usize;
-        let outputs = weights[at + HEADER + l + 1] as usize;
+        let inputs = shape[shape_at + HEADER + l] as usize;
+        let outputs = shape[shape_at + HEADER + l + 1] as usize;
         let hidden = l + 1 < layers;
-        let from = first + (l % 2) * half;
-        let to = first + ((l + 1) % 2) * half;
-        let bias = theta + inputs * outputs;
+        let to = from + inputs * stride;
+        let bias = layer + inputs * outputs;
         let blocks = outputs / BLOCK;
         for block in 0..blocks {
             let j = block * BLOCK;
             let mut sums = Array::<f32>::new(BLOCK);
             #[unroll]
             for k in 0..BLOCK {
-                sums[k] = weights[bias + j + k];
+                sums[k] = theta[bias + j + k];
             }
             for i in 0..inputs {
                 let x = memory[from + i * stride];
-                let row = theta + i * outputs + j;
+                let row = layer + i * outputs + j;
                 #[unroll]
                 for k in 0..BLOCK {
-                    sums[k] += x * weights[row + k];
+                    sums[k] += x * theta[row + k];
                 }
             }
             #[unroll]
@@ -66,15 +73,16 @@ pub fn forward_unit(weights: &[f32], at: usize, memory: &mut [f32], first: usize
             }
         }
         for j in blocks * BLOCK..outputs {
-            let mut sum = weights[bias + j];
+            let mut sum = theta[bias + j];
             for i in 0..inputs {
-                sum += memory[from + i * stride] * weights[theta + i * outputs + j];
+                sum += memory[from + i * stride] * theta[layer + i * outputs + j];
             }
             memory[to + j * stride] = activated(sum, hidden, relu);
         }
-        theta = bias + outputs;
+        layer += (inputs + 1) * outputs;
+        from += inputs * stride;
     }
-    first + (layers % 2) * half
+    from
 }
 
 /// The activation where the layer is a hidden one.
@@ -89,4 +97,56 @@ fn activated(x: f32, hidden: bool, relu: bool) -> f32 {
         }
     }
     y
+}
+
+/// Carries the derivatives with respect to the outputs back through the layers: those of activation k (k counts as in the
+/// memory of [`forward_unit`], the inputs have none) at `deltas[delta_first + k * stride]`, the outputs' given, the hidden
+/// ones' written, before the activation.
+#[cube]
+pub(crate) fn backward_unit(
+    shape: &[f32],
+    theta: &[f32],
+    memory: &mut [f32],
+    first: usize,
+    delta_first: usize,
+    stride: usize,
+) {
+    let layers = shape[0] as usize;
+    let relu = shape[1] > 0.5;
+    // Where the last layer's block of theta and its inputs begin.
+    let mut layer = 0usize;
+    let mut node = 0usize;
+    for l in 0..layers - 1 {
+        let inputs = shape[HEADER + l] as usize;
+        layer += (inputs + 1) * (shape[HEADER + l + 1] as usize);
+        node += inputs;
+    }
+    for back in 0..layers - 1 {
+        let l = layers - 1 - back;
+        let inputs = shape[HEADER + l] as usize;
+        let outputs = shape[HEADER + l + 1] as usize;
+        let delta_out = delta_first + (node + inputs) * stride;
+        for i in 0..inputs {
+            let row = layer + i * outputs;
+            let mut even = 0.0f32;
+            let mut odd = 0.0f32;
+            for pair in 0..outputs / 2 {
+                let j = 2 * pair;
+                even += theta[row + j] * memory[delta_out + j * stride];
+                odd += theta[row + j + 1] * memory[delta_out + (j + 1) * stride];
+            }
+            if outputs % 2 == 1 {
+                even += theta[row + outputs - 1] * memory[delta_out + (outputs - 1) * stride];
+            }
+            let h = memory[first + (node + i) * stride];
+            let mut slope = 1.0f32 - h * h;
+            if relu {
+                slope = if h > 0.0f32 { 1.0f32 } else { 0.0f32 };
+            }
+            memory[delta_first + (node + i) * stride] = (even + odd) * slope;
+        }
+        let below = shape[HEADER + l - 1] as usize;
+        layer -= (below + 1) * inputs;
+        node -= below;
+    }
 }

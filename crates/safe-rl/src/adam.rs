@@ -1,5 +1,8 @@
 //! Adam (Kingma and Ba, 2015) on one flat parameter tensor, with bias correction.
 
+#[cfg(feature = "gpu")]
+mod kernel;
+
 use burn::tensor::{Device, Tensor};
 
 use crate::{SafeRlError, State, all_finite, flex};
@@ -76,6 +79,10 @@ impl Adam {
     pub fn step(&mut self, theta: Tensor<1>, gradient: Tensor<1>) -> Tensor<1> {
         assert_eq!(theta.dims(), gradient.dims(), "one gradient entry per parameter");
         self.steps += 1;
+        #[cfg(feature = "gpu")]
+        if let Some(next) = self.step_launched(&theta, &gradient) {
+            return next;
+        }
         match self.step_fused(&theta, &gradient) {
             Some(next) => next,
             None => self.step_plain(theta, gradient),
@@ -87,6 +94,16 @@ impl Adam {
         let correction = |beta: f32| 1.0 - f64::from(beta).powi(self.steps.min(i32::MAX as u64) as i32);
         let rate = f64::from(self.config.learning_rate) / correction(self.config.beta1);
         (rate as f32, correction(self.config.beta2) as f32)
+    }
+
+    #[cfg(feature = "gpu")]
+    fn step_launched(&mut self, theta: &Tensor<1>, gradient: &Tensor<1>) -> Option<Tensor<1>> {
+        let AdamConfig { beta1, beta2, epsilon, max_grad_norm, .. } = self.config;
+        let (rate, correction) = self.corrections();
+        let rates = kernel::Rates { rate, correction, beta1, beta2, epsilon, limit: max_grad_norm.unwrap_or(0.0) };
+        let stepped = kernel::step([theta, gradient, &self.first, &self.second, &self.skipped], &rates)?;
+        (self.first, self.second, self.skipped) = (stepped.first, stepped.second, stepped.skipped);
+        Some(stepped.theta)
     }
 
     fn step_plain(&mut self, theta: Tensor<1>, gradient: Tensor<1>) -> Tensor<1> {

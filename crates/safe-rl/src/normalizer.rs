@@ -145,10 +145,11 @@ impl Normalizer {
         self.pending.count += count as f64;
     }
 
-    /// What observations are divided by, and what moments are taken about, both `[D]`.
+    /// The frozen mean, what observations are divided by and what moments are taken about, each `[D]`: what units of a GPU
+    /// need to do [`observe`](Self::observe).
     #[cfg(feature = "gpu")]
-    pub(crate) fn unit_parts(&self) -> (Tensor<1>, Tensor<1>) {
-        (self.divisor.clone(), self.pending.shift.clone())
+    pub fn unit_parts(&self) -> [Tensor<1>; 3] {
+        [self.mean.clone(), self.divisor.clone(), self.pending.shift.clone()]
     }
 
     /// Merges the recorded moments into the statistics (Chan, Golub and LeVeque, 1979). Without any, nothing changes.

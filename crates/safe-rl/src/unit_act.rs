@@ -1,6 +1,6 @@
 //! What one unit of a GPU does to act in one environment: scale the observation, draw, take the action.
 //!
-//! The same formulas as [`Normalizer`], [`normals`](crate::normals) and [`Gaussian::act`](crate::Gaussian::act), for
+//! The same formulas as [`Normalizer`](crate::Normalizer), [`normals`](crate::normals) and [`Gaussian::act`](crate::Gaussian::act), for
 //! kernels that do more than that. Numbers are packed with their lengths before them: a normaliser as
 //! `[D, clip, mean D, divisor D, shift D]`, the policy's spread as `[A, log_std A]`, a noise key as four halves of words.
 //!
@@ -11,8 +11,8 @@
 use burn::tensor::{Device, Tensor};
 use cubecl::prelude::*;
 
+use crate::NoiseKey;
 use crate::policy::HALF_LN_TAU;
-use crate::{NoiseKey, Normalizer};
 
 /// Numbers of a noise key, one step's.
 pub const KEY_PARTS: usize = 4;
@@ -49,16 +49,6 @@ impl NoiseKey {
         };
         let values: Vec<f32> = (0..steps).flat_map(parts).collect();
         Tensor::<1>::from_floats(values.as_slice(), device).reshape([steps, KEY_PARTS])
-    }
-}
-
-impl Normalizer {
-    /// The frozen statistics as units read them, `[2 + 3 D]`.
-    pub fn unit_weights(&self) -> Tensor<1> {
-        let [dims] = self.mean().dims();
-        let head = Tensor::from_floats([dims as f32, self.config().clip], &self.mean().device());
-        let (divisor, shift) = self.unit_parts();
-        Tensor::cat(vec![head, self.mean(), divisor, shift], 0)
     }
 }
 

@@ -4,7 +4,7 @@
 use burn::tensor::Tensor;
 use cubecl::prelude::*;
 use envs::{Policy, RolloutPlan, VecEnv};
-use kfac::{forward_unit, network_header, unit_width};
+use kfac::{forward_unit, network_header, unit_memory};
 use safe_rl::{KEY_PARTS, NoiseKey, Normalizer, RolloutArrays, act_unit, observe_unit};
 
 use crate::actor::Actor;
@@ -37,7 +37,9 @@ impl Policy for GaussianMlp {
         let actions = weights[spread] as usize;
         let network = env + 2 * dims * envs;
         observe_unit(weights, 0usize, obs, obs_at, seen, seen_at, memory, env, network, envs);
-        let mean = forward_unit(weights, spread + 1 + actions, memory, network, envs);
+        let shape = spread + 1 + actions;
+        let theta = shape + 3 + weights[shape] as usize; // two numbers and one size more than layers before it
+        let mean = forward_unit(weights, shape, weights, theta, memory, network, envs);
         act_unit(weights, spread, noise, noise_at, env, memory, mean, envs, acts, row, rows);
     }
 }
@@ -56,14 +58,23 @@ pub fn collect(
     steps_per_launch: usize,
 ) -> Option<RolloutArrays> {
     let (envs, obs_dim, device) = (env.num_envs(), env.spec().obs_dim, obs.device());
-    let memory = 2 * obs_dim + 2 * unit_width(actor.mean.spec());
+    let memory = 2 * obs_dim + unit_memory(actor.mean.spec());
     if !env.has_rollout(steps, memory) {
         return None;
     }
     normalizer.begin(obs);
-    let spread = Tensor::from_floats([actor.log_std.dims()[0] as f32], &device);
-    let header = Tensor::from_floats(network_header(actor.mean.spec()).as_slice(), &device);
-    let parts = vec![normalizer.unit_weights(), spread, actor.log_std.clone(), header, actor.mean.theta().clone()];
+    let [mean, divisor, shift] = normalizer.unit_parts();
+    let constants = |values: &[f32]| Tensor::<1>::from_floats(values, &device);
+    let parts = vec![
+        constants(&[obs_dim as f32, normalizer.config().clip]),
+        mean,
+        divisor,
+        shift,
+        constants(&[actor.log_std.dims()[0] as f32]),
+        actor.log_std.clone(),
+        constants(&network_header(actor.mean.spec())),
+        actor.mean.theta().clone(),
+    ];
     let noise = key.unit_keys(steps, &device);
     debug_assert_eq!(noise.dims(), [steps, KEY_PARTS]);
     let plan = RolloutPlan {

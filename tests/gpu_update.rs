@@ -1,0 +1,117 @@
+//! What an update does in a few launches on a GPU, against the CPU backend.
+
+use burn::tensor::{Device, DeviceKind, DeviceType, Tensor};
+use kfac::{Activation, Mlp, MlpSpec};
+use safe_rl::{Adam, AdamConfig, GaeConfig, GaeSignal, NoiseKey, Values, gae_pair, normals};
+
+/// The CPU and the GPU, or `None` where there is no adapter.
+fn devices() -> Option<[Device; 2]> {
+    if Device::enumerate(DeviceType::Wgpu).into_vec().is_empty() {
+        eprintln!("no wgpu adapter: nothing compared");
+        return None;
+    }
+    Some([Device::flex(), Device::wgpu(DeviceKind::DefaultDevice)])
+}
+
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().try_to_vec::<f32>().expect("float32")
+}
+
+/// Standard normals, the same on every device.
+fn noise(index: u64, shape: [usize; 2], device: &Device) -> Tensor<2> {
+    let values = normals(NoiseKey { seed: 6, stream: 0, step: index }, shape[0], shape[1]);
+    Tensor::<1>::from_floats(values.as_slice(), device).reshape(shape)
+}
+
+/// Largest difference relative to numbers above 1.
+fn apart(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    let errors = a.iter().zip(b).map(|(a, b)| {
+        assert!(a.is_finite() && b.is_finite(), "{a} {b}");
+        (a - b).abs() / a.abs().max(1.0)
+    });
+    errors.fold(0.0, f32::max)
+}
+
+#[test]
+fn advantages_in_one_launch_equal_the_cpus() {
+    let Some([cpu, gpu]) = devices() else { return };
+    for (steps, envs) in [(1, 5), (40, 70), (129, 3)] {
+        let numbers = |index: u64| normals(NoiseKey { seed: 4, stream: 0, step: index }, steps, envs);
+        let advantages = |device: &Device| {
+            let tensor = |index| Tensor::<1>::from_floats(numbers(index).as_slice(), device).reshape([steps, envs]);
+            let of_critic = |index| Values { value: tensor(index), next_value: tensor(index + 1) };
+            let done = tensor(6).greater_scalar(1.0).float();
+            let (reward, cost) = (GaeConfig::default(), GaeConfig { gamma: 0.9, lambda: 0.5 });
+            let (reward_values, cost_values) = (of_critic(1), of_critic(4));
+            let (r, c) = gae_pair(
+                &GaeSignal::new(&tensor(0), &reward_values, reward),
+                &GaeSignal::new(&tensor(3), &cost_values, cost),
+                &done,
+            );
+            [r.advantage, r.target, c.advantage, c.target].map(values::<2>)
+        };
+        let (host, device) = (advantages(&cpu), advantages(&gpu));
+        for (host, device) in host.iter().zip(&device) {
+            let worst = apart(host, device);
+            assert!(worst < 1e-5, "{steps} x {envs}: {worst}");
+        }
+    }
+}
+
+#[test]
+fn the_gradient_of_a_regression_equals_the_cpus() {
+    let Some([cpu, gpu]) = devices() else { return };
+    let shapes: [(&[usize], Activation, usize); 5] = [
+        (&[60, 64, 64, 1], Activation::Tanh, 1024),
+        (&[7, 13, 9, 3], Activation::Relu, 130),
+        (&[5, 2], Activation::Tanh, 1),
+        (&[3, 17, 1], Activation::Tanh, 64),
+        (&[3, 160, 2], Activation::Tanh, 65), // too wide for units
+    ];
+    for (sizes, activation, samples) in shapes {
+        let spec = MlpSpec::new(sizes, activation).expect("usable sizes");
+        let run = |device: &Device| {
+            let mlp = Mlp::init(spec.clone(), 3, 1.0, device);
+            // Biases that are not zero.
+            let shift = noise(9, [1, spec.num_params()], device).reshape([spec.num_params()]);
+            let mlp = mlp.with_theta(mlp.theta().clone() + shift * 0.1);
+            let x = noise(1, [samples + 3, spec.input_size()], device).narrow(0, 2, samples);
+            let (gradient, loss) = mlp.regression_gradient(x, noise(2, [samples, spec.output_size()], device));
+            (values(gradient), values(loss))
+        };
+        let (host, device) = (run(&cpu), run(&gpu));
+        let worst = (apart(&host.0, &device.0), apart(&host.1, &device.1));
+        eprintln!("{sizes:?}, {samples} samples: gradient {:.1e}, loss {:.1e}", worst.0, worst.1);
+        assert!(worst.0 < 1e-5 && worst.1 < 1e-5, "{sizes:?}: {worst:?}");
+    }
+}
+
+#[test]
+fn adam_equals_the_cpus_and_skips_what_is_not_finite() {
+    let Some([cpu, gpu]) = devices() else { return };
+    const PARAMETERS: usize = 700;
+    for max_grad_norm in [None, Some(0.5)] {
+        let run = |device: &Device| {
+            let config = AdamConfig { learning_rate: 0.01, max_grad_norm, ..AdamConfig::default() };
+            let mut adam = Adam::new(PARAMETERS, config, device).expect("valid constants");
+            let mut theta = noise(0, [1, PARAMETERS], device).reshape([PARAMETERS]);
+            for step in 1..12 {
+                let mut gradient = noise(step, [1, PARAMETERS], device).reshape([PARAMETERS]) + theta.clone();
+                match step {
+                    4 => gradient = gradient.slice_fill(600..601, f32::NAN),
+                    7 => gradient = gradient.slice_fill(3..4, f32::NEG_INFINITY),
+                    _ => {}
+                }
+                theta = adam.step(theta, gradient);
+            }
+            let moments = adam.state().expect("a device that works").tensors;
+            (values(theta), moments.into_iter().flat_map(|(_, _, values)| values).collect::<Vec<f32>>())
+        };
+        let (host, device) = (run(&cpu), run(&gpu));
+        let worst = (apart(&host.0, &device.0), apart(&host.1, &device.1));
+        eprintln!("norm limit {max_grad_norm:?}: parameters {:.1e}, moments {:.1e}", worst.0, worst.1);
+        assert!(worst.0 < 1e-5 && worst.1 < 1e-5, "{max_grad_norm:?}: {worst:?}");
+        assert_eq!(device.1.last(), Some(&2.0), "steps skipped");
+    }
+}
