@@ -1,16 +1,19 @@
 //! One K-FAC policy update with the steps of the hand-written peer in `benches/compare`, and no others:
 //! `cargo bench -p trainer --bench kfac_update -- [--threads N] [--batch N,..] [--hidden 64,64] [--fisher exact|sampled]
-//! [--length kronecker|exact] [--seconds S] [--json]`.
+//! [--length kronecker|exact] [--seconds S] [--json] [--parts]`.
 //!
 //! Forward, surrogates of reward and cost, Fisher scores, two gradients and the factors, their moving average, damped
 //! inverses of all factors, two natural gradients, a blend of fixed weights, the step to the trust region's edge, the
 //! divergence it causes, and the choice between the old policy and the new. Training does more: it shuffles and gathers,
 //! averages gradients, projects, and measures the divergence of a whole epoch (`trainer bench kfac` times all of that).
+//!
+//! `--parts` times the update's parts instead, with the rate of each beside the processor's peak.
 
 use std::error::Error;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use burn::tensor::{Device, Tensor};
+use kfac::benchmark::{Peak, PolicyUpdate, UpdateKind};
 use kfac::{Activation, Factors, Mlp, MlpSpec, exact_seeds, score_seeds, trust_region};
 use safe_rl::{Gaussian, NoiseKey, log_std_natural_gradient};
 
@@ -27,6 +30,9 @@ const COST_WEIGHT: f32 = 0.3;
 fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse()?;
     rayon::ThreadPoolBuilder::new().num_threads(options.threads).build_global()?;
+    if options.parts {
+        return parts(&options);
+    }
     for hidden in &options.hidden {
         for &batch in &options.batch {
             for &exact_fisher in &options.exact_fisher {
@@ -53,6 +59,45 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// One row a configuration: milliseconds and GFLOP/s of each part, operations counted at their least.
+fn parts(options: &Options) -> Result<(), Box<dyn Error>> {
+    let threads = rayon::current_num_threads();
+    let peak = Peak::measure(threads, Duration::from_millis(300));
+    println!(
+        "{threads} threads: peak {:.0} GFLOP/s on registers, {:.0} by a product in cache",
+        1e-9 * peak.registers,
+        1e-9 * peak.product
+    );
+    for hidden in &options.hidden {
+        for &batch in &options.batch {
+            for &exact in &options.exact_fisher {
+                let kind = if exact { UpdateKind::Exact } else { UpdateKind::Sampled };
+                let sizes = [&[OBSERVATIONS][..], hidden, &[ACTIONS]].concat();
+                let mut update = PolicyUpdate::new(&sizes, batch, kind, &Device::flex())?;
+                let work = update.operations();
+                let probe = update.parts(1)?;
+                let once = probe.forward + probe.statistics + probe.inverse + probe.divergence;
+                let part = update.parts(((options.seconds / once) as usize).clamp(5, 2000))?;
+                let rows = [
+                    ("forward", part.forward, work.forward),
+                    ("gradients", part.gradients, work.backward + work.gradients),
+                    ("statistics", part.statistics, work.statistics()),
+                    ("inverse", part.inverse, work.inverse),
+                    ("precondition", part.precondition, work.precondition),
+                    ("jacobian", part.jacobian, work.jacobian),
+                    ("divergence", part.divergence, work.divergence),
+                ];
+                print!("{hidden:?} batch {batch} {kind:?}:");
+                for (name, seconds, operations) in rows {
+                    print!(" {name} {:.3} ms {:.0},", 1e3 * seconds, 1e-9 * operations / seconds);
+                }
+                println!();
+            }
+        }
+    }
+    Ok(())
+}
+
 struct Options {
     threads: usize,
     batch: Vec<usize>,
@@ -61,6 +106,7 @@ struct Options {
     exact_length: bool,
     seconds: f64,
     json: bool,
+    parts: bool,
 }
 
 impl Options {
@@ -73,6 +119,7 @@ impl Options {
             exact_length: false,
             seconds: 2.0,
             json: false,
+            parts: false,
         };
         let mut arguments = std::env::args().skip(1);
         while let Some(name) = arguments.next() {
@@ -85,6 +132,7 @@ impl Options {
                 "--length" => options.exact_length = either(&value()?, "exact", "kronecker")?,
                 "--seconds" => options.seconds = value()?.parse()?,
                 "--json" => options.json = true,
+                "--parts" => options.parts = true,
                 "--bench" => {} // `cargo bench` adds it
                 _ => return Err(format!("unknown argument {name}").into()),
             }

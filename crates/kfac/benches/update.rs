@@ -46,7 +46,12 @@ fn main() {
                 let times = time(1.5, || {
                     black_box(update.run().expect("valid damping"));
                 });
-                report(&format!("{kind:?} update {sizes:?} batch {rows}"), times, update.work() as f64, peak);
+                report(
+                    &format!("{kind:?} update {sizes:?} batch {rows}"),
+                    times,
+                    0.5 * update.operations().total(),
+                    peak,
+                );
             }
         }
         let spec = MlpSpec::new(sizes, Activation::Tanh).expect("valid sizes");

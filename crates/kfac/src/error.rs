@@ -26,6 +26,9 @@ pub enum KfacError {
     /// The decay of the moving average must lie in [0, 1).
     #[error("the decay of the factors must lie in [0, 1), got {0}")]
     Decay(f32),
+    /// The device failed while it was waited for; only [`crate::benchmark`] waits.
+    #[error("the device failed: {0}")]
+    Device(String),
     /// A checkpoint lacks a tensor.
     #[error("the saved factors lack the tensor '{0}'")]
     MissingTensor(String),

@@ -13,6 +13,7 @@ mod kernel;
 mod kernel_tests;
 mod network;
 mod pack;
+mod peak;
 mod plan;
 mod recycle;
 mod scratch;
@@ -28,6 +29,7 @@ use burn_flex::FlexTensor;
 pub(crate) use hidden::Hidden;
 pub(crate) use invert::{InverseResult, inverse};
 pub(crate) use network::Network;
+pub(crate) use peak::{product_peak, register_peak};
 pub(crate) use sums::{Cotangents, Input, Seeds};
 pub(crate) use vector::{moving_average, precondition};
 
