@@ -121,7 +121,8 @@ impl PolicyUpdate {
         Operations::new(self.policy.spec(), self.rows, self.kind)
     }
 
-    /// Times each part of an update by itself, `repeats` times in turn; medians.
+    /// Times each part of an update by itself, `repeats` times in turn, and takes the least: anything slower was
+    /// disturbed, or a warm-up.
     ///
     /// The parts do not quite add up to [`run`](Self::run), which also has the small tensor operations between them.
     ///
@@ -135,8 +136,7 @@ impl PolicyUpdate {
             times[part].push(start.elapsed().as_secs_f64());
             Ok(())
         };
-        // The first round is a warm-up, forgotten below.
-        for _ in 0..=repeats.max(1) {
+        for _ in 0..repeats.max(1) {
             let start = Instant::now();
             let pass = self.policy.forward_pass(self.observations.clone());
             clock(0, start)?;
@@ -164,11 +164,8 @@ impl PolicyUpdate {
             let _outputs = self.policy.forward(self.observations.clone());
             clock(6, start)?;
         }
-        let [forward, statistics, gradients, inverse, precondition, jacobian, divergence] = times.map(|mut times| {
-            times.remove(0);
-            times.sort_by(f64::total_cmp);
-            times[times.len() / 2]
-        });
+        let [forward, statistics, gradients, inverse, precondition, jacobian, divergence] =
+            times.map(|times| times.into_iter().fold(f64::INFINITY, f64::min));
         Ok(PartSeconds { forward, statistics, gradients, inverse, precondition, jacobian, divergence })
     }
 }
