@@ -6,6 +6,7 @@
 mod activation;
 mod chunk;
 mod collect;
+mod eliminate;
 mod hidden;
 mod invert;
 mod kernel;
