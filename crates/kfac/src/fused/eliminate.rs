@@ -5,61 +5,122 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::kernel::{gemm_nn, padded, vectors, vectors_mut};
+use super::kernel::{PAD, gemm_nn, padded, vectors, vectors_mut};
 use super::pack::{Packed, pack_rows};
+use super::scratch::with_scratch;
 
 /// Pivots eliminated together.
 const BLOCK: usize = 32;
 
-/// The symmetrised inverse of `matrix + share I`, and `|I - M X|_F / sqrt n`.
+/// Side of the tiles in which a matrix meets its transpose: a column of one is a cache line of the other.
+const TILE: usize = 16;
+
+/// Writes the symmetrised inverse of `matrix + share I` `[n, n]` and returns `|I - M X|_F / sqrt n`.
 #[inline(always)]
-pub(crate) fn attempt<S: Simd>(simd: S, matrix: &[f32], n: usize, share: f32) -> (Vec<f32>, f32) {
+pub(crate) fn attempt<S: Simd>(simd: S, matrix: &[f32], n: usize, share: f32, inverse: &mut [f32]) -> f32 {
     let ld = padded(n);
-    // Padding with the identity leaves the inverse of the leading block alone.
-    let mut damped = vec![0.0; ld * ld];
-    for (i, row) in damped.chunks_exact_mut(ld).enumerate() {
-        if i < n {
-            row[..n].copy_from_slice(&matrix[i * n..(i + 1) * n]);
-            row[i] += share;
-        } else {
-            row[i] = 1.0;
+    let sizes = [ld * ld, ld * ld, n * ld, ld * BLOCK, BLOCK * ld];
+    with_scratch(&sizes, |buffers| {
+        let [damped, x, panel, column, packed] = buffers else { return f32::NAN };
+        // Padding with the identity leaves the inverse of the leading block alone.
+        for (i, row) in damped.chunks_exact_mut(ld).enumerate() {
+            let used = if i < n { n } else { 0 };
+            row[used..].fill(0.0);
+            if i < n {
+                row[..n].copy_from_slice(&matrix[i * n..(i + 1) * n]);
+                row[i] += share;
+            } else {
+                row[i] = 1.0;
+            }
         }
-    }
-    let mut x = damped.clone();
-    eliminate(simd, &mut x, ld);
-    // Rounding leaves the result slightly asymmetric; the mean with its transpose is no less accurate.
-    let mut inverse = vec![0.0; n * n];
-    for i in 0..n {
-        for j in 0..=i {
-            let mean = 0.5 * (x[i * ld + j] + x[j * ld + i]);
-            inverse[i * n + j] = mean;
-            inverse[j * n + i] = mean;
-        }
-    }
-    let mut panel = vec![0.0; n * ld];
-    pack_rows(simd, &mut panel, n, ld, &inverse, n);
-    gemm_nn::<S, false>(simd, n, &damped, ld, &Packed { data: &panel, depth: n, width: ld }, &mut x, ld);
-    let mut sum = 0.0;
-    for (i, row) in x.chunks_exact(ld).take(n).enumerate() {
-        let mut partial = [0.0f32; 16];
-        for (j, &v) in row[..n].iter().enumerate() {
-            let e = v - if i == j { 1.0 } else { 0.0 };
-            partial[j % 16] += e * e;
-        }
-        sum += partial.iter().sum::<f32>();
-    }
-    (inverse, (sum / n as f32).sqrt())
+        x.copy_from_slice(damped);
+        eliminate(simd, x, ld, column, packed);
+        simd.vectorize(Symmetrise { x, ld, inverse, n });
+        pack_rows(simd, panel, n, ld, inverse, n);
+        gemm_nn::<S, false>(simd, n, damped, ld, &Packed { data: panel, depth: n, width: ld }, x, ld);
+        simd.vectorize(DistanceFromIdentity { x, ld, n })
+    })
 }
 
-/// Replaces a positive definite matrix by its inverse; `ld` rows and columns, a multiple of the padding.
+/// Rounding leaves the eliminated matrix slightly asymmetric; the mean with its transpose is no less accurate.
+struct Symmetrise<'a> {
+    /// `[ld, ld]`, of which `[n, n]` counts.
+    x: &'a [f32],
+    ld: usize,
+    /// `[n, n]`.
+    inverse: &'a mut [f32],
+    n: usize,
+}
+
+impl WithSimd for Symmetrise<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        let Symmetrise { x, ld, inverse, n } = self;
+        let mut tile = [[0.0f32; TILE]; TILE];
+        for top in (0..n).step_by(TILE) {
+            for left in (0..=top).step_by(TILE) {
+                let (rows, columns) = ((n - top).min(TILE), (n - left).min(TILE));
+                for (j, row) in x[left * ld..].chunks(ld).take(columns).enumerate() {
+                    for (i, &value) in row[top..top + TILE].iter().enumerate() {
+                        tile[i][j] = value;
+                    }
+                }
+                for i in 0..rows {
+                    let row = &x[(top + i) * ld + left..][..TILE];
+                    for (mean, value) in tile[i].iter_mut().zip(row) {
+                        *mean = 0.5 * (value + *mean);
+                    }
+                    inverse[(top + i) * n + left..][..columns].copy_from_slice(&tile[i][..columns]);
+                }
+                // The diagonal tile is symmetric already.
+                for j in 0..if left < top { columns } else { 0 } {
+                    let row = &mut inverse[(left + j) * n + top..][..rows];
+                    for (x, tile) in row.iter_mut().zip(&tile) {
+                        *x = tile[j];
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `|x - I|_F / sqrt n` of the leading `[n, n]`; the columns after it are zero.
+struct DistanceFromIdentity<'a> {
+    x: &'a mut [f32],
+    ld: usize,
+    n: usize,
+}
+
+impl WithSimd for DistanceFromIdentity<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) -> f32 {
+        let mut sum = 0.0;
+        for (i, row) in self.x.chunks_exact_mut(self.ld).take(self.n).enumerate() {
+            row[i] -= 1.0;
+            let mut partial = [0.0f32; PAD];
+            for values in row.as_chunks::<PAD>().0 {
+                for (partial, e) in partial.iter_mut().zip(values) {
+                    *partial += e * e;
+                }
+            }
+            sum += partial.iter().sum::<f32>();
+        }
+        (sum / self.n as f32).sqrt()
+    }
+}
+
+/// Replaces a positive definite matrix by its inverse; `ld` rows and columns, a multiple of the padding. `column`
+/// `[ld, BLOCK]` and `packed` `[BLOCK, ld]` are room to work in.
 ///
 /// Each block of pivots is eliminated row by row within its own rows, and the rest of the matrix is updated by one
 /// product. Multiplying by the pivot block's explicit inverse instead loses its condition number in accuracy (a matrix
 /// of ones plus damping 1e-2 left a residual above 1e-2).
 #[inline(always)]
-fn eliminate<S: Simd>(simd: S, m: &mut [f32], ld: usize) {
-    let mut column = vec![0.0; ld * BLOCK];
-    let mut packed = vec![0.0; BLOCK * ld];
+fn eliminate<S: Simd>(simd: S, m: &mut [f32], ld: usize, column: &mut [f32], packed: &mut [f32]) {
     let mut start = 0;
     while start < ld {
         let width = (ld - start).min(BLOCK);
@@ -76,7 +137,7 @@ fn eliminate<S: Simd>(simd: S, m: &mut [f32], ld: usize) {
         let b = &mut packed[..width * ld];
         pack_rows(simd, b, width, ld, own, ld);
         let b = Packed { data: b, depth: width, width: ld };
-        gemm_nn::<S, true>(simd, start, &column, BLOCK, &b, above, ld);
+        gemm_nn::<S, true>(simd, start, column, BLOCK, &b, above, ld);
         gemm_nn::<S, true>(simd, ld - end, &column[end * BLOCK..], BLOCK, &b, below, ld);
         // By symmetry the new columns are the new rows, with the sign of the sweep.
         for (i, row) in above.chunks_exact_mut(ld).enumerate() {

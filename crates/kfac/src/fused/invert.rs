@@ -24,8 +24,8 @@ pub(crate) struct InverseResult {
     pub fallbacks: Tensor<1>,
 }
 
-struct One {
-    inverse: Vec<f32>,
+/// How one inverse went.
+struct Outcome {
     residual: f32,
     raised: bool,
     fallback: bool,
@@ -40,23 +40,27 @@ pub(crate) fn inverse(layout: &FactorLayout, flat: &Tensor<1>, damping: f32) -> 
         values[layout.range(i)].iter().step_by(n + 1).sum::<f32>() / n as f32
     };
     let arch = Arch::new();
-    let one = |i: usize| {
+    let one = |(i, inverse): (usize, &mut [f32])| {
         let pi = split(mean_trace(i / 2 * 2), mean_trace(i / 2 * 2 + 1));
         let share = damping.sqrt() * if i.is_multiple_of(2) { pi } else { pi.recip() };
-        arch.dispatch(Invert { matrix: &values[layout.range(i)], n: layout.order(i), share })
+        arch.dispatch(Invert { matrix: &values[layout.range(i)], n: layout.order(i), share, inverse })
     };
     let count = layout.count();
     let work: usize = (0..count).map(|i| layout.order(i).pow(3)).sum();
-    let all: Vec<One> = if work >= PARALLEL_WORK {
-        (0..count).into_par_iter().map(one).collect()
-    } else {
-        (0..count).map(one).collect()
-    };
-    let mut inverses = Vec::with_capacity(values.len());
-    for one in &all {
-        inverses.extend_from_slice(&one.inverse);
+    let mut inverses = vec![0.0; values.len()];
+    let mut rest = &mut inverses[..];
+    let mut tasks = Vec::with_capacity(count);
+    for i in 0..count {
+        let (own, others) = rest.split_at_mut(layout.range(i).len());
+        tasks.push((i, own));
+        rest = others;
     }
-    let tally = |f: fn(&One) -> bool| tensor(vec![all.iter().filter(|one| f(one)).count() as f32], [1]);
+    let all: Vec<Outcome> = if work >= PARALLEL_WORK {
+        tasks.into_par_iter().map(one).collect()
+    } else {
+        tasks.into_iter().map(one).collect()
+    };
+    let tally = |f: fn(&Outcome) -> bool| tensor(vec![all.iter().filter(|one| f(one)).count() as f32], [1]);
     Some(InverseResult {
         flat: tensor(inverses, [values.len()]),
         residuals: tensor(all.iter().map(|one| one.residual).collect(), [count]),
@@ -69,26 +73,27 @@ struct Invert<'a> {
     matrix: &'a [f32],
     n: usize,
     share: f32,
+    inverse: &'a mut [f32],
 }
 
 impl WithSimd for Invert<'_> {
-    type Output = One;
+    type Output = Outcome;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> One {
-        let Invert { matrix, n, share } = self;
-        let first = attempt(simd, matrix, n, share);
-        if first.1 <= RESIDUAL_BOUND {
-            return One { inverse: first.0, residual: first.1, raised: false, fallback: false };
+    fn with_simd<S: Simd>(self, simd: S) -> Outcome {
+        let Invert { matrix, n, share, inverse } = self;
+        let first = attempt(simd, matrix, n, share, inverse);
+        if first <= RESIDUAL_BOUND {
+            return Outcome { residual: first, raised: false, fallback: false };
         }
-        let second = attempt(simd, matrix, n, share * RAISE.sqrt());
-        if second.1 <= RESIDUAL_BOUND {
-            return One { inverse: second.0, residual: second.1, raised: true, fallback: false };
+        let second = attempt(simd, matrix, n, share * RAISE.sqrt(), inverse);
+        if second <= RESIDUAL_BOUND {
+            return Outcome { residual: second, raised: true, fallback: false };
         }
         let mean = matrix.iter().step_by(n + 1).sum::<f32>() / n as f32 + share;
         let scale = if mean.is_finite() && mean > 0.0 { mean.recip() } else { 1.0 };
-        let mut inverse = vec![0.0; n * n];
+        inverse.fill(0.0);
         inverse.iter_mut().step_by(n + 1).for_each(|x| *x = scale);
-        One { inverse, residual: second.1, raised: true, fallback: true }
+        Outcome { residual: second, raised: true, fallback: true }
     }
 }
