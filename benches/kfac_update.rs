@@ -13,7 +13,7 @@ use std::error::Error;
 use std::time::{Duration, Instant};
 
 use burn::tensor::{Device, Tensor};
-use kfac::benchmark::{Peak, PolicyUpdate, UpdateKind};
+use kfac::benchmark::{Operations, Peak, PolicyUpdate, UpdateKind};
 use kfac::{Activation, Factors, Mlp, MlpSpec, exact_seeds, score_seeds, trust_region};
 use safe_rl::{Gaussian, NoiseKey, log_std_natural_gradient};
 
@@ -37,7 +37,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         for &batch in &options.batch {
             for &exact_fisher in &options.exact_fisher {
                 let mut update = Update::new(hidden, batch, exact_fisher, options.exact_length)?;
-                let (wall, processor, kl) = update.measure(options.seconds)?;
+                let Figures { wall, processor, least, kl } = update.measure(options.seconds)?;
+                let rate = 1e-6 * update.operations() / wall;
                 let fisher = if exact_fisher { "exact" } else { "sampled" };
                 let length = if options.exact_length { "exact" } else { "kronecker" };
                 let threads = rayon::current_num_threads();
@@ -45,12 +46,12 @@ fn main() -> Result<(), Box<dyn Error>> {
                     println!(
                         "{{\"hidden\": {hidden:?}, \"batch\": {batch}, \"threads\": {threads}, \"fisher\": \"{fisher}\", \
                          \"length\": \"{length}\", \"ms_per_update\": {wall:.4}, \
-                         \"processor_ms_per_update\": {processor:.4}, \"kl\": {kl}}}"
+                         \"processor_ms_per_update\": {processor:.4}, \"least_ms_per_update\": {least:.4}, \"gflop_per_s\": {rate:.1}, \"kl\": {kl}}}"
                     );
                 } else {
                     println!(
                         "{OBSERVATIONS}-{hidden:?}-{ACTIONS} batch {batch:6}, {threads} threads, {fisher} Fisher, \
-                         {length} length: {wall:8.3} ms, {processor:8.3} ms of processor time"
+                         {length} length: {wall:8.3} ms, least {least:8.3}, {processor:8.3} of processor time, {rate:4.0} GFLOP/s"
                     );
                 }
             }
@@ -149,6 +150,18 @@ fn either(text: &str, yes: &str, no: &str) -> Result<bool, String> {
     if text == yes || text == no { Ok(text == yes) } else { Err(format!("{text}: expected {yes} or {no}")) }
 }
 
+/// Milliseconds of an update.
+struct Figures {
+    /// Median wall time.
+    wall: f64,
+    /// Mean processor time of all threads.
+    processor: f64,
+    /// Least wall time.
+    least: f64,
+    /// The divergence that the last update caused.
+    kl: f32,
+}
+
 /// A policy with a batch of its own, and what lasts from update to update.
 struct Update {
     policy: Mlp,
@@ -193,6 +206,13 @@ impl Update {
         })
     }
 
+    /// Floating-point operations of an update, at their least.
+    fn operations(&self) -> f64 {
+        let kind = if self.exact_fisher { UpdateKind::Exact } else { UpdateKind::Sampled };
+        let work = Operations::new(self.policy.spec(), self.observations.dims()[0], kind);
+        work.total() - if self.exact_length { 0.0 } else { work.jacobian }
+    }
+
     /// One update; returns the divergence. The policy stays as it was, so that every call does the same work.
     fn run(&mut self) -> Result<f32, Box<dyn Error>> {
         let forward = self.policy.forward_pass(self.observations.clone());
@@ -228,8 +248,7 @@ impl Update {
         Ok(kl)
     }
 
-    /// Median wall time, mean processor time of all threads (ms), and the divergence of the last update.
-    fn measure(&mut self, seconds: f64) -> Result<(f64, f64, f32), Box<dyn Error>> {
+    fn measure(&mut self, seconds: f64) -> Result<Figures, Box<dyn Error>> {
         for _ in 0..3 {
             self.run()?;
         }
@@ -243,7 +262,7 @@ impl Update {
         }
         let processor = (processor_ms() - processor) / times.len() as f64;
         times.sort_by(f64::total_cmp);
-        Ok((times[times.len() / 2], processor, kl))
+        Ok(Figures { wall: times[times.len() / 2], processor, least: times[0], kl })
     }
 }
 
