@@ -44,7 +44,8 @@ fn samples(actor: &Actor, step: u64) -> Samples {
 fn update(algorithm: &mut dyn Algorithm, actor: &mut Actor, samples: &Samples, cost: f64, iteration: u64) -> Metrics {
     let cost = CostEstimate { rollout: cost, episodes: cost };
     let at = Progress { fraction: 0.0, iteration };
-    algorithm.update(actor, samples, cost, at).expect("the CPU can be read")
+    let numbers = algorithm.update(actor, samples, cost, at).expect("the CPU can be read");
+    numbers.read().expect("the CPU can be read")
 }
 
 fn value(metrics: &Metrics, name: &str) -> f64 {

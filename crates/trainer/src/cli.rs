@@ -298,6 +298,9 @@ pub struct BenchArgs {
     /// Widths of the hidden layers
     #[arg(long, value_name = "W,W", value_delimiter = ',', default_value = "64,64")]
     pub hidden: Vec<usize>,
+    /// Fisher matrix of the K-FAC update
+    #[arg(long, value_name = "KIND", value_enum, default_value = "exact")]
+    pub fisher: BenchFisher,
     /// Where `scale` writes its figures and numbers
     #[arg(long, value_name = "DIR", default_value = "scaling")]
     pub out: PathBuf,
@@ -307,6 +310,15 @@ pub struct BenchArgs {
     /// Device and threads.
     #[command(flatten)]
     pub common: CommonArgs,
+}
+
+/// Fisher matrices that `bench kfac` knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BenchFisher {
+    /// One backward pass per action dimension, no sampling noise
+    Exact,
+    /// Scores of actions drawn afresh
+    Sampled,
 }
 
 /// Arguments of `report`.

@@ -7,6 +7,7 @@ use pulp::{Simd, WithSimd};
 
 use super::kernel::{PAD, gemm_nn, padded, vectors, vectors_mut};
 use super::pack::{Packed, pack_rows};
+use super::plan::row_stride;
 use super::scratch::with_scratch;
 
 /// Pivots eliminated together.
@@ -18,8 +19,9 @@ const TILE: usize = 16;
 /// Writes the symmetrised inverse of `matrix + share I` `[n, n]` and returns `|I - M X|_F / sqrt n`.
 #[inline(always)]
 pub(crate) fn attempt<S: Simd>(simd: S, matrix: &[f32], n: usize, share: f32, inverse: &mut [f32]) -> f32 {
-    let ld = padded(n);
-    let sizes = [ld * ld, ld * ld, n * ld, ld * BLOCK, BLOCK * ld];
+    let order = padded(n);
+    let ld = row_stride(order);
+    let sizes = [order * ld, order * ld, n * order, order * BLOCK, BLOCK * order];
     with_scratch(&sizes, |buffers| {
         let [damped, x, panel, column, packed] = buffers else { return f32::NAN };
         // Padding with the identity leaves the inverse of the leading block alone.
@@ -34,17 +36,17 @@ pub(crate) fn attempt<S: Simd>(simd: S, matrix: &[f32], n: usize, share: f32, in
             }
         }
         x.copy_from_slice(damped);
-        eliminate(simd, x, ld, column, packed);
+        eliminate(simd, x, order, ld, column, packed);
         simd.vectorize(Symmetrise { x, ld, inverse, n });
-        pack_rows(simd, panel, n, ld, inverse, n);
-        gemm_nn::<S, false>(simd, n, damped, ld, &Packed { data: panel, depth: n, width: ld }, x, ld);
+        pack_rows(simd, panel, n, order, inverse, n);
+        gemm_nn::<S, false>(simd, n, damped, ld, &Packed { data: panel, depth: n, width: order }, x, ld);
         simd.vectorize(DistanceFromIdentity { x, ld, n })
     })
 }
 
 /// Rounding leaves the eliminated matrix slightly asymmetric; the mean with its transpose is no less accurate.
 struct Symmetrise<'a> {
-    /// `[ld, ld]`, of which `[n, n]` counts.
+    /// Rows of `ld` floats, of which `[n, n]` counts.
     x: &'a [f32],
     ld: usize,
     /// `[n, n]`.
@@ -113,17 +115,17 @@ impl WithSimd for DistanceFromIdentity<'_> {
     }
 }
 
-/// Replaces a positive definite matrix by its inverse; `ld` rows and columns, a multiple of the padding. `column`
-/// `[ld, BLOCK]` and `packed` `[BLOCK, ld]` are room to work in.
+/// Replaces a positive definite matrix by its inverse; `order` rows (row stride `ld`) and columns, a multiple of the
+/// padding. `column` `[order, BLOCK]` and `packed` `[BLOCK, order]` are room to work in.
 ///
 /// Each block of pivots is eliminated row by row within its own rows, and the rest of the matrix is updated by one
 /// product. Multiplying by the pivot block's explicit inverse instead loses its condition number in accuracy (a matrix
 /// of ones plus damping 1e-2 left a residual above 1e-2).
 #[inline(always)]
-fn eliminate<S: Simd>(simd: S, m: &mut [f32], ld: usize, column: &mut [f32], packed: &mut [f32]) {
+fn eliminate<S: Simd>(simd: S, m: &mut [f32], order: usize, ld: usize, column: &mut [f32], packed: &mut [f32]) {
     let mut start = 0;
-    while start < ld {
-        let width = (ld - start).min(BLOCK);
+    while start < order {
+        let width = (order - start).min(BLOCK);
         let end = start + width;
         // The block's columns leave the matrix, negated.
         for (c, row) in column.chunks_exact_mut(BLOCK).zip(m.chunks_exact_mut(ld)) {
@@ -133,12 +135,12 @@ fn eliminate<S: Simd>(simd: S, m: &mut [f32], ld: usize, column: &mut [f32], pac
         }
         let (above, rest) = m.split_at_mut(start * ld);
         let (own, below) = rest.split_at_mut(width * ld);
-        simd.vectorize(EliminateRows { rows: own, ld, start });
-        let b = &mut packed[..width * ld];
-        pack_rows(simd, b, width, ld, own, ld);
-        let b = Packed { data: b, depth: width, width: ld };
+        simd.vectorize(EliminateRows { rows: own, order, ld, start });
+        let b = &mut packed[..width * order];
+        pack_rows(simd, b, width, order, own, ld);
+        let b = Packed { data: b, depth: width, width: order };
         gemm_nn::<S, true>(simd, start, column, BLOCK, &b, above, ld);
-        gemm_nn::<S, true>(simd, ld - end, &column[end * BLOCK..], BLOCK, &b, below, ld);
+        gemm_nn::<S, true>(simd, order - end, &column[end * BLOCK..], BLOCK, &b, below, ld);
         // By symmetry the new columns are the new rows, with the sign of the sweep.
         for (i, row) in above.chunks_exact_mut(ld).enumerate() {
             for (k, x) in row[start..end].iter_mut().enumerate() {
@@ -158,6 +160,7 @@ fn eliminate<S: Simd>(simd: S, m: &mut [f32], ld: usize, column: &mut [f32], pac
 /// themselves, and the inverse itself in the block's own columns.
 struct EliminateRows<'a> {
     rows: &'a mut [f32],
+    order: usize,
     ld: usize,
     start: usize,
 }
@@ -167,20 +170,21 @@ impl WithSimd for EliminateRows<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let EliminateRows { rows, ld, start } = self;
+        let EliminateRows { rows, order, ld, start } = self;
         for k in 0..rows.len() / ld {
             let (before, rest) = rows.split_at_mut(k * ld);
             let (pivot_row, after) = rest.split_at_mut(ld);
             let inverse = pivot_row[start + k].recip();
             pivot_row[start + k] = 1.0;
             let scale = simd.splat_f32s(inverse);
+            let pivot_row = &mut pivot_row[..order];
             for x in vectors_mut::<S>(pivot_row) {
                 *x = simd.mul_f32s(*x, scale);
             }
             for row in before.chunks_exact_mut(ld).chain(after.chunks_exact_mut(ld)) {
                 let factor = simd.splat_f32s(-row[start + k]);
                 row[start + k] = 0.0;
-                for (x, &y) in vectors_mut::<S>(row).iter_mut().zip(vectors::<S>(pivot_row)) {
+                for (x, &y) in vectors_mut::<S>(&mut row[..order]).iter_mut().zip(vectors::<S>(pivot_row)) {
                     *x = simd.mul_add_f32s(factor, y, *x);
                 }
             }

@@ -6,6 +6,17 @@ use crate::MlpSpec;
 /// changes by less than 4 % (measured at widths 64 and 256); 96 was best.
 const CHUNK_FLOATS: usize = 64 * 1024;
 
+/// Networks with more floats of activations a row than this (widths from about 750) take chunks of [`WIDE_CHUNK`] rows:
+/// their sums (26 MB at width 1024) pass through the cache once a chunk, which then costs more than the activations.
+/// Width 1024 gained 7 %, width 512 nothing.
+const WIDE_FLOATS: usize = 3072;
+
+/// Rows of a chunk of a wide network.
+const WIDE_CHUNK: usize = 192;
+
+/// Floats of partial sums a batch may hold, unless eight shards hold more: 256 MB.
+const PARTIAL_FLOATS: usize = 64 * 1024 * 1024;
+
 /// Below this many multiply-adds a call stays on one thread: waking a worker costs about 10 us.
 const PARALLEL_WORK: usize = 1_500_000;
 
@@ -73,7 +84,7 @@ impl Plan {
             .collect();
         let floats: usize = layers.iter().map(|l| l.in_stride).sum::<usize>()
             + 2 * layers.iter().map(|l| l.out_width).max().unwrap_or(0);
-        let chunk = (CHUNK_FLOATS / floats / 16 * 16).clamp(48, 96);
+        let chunk = if floats > WIDE_FLOATS { WIDE_CHUNK } else { (CHUNK_FLOATS / floats / 16 * 16).clamp(48, 96) };
         Plan { params: offset, chunk, work: offset, layers }
     }
 
@@ -93,8 +104,9 @@ impl Plan {
     /// Rows of a shard: large enough that adding a shard's `sums` floats of partial sums is a few per cent of its work.
     pub fn shard_rows(&self, rows: usize, sums: usize) -> usize {
         let least = if sums <= 96 * 1024 { 256 } else { 1024 };
-        // At most 64 shards, so that the partial sums of a huge batch stay bounded.
-        let rows = rows.div_ceil(64).max(least);
+        // At most 64 shards, fewer of a wide network, so that the partial sums of a huge batch stay bounded.
+        let shards = (PARTIAL_FLOATS / sums.max(1)).clamp(8, 64);
+        let rows = rows.div_ceil(shards).max(least);
         rows.next_multiple_of(self.chunk)
     }
 

@@ -9,10 +9,11 @@ use std::time::Instant;
 
 use anyhow::Result;
 use envs::EnvSpec;
+use kfac::benchmark::UpdateKind;
 use serde_json::{Value, json};
 
-use crate::cli::{BenchArgs, BenchTarget, print};
-use crate::config::TrainConfig;
+use crate::cli::{BenchArgs, BenchFisher, BenchTarget, print};
+use crate::config::{FisherKind, TrainConfig};
 use crate::device::select_device;
 use crate::error::UsageError;
 use crate::runner::{Phase, Runner};
@@ -92,15 +93,25 @@ impl Bench<'_> {
     /// One complete KFCPO policy update on a batch of random samples.
     fn kfac(&self) -> Result<(Value, String)> {
         let batch = self.args.batch as usize;
-        let seconds = measure::update(&self.clock, &self.spec, &self.args.hidden, batch)?;
+        let (kind, fisher, name) = match self.args.fisher {
+            BenchFisher::Exact => (UpdateKind::Exact, FisherKind::Exact, "exact"),
+            BenchFisher::Sampled => (UpdateKind::Sampled, FisherKind::Sampled, "sampled"),
+        };
+        let seconds = measure::update(&self.clock, &self.spec, &self.args.hidden, batch, fisher)?;
         let sizes = [&[self.spec.obs_dim][..], &self.args.hidden, &[self.spec.action_dim]].concat();
         let mut row = self.row("kfac");
         row["batch"] = json!(batch);
         row["hidden"] = json!(self.args.hidden);
+        row["fisher"] = json!(name);
         row["ms_per_update"] = json!(1e3 * seconds);
-        let head =
-            format!("KFCPO update, {sizes:?}, batch {batch}, {} -> {:.2} ms", self.clock.machine(), 1e3 * seconds);
-        self.finish(row, head, vec![Part::new("update", seconds, work::update(&sizes, batch as f64))])
+        let head = format!(
+            "KFCPO update, {sizes:?}, {name} Fisher, batch {batch}, {} -> {:.2} ms",
+            self.clock.machine(),
+            1e3 * seconds
+        );
+        let mut parts = measure::update_parts(&self.clock, &sizes, batch, kind)?;
+        parts.push(Part::new("update", seconds, work::update(&sizes, batch as f64, kind)?));
+        self.finish(row, head, parts)
     }
 
     /// Environment steps a second of the training loop with its default configuration, and what its phases take.
@@ -167,9 +178,9 @@ impl Bench<'_> {
         }
         let part = |(phase, seconds): (Phase, f64)| {
             let name = format!("{phase:?}").to_lowercase();
-            Part::new(&name, seconds / iterations as f64, work::phase(phase, config, &self.spec))
+            Ok(Part::new(&name, seconds / iterations as f64, work::phase(phase, config, &self.spec)?))
         };
-        Ok(spent.into_iter().map(part).collect())
+        spent.into_iter().map(part).collect()
     }
 
     /// Puts the parts beside the machine's peaks; the last one is the whole.

@@ -3,18 +3,24 @@
 use anyhow::Result;
 use burn::tensor::{Device, Distribution, Tensor};
 use envs::{EnvSpec, VecEnv};
+use kfac::benchmark::{PolicyUpdate, UpdateKind};
 use safe_rl::Samples;
 
+use super::FLOAT;
 use super::clock::Clock;
+use super::table::Part;
+use super::work::Work;
 use crate::actor::Actor;
 use crate::algorithm::{self, CostEstimate, Progress};
-use crate::config::TrainConfig;
+use crate::config::{FisherKind, TrainConfig};
 use crate::error::UsageError;
 use crate::launches::LaunchCounter;
 use crate::runner::Runner;
 
 /// Batches of random actions, taken in turn.
 const ACTIONS: usize = 16;
+/// Times that a part of an update is measured; the least counts.
+const PART_REPEATS: usize = 30;
 
 /// Environments stepped under random actions.
 pub struct Stepping {
@@ -53,11 +59,12 @@ pub fn stepping(clock: &Clock, spec: &EnvSpec, num_envs: usize) -> Result<Steppi
 ///
 /// # Errors
 /// When the sizes are not usable.
-pub fn update(clock: &Clock, spec: &EnvSpec, hidden: &[usize], batch: usize) -> Result<f64> {
+pub fn update(clock: &Clock, spec: &EnvSpec, hidden: &[usize], batch: usize, fisher: FisherKind) -> Result<f64> {
     let mut config = TrainConfig { env: spec.id.clone(), ..TrainConfig::default() };
     config.policy.hidden = hidden.to_vec();
     config.kfcpo.minibatch_size = batch;
     config.kfcpo.epochs = 1;
+    config.kfcpo.fisher = fisher;
     config.validate().map_err(|error| UsageError::new(format!("{error:#}")))?;
     let device = clock.device();
     let start = Actor::new(&config, spec.obs_dim, spec.action_dim, device)?;
@@ -70,6 +77,31 @@ pub fn update(clock: &Clock, spec: &EnvSpec, hidden: &[usize], batch: usize) -> 
         update.update(&mut actor, &samples, cost, Progress { fraction: 0.0, iteration: 1 })?;
         Ok(())
     })
+}
+
+/// The parts of one K-FAC update of a network of these sizes, each timed by itself.
+///
+/// # Errors
+/// When the sizes are not usable or the device fails.
+pub fn update_parts(clock: &Clock, sizes: &[usize], batch: usize, kind: UpdateKind) -> Result<Vec<Part>> {
+    let mut update = PolicyUpdate::new(sizes, batch, kind, clock.device())?;
+    let (seconds, operations) = (update.parts(PART_REPEATS)?, update.operations());
+    let numbers = batch as f64 * sizes[0] as f64;
+    let parts = [
+        ("forward", seconds.forward, operations.forward),
+        ("statistics", seconds.statistics, operations.statistics()),
+        ("inverse", seconds.inverse, operations.inverse),
+        ("precondition", seconds.precondition, operations.precondition),
+        ("jacobian", seconds.jacobian, operations.jacobian),
+        ("divergence", seconds.divergence, operations.divergence),
+    ];
+    let needed = parts.into_iter().filter(|(_, _, operations)| *operations > 0.0);
+    let part = |(name, seconds, operations)| {
+        // All but the middle two read the observations.
+        let bytes = if name == "inverse" || name == "precondition" { 0.0 } else { numbers * FLOAT };
+        Part::new(name, seconds, Work { operations, bytes, calls: 1.0 })
+    };
+    Ok(needed.map(part).collect())
 }
 
 /// A training loop that runs.

@@ -1,9 +1,11 @@
 //! What the machine can do at most, measured in the same run as what is compared with it.
 
 use std::hint::black_box;
+use std::time::Duration;
 
 use anyhow::Result;
 use burn::tensor::{Distribution, Tensor};
+use kfac::benchmark::Peak;
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
@@ -11,7 +13,9 @@ use super::work::Work;
 use super::{Clock, FLOAT};
 use crate::device::DeviceChoice;
 
-/// Rows and columns of the tensor product that shows the arithmetic peak.
+/// How long the CPU's arithmetic is measured.
+const PEAK_TIME: Duration = Duration::from_millis(500);
+/// Rows and columns of the tensor product that shows a GPU's arithmetic peak.
 const PRODUCT: usize = 1024;
 /// Bytes read and written by the copies: within a core's cache, within a chip's, beyond any.
 const COPIES: [usize; 3] = [1 << 19, 1 << 23, 1 << 28];
@@ -20,8 +24,10 @@ const COPIED_AT_LEAST: usize = 1 << 26;
 
 /// Peaks of a device with a number of threads.
 pub struct Peaks {
-    /// Floating-point operations a second of a large float32 matrix product.
+    /// Floating-point operations a second of float32 matrix products: on the CPU of one that stays in the cache.
     pub operations_per_s: f64,
+    /// The same of multiply-adds on registers alone; known on the CPU only.
+    registers_per_s: Option<f64>,
     /// Bytes of a copy (read and written counted), and how many of them a second.
     copies: Vec<(f64, f64)>,
 }
@@ -33,7 +39,12 @@ impl Peaks {
     /// When the device fails.
     pub fn measure(clock: &Clock) -> Result<Self> {
         let copies = COPIES.iter().map(|&bytes| Ok((bytes as f64, copy(clock, bytes)?)));
-        Ok(Self { operations_per_s: product(clock)?, copies: copies.collect::<Result<_>>()? })
+        let copies = copies.collect::<Result<_>>()?;
+        if clock.choice() == DeviceChoice::Cpu {
+            let peak = Peak::measure(clock.threads(), PEAK_TIME);
+            return Ok(Self { operations_per_s: peak.product, registers_per_s: Some(peak.registers), copies });
+        }
+        Ok(Self { operations_per_s: product(clock)?, registers_per_s: None, copies })
     }
 
     /// Bytes a second of the copy whose size is nearest to `bytes`: what fits a cache moves faster.
@@ -52,12 +63,19 @@ impl Peaks {
     pub fn text(&self) -> String {
         let copies: Vec<String> =
             (self.copies.iter()).map(|(bytes, speed)| format!("{:.0} of {}", speed / 1e9, size(*bytes))).collect();
-        format!("peaks: matrix product {:.0} GFLOP/s; copies, GB/s: {}", self.operations_per_s / 1e9, copies.join(", "))
+        let registers = (self.registers_per_s)
+            .map_or_else(String::new, |rate| format!(" (multiply-adds on registers {:.0})", rate / 1e9));
+        format!(
+            "peaks: matrix product {:.0} GFLOP/s{registers}; copies, GB/s: {}",
+            self.operations_per_s / 1e9,
+            copies.join(", ")
+        )
     }
 
     /// Adds the peaks to a row of results.
     pub fn add_to(&self, row: &mut Value) {
         row["peak_product_flop_per_s"] = json!(self.operations_per_s);
+        row["peak_register_flop_per_s"] = json!(self.registers_per_s);
         row["peak_copy_bytes_per_s"] = json!(self.copies.iter().map(|copy| json!(copy)).collect::<Vec<_>>());
     }
 }

@@ -8,13 +8,14 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use envs::EnvSpec;
+use kfac::benchmark::UpdateKind;
 use serde_json::{Value, json};
 
 use super::clock::Clock;
 use super::{measure, work};
 use crate::atomic_file::write_atomically;
 use crate::cli::diagnose;
-use crate::config::TrainConfig;
+use crate::config::{FisherKind, TrainConfig};
 use crate::device::DeviceChoice;
 use crate::plot::{Curve, Figure, Panel, Point, Scale};
 
@@ -114,8 +115,9 @@ fn curves(clock: &Clock, spec: &EnvSpec, rows: &mut Vec<Row>) -> Result<()> {
         add("train".to_owned(), num_envs, config.batch_size() as f64 / seconds, seconds);
     }
     let mut update = |panel: String, x: usize, width: usize, batch: usize| -> Result<()> {
-        let seconds = measure::update(clock, spec, &[width, width], batch)?;
-        let operations = work::update(&[spec.obs_dim, width, width, spec.action_dim], batch as f64).operations;
+        let seconds = measure::update(clock, spec, &[width, width], batch, FisherKind::Exact)?;
+        let sizes = [spec.obs_dim, width, width, spec.action_dim];
+        let operations = work::update(&sizes, batch as f64, UpdateKind::Exact)?.operations;
         add(panel, x, operations / seconds / 1e9, seconds);
         Ok(())
     };

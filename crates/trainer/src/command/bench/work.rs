@@ -4,7 +4,10 @@
 //! as if each were touched once; a symmetric product counts half. What a cleverer program could spare is not in it: a
 //! share of the floor is the share of an ideal execution of this algorithm.
 
+use anyhow::Result;
 use envs::EnvSpec;
+use kfac::benchmark::{Operations, UpdateKind};
+use kfac::{Activation, MlpSpec};
 
 use super::FLOAT;
 use crate::config::TrainConfig;
@@ -40,7 +43,6 @@ struct Network {
     upper: f64,
     hidden: f64,
     inputs: f64,
-    outputs: f64,
 }
 
 impl Network {
@@ -51,7 +53,6 @@ impl Network {
             upper: layers.iter().skip(1).map(|(inputs, outputs)| inputs * outputs).sum(),
             hidden: sizes[1..sizes.len() - 1].iter().sum::<usize>() as f64,
             inputs: sizes[0] as f64,
-            outputs: sizes[sizes.len() - 1] as f64,
         }
     }
 
@@ -66,19 +67,6 @@ impl Network {
     }
 }
 
-/// Operations of one sample in a KFCPO update of the actor: forward pass, gradients of reward and cost, one Fisher column
-/// an action, factors, tangent of the step, and the divergence of the candidate and of the epoch.
-fn update_operations(sizes: &[usize]) -> f64 {
-    let network = Network::new(sizes);
-    let factors: f64 = (sizes.windows(2))
-        .map(|pair| (pair[0] as f64 + 1.0, pair[1] as f64))
-        .map(|(inputs, outputs)| inputs * (inputs + 1.0) + network.outputs * outputs * (outputs + 1.0))
-        .sum();
-    let fisher = network.outputs * (2.0 * network.upper + 2.0 * network.hidden);
-    let tangent = 2.0 * network.weights + 2.0 * network.upper + 2.0 * network.hidden;
-    3.0 * network.forward() + network.backward(2.0) + fisher + factors + tangent
-}
-
 /// A step of `num_envs` environments.
 pub fn step(spec: &EnvSpec, num_envs: f64) -> Work {
     // The state is read and written, the action read, two observations and the scalars written.
@@ -87,13 +75,23 @@ pub fn step(spec: &EnvSpec, num_envs: f64) -> Work {
 }
 
 /// One policy update on a batch.
-pub fn update(sizes: &[usize], batch: f64) -> Work {
+///
+/// # Errors
+/// When the sizes are no network's.
+pub fn update(sizes: &[usize], batch: f64, kind: UpdateKind) -> Result<Work> {
+    let spec = MlpSpec::new(sizes, Activation::Tanh)?;
+    let products = Operations::new(&spec, batch as usize, kind).total();
+    // Two forward passes: at the policy, and at the candidate for its divergence.
+    let activations = 2.0 * TANH * Network::new(sizes).hidden * batch;
     let numbers = sizes[0] as f64 + 2.0 * sizes[sizes.len() - 1] as f64 + 3.0;
-    Work { operations: batch * update_operations(sizes), bytes: batch * numbers * FLOAT, calls: 1.0 }
+    Ok(Work { operations: products + activations, bytes: batch * numbers * FLOAT, calls: 1.0 })
 }
 
 /// A phase of one training iteration.
-pub fn phase(phase: Phase, config: &TrainConfig, spec: &EnvSpec) -> Work {
+///
+/// # Errors
+/// When the configured sizes are no network's.
+pub fn phase(phase: Phase, config: &TrainConfig, spec: &EnvSpec) -> Result<Work> {
     let (samples, steps) = (config.batch_size() as f64, config.rollout_steps as f64);
     let (obs, actions) = (spec.obs_dim as f64, spec.action_dim as f64);
     let policy_sizes = [&[spec.obs_dim][..], &config.policy.hidden, &[spec.action_dim]].concat();
@@ -117,9 +115,11 @@ pub fn phase(phase: Phase, config: &TrainConfig, spec: &EnvSpec) -> Work {
         Phase::Assemble => (2.0, 2.0 * record, 1.0),
         Phase::Values => (2.0 * critic.forward(), obs + 2.0, 1.0),
         Phase::Advantages => (2.0 * ADVANTAGE, 2.0 * 6.0, 1.0),
+        // The divergence of the whole epoch comes on top.
         Phase::Actor => {
-            let one = update(&policy_sizes, 1.0);
-            (actor_epochs * one.operations, actor_epochs * one.bytes / FLOAT, actor_epochs)
+            let all = update(&policy_sizes, samples, UpdateKind::Exact)?;
+            let one = all.operations / samples + policy.forward();
+            (actor_epochs * one, actor_epochs * all.bytes / samples / FLOAT, actor_epochs)
         }
         // Samples are put into a new order each epoch (read, written), then read by both networks.
         Phase::Critics => {
@@ -127,20 +127,12 @@ pub fn phase(phase: Phase, config: &TrainConfig, spec: &EnvSpec) -> Work {
             (2.0 * epochs * gradient, epochs * 3.0 * (obs + 2.0), epochs)
         }
     };
-    Work { operations: samples * operations, bytes: samples * numbers * FLOAT, calls }
+    Ok(Work { operations: samples * operations, bytes: samples * numbers * FLOAT, calls })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn operations_of_a_linear_policy_by_hand() {
-        // Two inputs, two actions: 6 weights, nothing above the first layer. Three forward passes of 12 operations, two
-        // gradients of 12, factors 3 * 4 and twice 2 * 3, a tangent of 12.
-        assert_eq!(update_operations(&[2, 2]), 36.0 + 24.0 + 24.0 + 12.0);
-        assert_eq!(update(&[2, 2], 10.0).operations, 960.0);
-    }
 
     #[test]
     fn operations_of_a_critic_with_one_hidden_unit_by_hand() {
