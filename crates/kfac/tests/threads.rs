@@ -35,7 +35,8 @@ fn everything(sizes: &[usize], rows: usize) -> Vec<u32> {
 
 #[test]
 fn bits_do_not_depend_on_the_number_of_threads() {
-    for (sizes, rows) in [(&[60, 64, 64, 2][..], 3001), (&[33, 256, 200, 3][..], 2500)] {
+    let cases = [(&[60, 64, 64, 2][..], 3001), (&[33, 256, 200, 3][..], 2500), (&[8, 1540, 2][..], 1300)];
+    for (sizes, rows) in cases {
         let with = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
             pool.install(|| everything(sizes, rows))
