@@ -1,8 +1,11 @@
 //! What an update does in a few launches on a GPU, against the CPU backend.
 
 use burn::tensor::{Device, DeviceKind, DeviceType, Tensor};
-use kfac::{Activation, Mlp, MlpSpec};
-use safe_rl::{Adam, AdamConfig, GaeConfig, GaeSignal, NoiseKey, Values, gae_pair, normals};
+use kfac::{Activation, Factors, Mlp, MlpSpec};
+use safe_rl::{
+    Adam, AdamConfig, GaeConfig, GaeSignal, MarginWeights, NoiseKey, Products, ProjectionKind, Values, all_finite,
+    blend, gae_pair, normals,
+};
 
 /// The CPU and the GPU, or `None` where there is no adapter.
 fn devices() -> Option<[Device; 2]> {
@@ -113,5 +116,74 @@ fn adam_equals_the_cpus_and_skips_what_is_not_finite() {
         eprintln!("norm limit {max_grad_norm:?}: parameters {:.1e}, moments {:.1e}", worst.0, worst.1);
         assert!(worst.0 < 1e-5 && worst.1 < 1e-5, "{max_grad_norm:?}: {worst:?}");
         assert_eq!(device.1.last(), Some(&2.0), "steps skipped");
+    }
+}
+
+#[test]
+fn inverses_equal_the_cpus_the_hopeless_ones_included() {
+    let Some([cpu, gpu]) = devices() else { return };
+    let spec = MlpSpec::new([20, 33, 6, 2], Activation::Tanh).expect("usable sizes");
+    for (what, scale, damping) in [("ordinary", 1.0, 0.1), ("strong", 30.0, 1e-3), ("not finite", f32::NAN, 0.1)] {
+        let run = |device: &Device| {
+            let mlp = Mlp::init(spec.clone(), 5, 1.0, device);
+            let x = noise(1, [300, 20], device) * scale;
+            let cotangents = Tensor::<3>::ones([1, 300, 2], device) / 300.0;
+            let seeds = kfac::exact_seeds(Tensor::<1>::from_floats([-0.5, 0.3], device));
+            let mut factors = Factors::new(&spec, 0.9, device).expect("a valid decay");
+            factors.update(&mlp.statistics(x, cotangents, seeds).factors);
+            let inverse = factors.inverse(damping).expect("a valid damping");
+            let counts = Tensor::cat(vec![inverse.raised().clone(), inverse.fallbacks().clone()], 0);
+            (values(inverse.flat().clone()), values(counts))
+        };
+        let (host, device) = (run(&cpu), run(&gpu));
+        assert_eq!(host.1, device.1, "{what}: matrices damped more, matrices given up");
+        let largest = host.0.iter().fold(0.0f32, |m, x| m.max(x.abs()));
+        let worst = host.0.iter().zip(&device.0).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) / largest;
+        eprintln!("{what}: {worst:.1e} of the largest entry, {largest:.1e}; {:?}", host.1);
+        assert!(worst < 2e-4, "{what}: {worst}");
+    }
+}
+
+#[test]
+fn steering_numbers_equal_the_cpus_special_ones_included() {
+    let Some([cpu, gpu]) = devices() else { return };
+    let norms = [0.0, 1e-13, 3e-7, 0.5, 2e4, f32::INFINITY, f32::NAN];
+    let inner = [-1.0, -1e-9, 0.0, 0.3, f32::NEG_INFINITY, f32::NAN];
+    let kinds = [ProjectionKind::Metric, ProjectionKind::None, ProjectionKind::Hard];
+    let weights =
+        |w: f64, p: f64| MarginWeights { margin: -0.2, offset: 0.1, safety_weight: w, projection_strength: p };
+    for (q, s) in norms.iter().flat_map(|q| norms.map(|s| (*q, s))) {
+        for kappa in inner {
+            let kappa = if q.is_finite() && s.is_finite() { kappa * (q * s).sqrt() } else { kappa };
+            for (kind, weights) in kinds.into_iter().zip([weights(0.4, 0.7), weights(0.0, 0.2), weights(1.0, 0.5)]) {
+                let run = |device: &Device| {
+                    let scalar = |x: f32| Tensor::<1>::from_floats([x], device);
+                    let products = Products { q: scalar(q), s: scalar(s), kappa: scalar(kappa) };
+                    let blend = blend(kind, &products, &products, &weights);
+                    let natural = Tensor::<2>::from_floats([[1.0, 2.0, -0.5], [3.0, f32::NAN, 0.25]], device);
+                    let usable = values(blend.usable.clone().float());
+                    let direction = values(blend.direction(&natural).narrow(0, 2, 1));
+                    [values(blend.alpha), values(blend.beta), usable, direction].concat()
+                };
+                let (host, device) = (run(&cpu), run(&gpu));
+                for (a, b) in host.iter().zip(&device) {
+                    let same = (a - b).abs() <= 2e-5 * a.abs().max(1e-6);
+                    assert!(same, "{kind:?}, q {q}, s {s}, kappa {kappa}: {host:?} {device:?}");
+                }
+            }
+        }
+    }
+    let rows = |device: &Device| (noise(1, [2, 777], device), noise(2, [2, 777], device) + 0.1);
+    let products = |device: &Device| {
+        let (left, right) = rows(device);
+        let Products { q, s, kappa } = Products::metric(&left, &right);
+        [values(q), values(s), values(kappa)].concat()
+    };
+    for (a, b) in products(&cpu).iter().zip(products(&gpu)) {
+        assert!((a - b).abs() < 1e-3, "{a} {b}");
+    }
+    for (bad, expected) in [(f32::NAN, 0.0), (f32::INFINITY, 0.0), (f32::MAX, 1.0)] {
+        let flag = values(all_finite(&rows(&gpu).0.slice_fill([1..2, 700..701], bad)).float());
+        assert_eq!(flag, [expected], "{bad}");
     }
 }

@@ -42,6 +42,11 @@ impl Factors {
             let crate::fused::InverseResult { flat, residuals, raised, fallbacks } = result;
             return Ok(InverseSet { layout, flat, residuals, raised, fallbacks });
         }
+        #[cfg(feature = "gpu")]
+        if let Some(inverses) = crate::unit_inverse::inverse(&layout, &flat, damping) {
+            let crate::unit_inverse::Inverses { flat, residuals, raised, fallbacks } = inverses;
+            return Ok(InverseSet { layout, flat, residuals, raised: raised.sum(), fallbacks: fallbacks.sum() });
+        }
         Ok(plain_inverse(layout, flat, damping))
     }
 }

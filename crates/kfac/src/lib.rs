@@ -71,6 +71,8 @@ pub mod trust_region;
 mod unit_forward;
 #[cfg(feature = "gpu")]
 mod unit_gradient;
+#[cfg(feature = "gpu")]
+mod unit_inverse;
 
 pub use damping::AdaptiveDamping;
 pub use error::KfacError;

@@ -45,11 +45,36 @@ pub fn blend(kind: ProjectionKind, metric: &Products, projection: &Products, wei
         ProjectionKind::Hard => (0.0, if weights.margin < weights.offset { 1.0 } else { 0.0 }),
         _ => (weights.projection_strength, weights.safety_weight),
     };
+    #[cfg(feature = "gpu")]
+    if let Some(blend) = launched(kind, metric, projection, p, w) {
+        return blend;
+    }
     let projection = match kind {
         ProjectionKind::Metric | ProjectionKind::Euclidean => project(projection, p),
         ProjectionKind::None | ProjectionKind::Hard => Projection::none(metric),
     };
     combine(metric, &projection, w as f32)
+}
+
+#[cfg(feature = "gpu")]
+fn launched(kind: ProjectionKind, metric: &Products, projection: &Products, p: f64, w: f64) -> Option<Blend> {
+    let weights = crate::unit_decide::BlendWeights {
+        projects: matches!(kind, ProjectionKind::Metric | ProjectionKind::Euclidean),
+        strength: p as f32,
+        rest: (1.0 - p) as f32,
+        safety: w as f32,
+        vanished: VANISHED,
+        fade: FADE,
+    };
+    let blended = crate::unit_decide::blend(metric, projection, &weights)?;
+    Some(Blend {
+        norm_squared: blended.norm_squared,
+        conflict: metric.kappa.clone().lower_scalar(0.0),
+        usable: blended.usable.greater_scalar(0.5),
+        alpha: blended.alpha,
+        beta: blended.beta,
+        products: metric.clone(),
+    })
 }
 
 fn combine(products: &Products, projection: &Projection, w: f32) -> Blend {
@@ -93,6 +118,12 @@ impl Blend {
     /// since zero times NaN is NaN.
     pub fn direction(&self, natural: &Tensor<2>) -> Tensor<1> {
         let [_, parameters] = natural.dims();
+        #[cfg(feature = "gpu")]
+        if let Some(direction) =
+            crate::unit_decide::direction(natural, &self.alpha, &self.beta, self.usable.clone().float())
+        {
+            return direction;
+        }
         let row = |i: usize| natural.clone().narrow(0, i, 1).reshape([parameters]);
         let direction = row(0) * self.alpha.clone() - row(1) * self.beta.clone();
         direction.mask_fill(self.usable.clone().bool_not().expand([parameters]), 0.0)

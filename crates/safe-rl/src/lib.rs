@@ -31,6 +31,8 @@ mod gae;
 mod guard_config;
 mod kl;
 mod lagrange;
+#[cfg(feature = "gpu")]
+mod launch;
 mod margin;
 mod minibatch;
 mod noise;
@@ -43,6 +45,8 @@ mod state;
 mod surrogate;
 #[cfg(feature = "gpu")]
 mod unit_act;
+#[cfg(feature = "gpu")]
+mod unit_decide;
 mod verdict;
 
 pub use adam::{Adam, AdamConfig};

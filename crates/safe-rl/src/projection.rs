@@ -96,6 +96,10 @@ impl Products {
         if let Some(products) = Self::of_fused(left, right) {
             return products;
         }
+        #[cfg(feature = "gpu")]
+        if let Some(products) = crate::unit_decide::products(left, right) {
+            return products;
+        }
         let table = left.clone().matmul(right.clone().transpose());
         let entry = |i: usize, j: usize| table.clone().slice([i..i + 1, j..j + 1]).reshape([1]);
         // Symmetric in exact arithmetic; the mean of the two halves their rounding.

@@ -42,5 +42,9 @@ impl Verdict {
 
 /// Whether every value is finite, `[1]`.
 pub fn all_finite<const D: usize>(x: &Tensor<D>) -> Tensor<1, Bool> {
+    #[cfg(feature = "gpu")]
+    if let Some(all) = crate::unit_decide::all_finite(x) {
+        return all;
+    }
     x.clone().is_finite().all()
 }

@@ -1,21 +1,16 @@
 //! Adam's step as two launches on a GPU: whether the gradient is finite and its norm, then every parameter.
 
-use burn::backend::DispatchDevice;
-use burn::tensor::{DType, Shape, Tensor};
-use burn_cubecl::kernel::into_contiguous;
-use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
-use burn_cubecl::tensor::CubeTensor;
-use burn_cubecl::{Cube, CubeBackend};
+use burn::tensor::Tensor;
 use cubecl::calculate_cube_count_elemwise;
 use cubecl::prelude::*;
+
+use crate::launch::{empty_like, lives_here, primitive, tensor};
+use crate::unit_decide::finite;
 
 /// Units of the one cube that looks through the gradient.
 const LANES: usize = 256;
 /// Units a cube of the step.
 const CUBE: u32 = 64;
-/// The exponent of a float32: all ones in infinities and NaN.
-const EXPONENT: u32 = 0x7f80_0000;
-
 /// `about = [1 where some value is not finite, sum of squares]`.
 #[cube(launch)]
 fn look_kernel(gradient: &[f32], about: &mut [f32], length: usize) {
@@ -27,8 +22,7 @@ fn look_kernel(gradient: &[f32], about: &mut [f32], length: usize) {
         let at = round * LANES + lane;
         if at < length {
             let g = gradient[at];
-            // By the bits: compilers of shaders may assume that comparisons meet no NaN.
-            if (u32::reinterpret(g) & EXPONENT) == EXPONENT {
+            if !finite(g) {
                 bad = 1.0f32;
             }
             squares += g * g;
@@ -117,24 +111,17 @@ pub(super) struct Stepped {
     pub skipped: Tensor<1>,
 }
 
-fn primitive(tensor: &Tensor<1>) -> Option<CubeTensor> {
-    tensor.clone().try_into_primitive::<Cube>().ok().map(into_contiguous)
-}
-
 /// One step from `[theta, gradient, first, second, skipped]`, or `None` on a device without kernels.
 pub(super) fn step(tensors: [&Tensor<1>; 5], rates: &Rates) -> Option<Stepped> {
-    if !matches!(tensors[0].device().as_dispatch(), DispatchDevice::Cube(_)) {
+    if !lives_here(tensors[0]) {
         return None;
     }
     let length = tensors[0].dims()[0];
     let [theta, gradient, first, second, skipped] = tensors.map(primitive);
     let (theta, gradient) = (theta?, gradient?);
-    let (client, device) = (theta.client.clone(), theta.device.clone());
-    let empty = |length: usize| {
-        empty_device_contiguous_dtype(client.clone(), device.clone(), Shape::from([length]), DType::F32)
-    };
-    let about = empty(2);
-    let next = [empty(length), empty(length), empty(length), empty(1)];
+    let client = theta.client.clone();
+    let about = empty_like(&theta, 2);
+    let next = [length, length, length, 1].map(|length| empty_like(&theta, length));
     look_kernel::launch(
         &client,
         CubeCount::Static(1, 1, 1),
@@ -166,6 +153,6 @@ pub(super) fn step(tensors: [&Tensor<1>; 5], rates: &Rates) -> Option<Stepped> {
         rates.limit,
         length,
     );
-    let [theta, first, second, skipped] = next.map(Tensor::from_primitive::<CubeBackend>);
+    let [theta, first, second, skipped] = next.map(tensor);
     Some(Stepped { theta, first, second, skipped })
 }
