@@ -3,8 +3,8 @@
 use burn::tensor::{Device, DeviceKind, DeviceType, Tensor};
 use kfac::{Activation, Factors, Mlp, MlpSpec};
 use safe_rl::{
-    Adam, AdamConfig, GaeConfig, GaeSignal, MarginWeights, NoiseKey, Products, ProjectionKind, Values, all_finite,
-    blend, gae_pair, normals,
+    Adam, AdamConfig, GaeConfig, GaeSignal, KlGuard, KlGuardConfig, MarginWeights, NoiseKey, Products, ProjectionKind,
+    Values, all_finite, blend, gae_pair, normals,
 };
 
 /// The CPU and the GPU, or `None` where there is no adapter.
@@ -185,5 +185,45 @@ fn steering_numbers_equal_the_cpus_special_ones_included() {
     for (bad, expected) in [(f32::NAN, 0.0), (f32::INFINITY, 0.0), (f32::MAX, 1.0)] {
         let flag = values(all_finite(&rows(&gpu).0.slice_fill([1..2, 700..701], bad)).float());
         assert_eq!(flag, [expected], "{bad}");
+    }
+}
+
+#[test]
+fn the_guard_decides_as_on_the_cpu() {
+    let Some([cpu, gpu]) = devices() else { return };
+    // KL of the candidate, whether it is finite, whether the minibatch is usable, KL before.
+    let tries = [
+        (0.001, 1.0, 1.0, 0.0),
+        (0.02, 1.0, 1.0, 0.002),
+        (0.009, 0.0, 1.0, 0.02),
+        (0.003, 1.0, 0.0, f32::NAN),
+        (0.004, 1.0, 1.0, f32::INFINITY),
+        (f32::NAN, 1.0, 1.0, -1e-7),
+        (f32::INFINITY, 1.0, 1.0, 0.005),
+        (0.5, 1.0, 1.0, 0.0),
+        (0.001, 1.0, 1.0, 0.001), // stopped by now
+    ];
+    for adapt_damping in [false, true] {
+        let run = |device: &Device| {
+            let config = KlGuardConfig { adapt_damping, ..KlGuardConfig::default() };
+            let mut guard = KlGuard::new(config, device).expect("valid constants");
+            let scalar = |x: f32| Tensor::<1>::from_floats([x], device);
+            let mut seen = Vec::new();
+            for round in 0..2 {
+                guard.begin_rollout();
+                guard.set_kl_limit(0.01 / (1.0 + round as f32));
+                for (kl, finite, usable, before) in tries {
+                    seen.extend(values(guard.radius(&scalar(before))));
+                    let flag = |x: f32| scalar(x).greater_scalar(0.5);
+                    seen.extend(values(guard.judge(&scalar(kl), flag(finite), flag(usable)).accept.float()));
+                    seen.extend(values(guard.counters()));
+                }
+                seen.extend(values(guard.judge_epoch(&scalar(0.1)).accept.float()));
+                seen.extend(values(guard.counters()));
+            }
+            seen
+        };
+        let worst = apart(&run(&cpu), &run(&gpu));
+        assert!(worst < 1e-6, "{worst}");
     }
 }

@@ -8,6 +8,9 @@
 //! That a minibatch whose KL is too large is rolled back is an idea of the KFCPO paper; radius, adaptation and constants
 //! are this project's choice.
 
+#[cfg(feature = "gpu")]
+mod kernel;
+
 use burn::tensor::{Bool, Device, Tensor};
 
 use crate::{KlGuardConfig, SafeRlError, State, Verdict, state::read};
@@ -61,6 +64,8 @@ const SLOTS: usize = 11;
 pub struct KlGuard {
     config: KlGuardConfig,
     slots: [Tensor<1>; SLOTS],
+    /// All slots `[11]`, as kernels keep them; where there are any, those apart are out of date.
+    together: Option<Tensor<1>>,
 }
 
 impl KlGuard {
@@ -70,7 +75,8 @@ impl KlGuard {
     /// [`SafeRlError::InvalidConfig`] if a constant is out of its domain.
     pub fn new(config: KlGuardConfig, device: &Device) -> Result<Self, SafeRlError> {
         config.validate()?;
-        let mut guard = Self { config, slots: std::array::from_fn(|_| Tensor::zeros([1], device)) };
+        let slots = std::array::from_fn(|_| Tensor::zeros([1], device));
+        let mut guard = Self { config, slots, together: None };
         guard.set(Slot::StepLimit, Tensor::full([1], config.kl_limit * config.step_share, device));
         guard.set(Slot::Damping, Tensor::full([1], config.damping, device));
         Ok(guard)
@@ -92,6 +98,7 @@ impl KlGuard {
 
     /// Starts a rollout: counters return to zero and the actor may move again; radius and damping stay.
     pub fn begin_rollout(&mut self) {
+        self.part();
         let zero = self.get(Slot::StepLimit).zeros_like();
         for slot in &mut self.slots[Slot::Consecutive as usize..] {
             *slot = zero.clone();
@@ -101,6 +108,10 @@ impl KlGuard {
     /// The radius `rho` `[1]` left to the next step, given the KL `[1]` of the present policy from the behaviour policy on
     /// the same minibatch. Zero where nothing is left or the KL is not finite.
     pub fn radius(&self, kl_now: &Tensor<1>) -> Tensor<1> {
+        #[cfg(feature = "gpu")]
+        if let Some(radius) = self.together.as_ref().and_then(|slots| kernel::radius(&self.config, slots, kl_now)) {
+            return radius;
+        }
         let limit = (2.0 * self.config.kl_limit).sqrt();
         let used = (kl_now.clone().clamp_min(0.0) * 2.0).sqrt();
         let unknown = used.clone().is_finite().bool_not();
@@ -116,6 +127,11 @@ impl KlGuard {
     /// neither radius nor damping changes.
     pub fn judge(&mut self, kl: &Tensor<1>, finite: Tensor<1, Bool>, usable: Tensor<1, Bool>) -> Verdict {
         let config = self.config;
+        #[cfg(feature = "gpu")]
+        if let Some((slots, accept)) = self.launched(kl, &finite, &usable) {
+            self.together = Some(slots);
+            return Verdict::new(accept);
+        }
         let stopped = self.get(Slot::Stopped).greater_scalar(0.5);
         let active = stopped.clone().bool_not();
         // A NaN compares false, so it rejects.
@@ -173,7 +189,7 @@ impl KlGuard {
 
     /// Every counter, `[10]`, for whoever reads more than them in one transfer.
     pub fn counters(&self) -> Tensor<1> {
-        Tensor::cat(self.slots.to_vec(), 0)
+        self.together.clone().unwrap_or_else(|| Tensor::cat(self.slots.to_vec(), 0))
     }
 
     /// What the values of [`counters`](Self::counters) say.
@@ -203,7 +219,7 @@ impl KlGuard {
     /// [`SafeRlError::ReadBack`] if the device fails.
     pub fn state(&self) -> Result<State, SafeRlError> {
         let mut state = State::default();
-        state.push_tensor("slots", &Tensor::cat(self.slots.to_vec(), 0))?;
+        state.push_tensor("slots", &self.counters())?;
         state.push_scalar("kl_limit", self.config.kl_limit.into());
         Ok(state)
     }
@@ -217,14 +233,39 @@ impl KlGuard {
         let slots = state.tensor("slots", [SLOTS], &device)?;
         self.config.kl_limit = state.scalar("kl_limit")? as f32;
         self.slots = std::array::from_fn(|i| slots.clone().narrow(0, i, 1));
+        self.together = None;
         Ok(())
     }
 
+    #[cfg(feature = "gpu")]
+    fn launched(
+        &self,
+        kl: &Tensor<1>,
+        finite: &Tensor<1, Bool>,
+        usable: &Tensor<1, Bool>,
+    ) -> Option<(Tensor<1>, Tensor<1, Bool>)> {
+        if !crate::launch::lives_here(kl) {
+            return None;
+        }
+        kernel::judge(&self.config, &self.counters(), kl, finite, usable)
+    }
+
+    /// Takes the slots apart, to change some of them.
+    fn part(&mut self) {
+        if let Some(slots) = self.together.take() {
+            self.slots = std::array::from_fn(|i| slots.clone().narrow(0, i, 1));
+        }
+    }
+
     fn get(&self, slot: Slot) -> Tensor<1> {
-        self.slots[slot as usize].clone()
+        match &self.together {
+            Some(slots) => slots.clone().narrow(0, slot as usize, 1),
+            None => self.slots[slot as usize].clone(),
+        }
     }
 
     fn set(&mut self, slot: Slot, value: Tensor<1>) {
+        self.part();
         self.slots[slot as usize] = value;
     }
 

@@ -1,0 +1,153 @@
+//! The guard's decisions by one unit of a GPU: a launch each instead of dozens on one number.
+
+use burn::tensor::{Bool, Tensor};
+use cubecl::prelude::*;
+
+use super::{SLOTS, Slot};
+use crate::KlGuardConfig;
+use crate::launch::{empty_like, lives_here, primitive, tensor};
+use crate::unit_decide::finite;
+
+const STEP_LIMIT: usize = Slot::StepLimit as usize;
+const DAMPING: usize = Slot::Damping as usize;
+const CONSECUTIVE: usize = Slot::Consecutive as usize;
+const STOPPED: usize = Slot::Stopped as usize;
+const ACCEPTED: usize = Slot::Accepted as usize;
+const REJECTED: usize = Slot::Rejected as usize;
+const SKIPPED: usize = Slot::Skipped as usize;
+const IGNORED: usize = Slot::Ignored as usize;
+const KL_SUM: usize = Slot::KlSum as usize;
+const KL_MAX: usize = Slot::KlMax as usize;
+
+#[cube]
+fn within(x: f32, low: f32, high: f32) -> f32 {
+    x.max(low).min(high)
+}
+
+#[cube(launch)]
+fn judge_kernel(
+    slots: &[f32],
+    kl: &[f32],
+    sound: &[f32],
+    usable: &[f32],
+    out: &mut [f32],
+    accept: &mut [f32],
+    kl_limit: f32,
+    least: f32,
+    grow: f32,
+    shrink: f32,
+    damping_accept: f32,
+    damping_reject: f32,
+    damping_low: f32,
+    damping_high: f32,
+    max_rejections: f32,
+) {
+    if ABSOLUTE_POS == 0 {
+        for i in 0..SLOTS {
+            out[i] = slots[i];
+        }
+        accept[0] = 0.0f32;
+        let kl = kl[0];
+        let good = finite(kl) && kl <= kl_limit && sound[0] > 0.5f32;
+        if slots[STOPPED] > 0.5f32 {
+            out[IGNORED] = slots[IGNORED] + 1.0f32;
+        } else {
+            if usable[0] < 0.5f32 {
+                out[SKIPPED] = slots[SKIPPED] + 1.0f32;
+            } else {
+                if good {
+                    accept[0] = 1.0f32;
+                    out[STEP_LIMIT] = within(slots[STEP_LIMIT] * grow, least, kl_limit);
+                    out[DAMPING] = within(slots[DAMPING] * damping_accept, damping_low, damping_high);
+                    out[CONSECUTIVE] = 0.0f32;
+                    out[ACCEPTED] = slots[ACCEPTED] + 1.0f32;
+                    out[KL_SUM] = slots[KL_SUM] + kl;
+                    out[KL_MAX] = slots[KL_MAX].max(kl);
+                } else {
+                    out[STEP_LIMIT] = within(slots[STEP_LIMIT] * shrink, least, kl_limit);
+                    out[DAMPING] = within(slots[DAMPING] * damping_reject, damping_low, damping_high);
+                    out[REJECTED] = slots[REJECTED] + 1.0f32;
+                    out[CONSECUTIVE] = slots[CONSECUTIVE] + 1.0f32;
+                    if out[CONSECUTIVE] > max_rejections - 0.5f32 {
+                        out[STOPPED] = 1.0f32;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The counters `[11]` after a candidate and whether it is taken, or `None` on a device without kernels.
+pub(super) fn judge(
+    config: &KlGuardConfig,
+    slots: &Tensor<1>,
+    kl: &Tensor<1>,
+    sound: &Tensor<1, Bool>,
+    usable: &Tensor<1, Bool>,
+) -> Option<(Tensor<1>, Tensor<1, Bool>)> {
+    if !lives_here(slots) {
+        return None;
+    }
+    let slots = primitive(slots)?;
+    let (client, out, accept) = (slots.client.clone(), empty_like(&slots, SLOTS), empty_like(&slots, 1));
+    let unbounded = (1.0, 1.0, f32::MIN, f32::MAX);
+    let (on_accept, on_reject, low, high) = if config.adapt_damping {
+        let (up, down) = config.damping_factors;
+        (down, up, config.damping_range.0, config.damping_range.1)
+    } else {
+        unbounded
+    };
+    judge_kernel::launch(
+        &client,
+        CubeCount::Static(1, 1, 1),
+        CubeDim::new_1d(1),
+        slots.into_buffer_arg(),
+        primitive(kl)?.into_buffer_arg(),
+        primitive(&sound.clone().float())?.into_buffer_arg(),
+        primitive(&usable.clone().float())?.into_buffer_arg(),
+        out.clone().into_buffer_arg(),
+        accept.clone().into_buffer_arg(),
+        config.kl_limit,
+        config.kl_limit * config.min_step_share,
+        config.grow,
+        config.shrink,
+        on_accept,
+        on_reject,
+        low,
+        high,
+        config.max_rejections as f32,
+    );
+    Some((tensor(out), tensor(accept).greater_scalar(0.5)))
+}
+
+#[cube(launch)]
+fn radius_kernel(slots: &[f32], kl: &[f32], radius: &mut [f32], root: f32, fraction: f32) {
+    if ABSOLUTE_POS == 0 {
+        let mut left = 0.0f32;
+        if finite(kl[0]) {
+            left = (root - (kl[0].max(0.0f32) * 2.0f32).sqrt()).max(0.0f32);
+        }
+        let step = (slots[STEP_LIMIT] * 2.0f32).sqrt();
+        radius[0] = left.min(step) * fraction;
+    }
+}
+
+/// The radius `[1]`, or `None` on a device without kernels.
+pub(super) fn radius(config: &KlGuardConfig, slots: &Tensor<1>, kl: &Tensor<1>) -> Option<Tensor<1>> {
+    if !lives_here(slots) {
+        return None;
+    }
+    let slots = primitive(slots)?;
+    let (client, out) = (slots.client.clone(), empty_like(&slots, 1));
+    radius_kernel::launch(
+        &client,
+        CubeCount::Static(1, 1, 1),
+        CubeDim::new_1d(1),
+        slots.into_buffer_arg(),
+        primitive(kl)?.into_buffer_arg(),
+        out.clone().into_buffer_arg(),
+        (2.0 * config.kl_limit).sqrt(),
+        config.radius_fraction,
+    );
+    Some(tensor(out))
+}
