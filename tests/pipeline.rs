@@ -1,6 +1,10 @@
 //! KFCPO's update as a whole, on hand-made samples: the trust region holds, and bad numbers change nothing.
 
+#[path = "support/device.rs"]
+mod device;
+
 use burn::tensor::{Device, Tensor};
+use device::test_device;
 use safe_rl::{NoiseKey, Samples, normals};
 use trainer::actor::Actor;
 use trainer::algorithm::{self, Algorithm, CostEstimate, Metrics, Progress};
@@ -59,7 +63,7 @@ fn parameters(actor: &Actor) -> Vec<f32> {
 #[test]
 fn accepted_steps_stay_within_the_trust_region_and_raise_the_surrogate() {
     let config = config();
-    let mut actor = Actor::new(&config, OBS, ACTIONS, &Device::flex()).expect("a valid shape");
+    let mut actor = Actor::new(&config, OBS, ACTIONS, &test_device()).expect("a valid shape");
     let mut kfcpo = algorithm::build(&config, &actor).expect("a known algorithm");
     for iteration in 0..20 {
         let samples = samples(&actor, iteration);
@@ -79,7 +83,7 @@ fn accepted_steps_stay_within_the_trust_region_and_raise_the_surrogate() {
 #[test]
 fn far_beyond_the_limit_the_cost_surrogate_falls() {
     let config = config();
-    let mut actor = Actor::new(&config, OBS, ACTIONS, &Device::flex()).expect("a valid shape");
+    let mut actor = Actor::new(&config, OBS, ACTIONS, &test_device()).expect("a valid shape");
     let mut kfcpo = algorithm::build(&config, &actor).expect("a known algorithm");
     for iteration in 0..5 {
         let samples = samples(&actor, iteration);
@@ -94,7 +98,7 @@ fn far_beyond_the_limit_the_cost_surrogate_falls() {
 #[test]
 fn numbers_that_are_not_finite_leave_the_policy_bit_for_bit() {
     let config = config();
-    let mut actor = Actor::new(&config, OBS, ACTIONS, &Device::flex()).expect("a valid shape");
+    let mut actor = Actor::new(&config, OBS, ACTIONS, &test_device()).expect("a valid shape");
     let mut kfcpo = algorithm::build(&config, &actor).expect("a known algorithm");
     let good = samples(&actor, 0);
     update(&mut *kfcpo, &mut actor, &good, 30.0, 0);
@@ -124,10 +128,10 @@ fn a_restored_run_takes_the_same_steps_bit_for_bit_under_its_schedules() {
         let mut config = TrainConfig { algo: algo.into(), num_envs: 16, rollout_steps: 16, ..TrainConfig::default() };
         config.total_steps = 8 * config.batch_size() as u64;
         (config.ppo.epochs, config.ppo.minibatch_size, config.critic.minibatch_size) = (2, 64, 64);
-        let mut whole = Runner::new(config.clone(), Device::flex()).expect("a valid configuration");
+        let mut whole = Runner::new(config.clone(), test_device()).expect("a valid configuration");
         (0..4).for_each(|_| drop(whole.iterate().expect("the CPU works")));
         let saved = whole.save().expect("readable");
-        let mut resumed = Runner::new(config, Device::flex()).expect("a valid configuration");
+        let mut resumed = Runner::new(config, test_device()).expect("a valid configuration");
         resumed.load(&saved).expect("the same configuration");
         for runner in [&mut whole, &mut resumed] {
             while !runner.done() {

@@ -2,8 +2,9 @@
 
 mod support;
 
-use burn::tensor::{Device, Tensor, activation};
+use burn::tensor::{Tensor, activation};
 use kfac::{Activation, Mlp, MlpSpec};
+use support::device::test_device;
 use support::{close, normals, tensor, values};
 
 /// The network written with ordinary differentiable operations.
@@ -25,8 +26,8 @@ fn forward(spec: &MlpSpec, theta: &Tensor<1>, x: Tensor<2>) -> Tensor<2> {
 
 #[test]
 fn gradients_equal_autodiff() {
-    let device = Device::flex();
-    let autodiff = Device::flex().autodiff();
+    let device = test_device();
+    let autodiff = test_device().autodiff();
     for activation in [Activation::Tanh, Activation::Relu] {
         let spec = MlpSpec::new([10, 24, 17, 3], activation).expect("valid");
         let params = spec.num_params();
@@ -62,7 +63,7 @@ fn gradients_equal_autodiff() {
 
 #[test]
 fn the_network_itself_is_differentiable_on_an_autodiff_device() {
-    let autodiff = Device::flex().autodiff();
+    let autodiff = test_device().autodiff();
     let spec = MlpSpec::new([3, 5, 1], Activation::Tanh).expect("valid");
     let theta = tensor::<1>(&normals(1, spec.num_params(), 0.5), [spec.num_params()], &autodiff).require_grad();
     let mlp = Mlp::from_theta(spec.clone(), theta.clone()).expect("fits");
@@ -76,9 +77,9 @@ fn the_network_itself_is_differentiable_on_an_autodiff_device() {
 #[test]
 fn initial_weights_are_orthogonal_and_equal_everywhere() {
     let spec = MlpSpec::new([6, 10, 4], Activation::Tanh).expect("valid");
-    let a = values(Mlp::init(spec.clone(), 7, 0.01, &Device::flex()).theta());
-    let b = values(Mlp::init(spec.clone(), 7, 0.01, &Device::flex().autodiff()).theta());
-    let c = values(Mlp::init(spec, 8, 0.01, &Device::flex()).theta());
+    let a = values(Mlp::init(spec.clone(), 7, 0.01, &test_device()).theta());
+    let b = values(Mlp::init(spec.clone(), 7, 0.01, &test_device().autodiff()).theta());
+    let c = values(Mlp::init(spec, 8, 0.01, &test_device()).theta());
     assert_eq!(a, b);
     assert_ne!(a, c);
     // Layer 0 is [6, 10]: orthogonal rows of norm sqrt 2, zero biases.

@@ -2,15 +2,16 @@
 
 mod support;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use kfac::{
     Activation, FactorSample, Factors, FisherSeeds, Mlp, MlpSpec, exact_seeds, log_std_natural_gradient, score_seeds,
     trust_region,
 };
+use support::device::test_device;
 use support::{Dense, close, normal, normals, tensor, values};
 
 fn network(sizes: &[usize], activation: Activation) -> (Mlp, Dense) {
-    let device = Device::flex();
+    let device = test_device();
     let spec = MlpSpec::new(sizes, activation).expect("valid");
     let theta = normals(17, spec.num_params(), 0.6);
     let dense = Dense::new(&spec, &theta);
@@ -20,13 +21,13 @@ fn network(sizes: &[usize], activation: Activation) -> (Mlp, Dense) {
 
 /// The factors of one batch through the moving average, whose first update is the sample itself.
 fn factors(mlp: &Mlp, sample: &FactorSample) -> Factors {
-    let mut factors = Factors::new(mlp.spec(), 0.95, &Device::flex()).expect("valid");
+    let mut factors = Factors::new(mlp.spec(), 0.95, &test_device()).expect("valid");
     factors.update(sample);
     factors
 }
 
 fn exact_sample(mlp: &Mlp, x: &[f32], log_std: &[f32]) -> FactorSample {
-    let device = Device::flex();
+    let device = test_device();
     let rows = x.len() / mlp.spec().input_size();
     let seeds = exact_seeds(tensor(log_std, [log_std.len()], &device));
     let none = Tensor::zeros([1, rows, log_std.len()], &device);
@@ -108,7 +109,7 @@ fn activation_factor_is_the_second_moment_with_a_ones_column() {
 #[test]
 fn quadratic_form_is_the_hessian_of_the_divergence() {
     let (mlp, dense) = network(&[4, 8, 8, 2], Activation::Tanh);
-    let device = Device::flex();
+    let device = test_device();
     let rows = 50;
     let x = normals(4, rows * 4, 1.0);
     let direction = normals(5, mlp.spec().num_params(), 0.1);
@@ -148,7 +149,7 @@ fn log_std_block_is_two() {
     let h = 1e-4;
     let fisher = (kl(h) + kl(-h) - 2.0 * kl(0.0)) / (h * h);
     assert!((fisher - 2.0).abs() < 1e-6, "{fisher}");
-    let device = Device::flex();
+    let device = test_device();
     let natural = log_std_natural_gradient(tensor(&[3.0, -1.0], [2], &device), 0.5);
     close(&values(&natural), &[1.2, -0.4], 1e-6, "natural gradient of log sigma");
 }
@@ -156,7 +157,7 @@ fn log_std_block_is_two() {
 #[test]
 fn sampled_factors_converge_as_one_over_root_k() {
     let (mlp, _) = network(&[4, 10, 8, 2], Activation::Tanh);
-    let device = Device::flex();
+    let device = test_device();
     let rows = 20;
     let x = normals(6, rows * 4, 1.0);
     let log_std = [-0.2f32, 0.3];
@@ -193,7 +194,7 @@ fn sampled_factors_converge_as_one_over_root_k() {
 #[test]
 fn constant_and_repeated_seeds_give_the_same_factors() {
     let (mlp, _) = network(&[4, 10, 8, 3], Activation::Relu);
-    let device = Device::flex();
+    let device = test_device();
     let rows = 64;
     let x: Tensor<2> = tensor(&normals(6, rows * 4, 1.0), [rows, 4], &device);
     let seeds: Tensor<2> = tensor(&normals(7, 6, 1.0), [2, 3], &device);

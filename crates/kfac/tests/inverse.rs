@@ -4,6 +4,7 @@ mod support;
 
 use burn::tensor::{Device, Tensor};
 use kfac::{Activation, AdaptiveDamping, Factors, FisherSeeds, KfacError, Mlp, MlpSpec, trust_region};
+use support::device::{plain_device, test_device};
 use support::{close, normals, tensor, values};
 
 fn spec() -> MlpSpec {
@@ -26,9 +27,9 @@ fn factors(device: &Device) -> Factors {
     factors
 }
 
-/// Both paths: tensors on the autodiff device take the tensor operations.
+/// Both paths of the CPU; on a GPU, which has one, the same device twice.
 fn devices() -> [Device; 2] {
-    [Device::flex(), Device::flex().autodiff()]
+    [test_device(), plain_device()]
 }
 
 #[test]
@@ -112,7 +113,7 @@ fn masked_update_refuses_not_a_number() {
 
 #[test]
 fn average_is_bias_corrected() {
-    let device = Device::flex();
+    let device = test_device();
     let (one, two) = (observed(&device, 1).1.factors, observed(&device, 4).1.factors);
     let mut factors = Factors::new(&spec(), 0.8, &device).expect("valid");
     factors.update(&one);
@@ -163,7 +164,7 @@ fn damping_is_raised_where_the_first_attempt_fails() {
 
 #[test]
 fn factors_survive_a_checkpoint_bit_for_bit() {
-    let device = Device::flex();
+    let device = test_device();
     let mut factors = factors(&device);
     factors.update(&observed(&device, 8).1.factors);
     let saved = factors.to_tensors();
@@ -181,7 +182,7 @@ fn factors_survive_a_checkpoint_bit_for_bit() {
 
 #[test]
 fn bad_settings_are_refused() {
-    let device = Device::flex();
+    let device = test_device();
     assert_eq!(MlpSpec::new([3], Activation::Tanh).err(), Some(KfacError::TooFewSizes(vec![3])));
     assert_eq!(MlpSpec::new([3, 0, 1], Activation::Tanh).err(), Some(KfacError::ZeroSize(vec![3, 0, 1])));
     let theta = Tensor::zeros([7], &device);
@@ -208,7 +209,7 @@ fn adaptive_damping_stays_in_bounds() {
 
 #[test]
 fn step_lengths() {
-    let device = Device::flex();
+    let device = test_device();
     let one = |v: f32| -> Tensor<1> { tensor(&[v], [1], &device) };
     let step = |q, r, max| values(&trust_region::step_length(one(q), one(r), max))[0];
     assert_eq!(step(4.0, 1.0, 10.0), 0.5);

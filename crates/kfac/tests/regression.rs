@@ -2,8 +2,9 @@
 
 mod support;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use kfac::{Activation, Kfac, KfacConfig, Mlp, MlpSpec};
+use support::device::{plain_device, test_device};
 use support::{normals, tensor, values};
 
 fn mean_squared_error(mlp: &Mlp, x: &Tensor<2>, y: &Tensor<2>) -> f32 {
@@ -14,7 +15,7 @@ fn mean_squared_error(mlp: &Mlp, x: &Tensor<2>, y: &Tensor<2>) -> f32 {
 /// For a linear model the Gauss-Newton model is the loss itself and the factors are exact: one step solves it.
 #[test]
 fn a_linear_model_is_solved_in_one_step() {
-    for device in [Device::flex(), Device::flex().autodiff()] {
+    for device in [test_device(), plain_device()] {
         let spec = MlpSpec::new([6, 2], Activation::Tanh).expect("valid");
         let truth = Mlp::from_theta(spec.clone(), tensor(&normals(1, 14, 0.3), [14], &device)).expect("fits");
         let x: Tensor<2> = tensor(&normals(2, 600, 1.0), [100, 6], &device);
@@ -33,7 +34,7 @@ fn a_linear_model_is_solved_in_one_step() {
 
 #[test]
 fn steps_stay_within_the_radius_and_lower_the_loss() {
-    let device = Device::flex();
+    let device = test_device();
     let spec = MlpSpec::new([3, 16, 1], Activation::Tanh).expect("valid");
     let x: Tensor<2> = tensor(&normals(2, 1500, 1.0), [500, 3], &device);
     let y = (x.clone().slice([0..500, 0..1]) * 2.0).sin() + x.clone().slice([0..500, 1..2]);
@@ -53,7 +54,7 @@ fn steps_stay_within_the_radius_and_lower_the_loss() {
 
 #[test]
 fn the_optimum_is_a_fixed_point() {
-    let device = Device::flex();
+    let device = test_device();
     let spec = MlpSpec::new([3, 8, 1], Activation::Tanh).expect("valid");
     let mlp = Mlp::init(spec.clone(), 1, 1.0, &device);
     let x: Tensor<2> = tensor(&normals(2, 300, 1.0), [100, 3], &device);

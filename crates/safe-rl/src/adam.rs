@@ -185,16 +185,16 @@ impl Adam {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{NoiseKey, noise::normals, state::read};
+    use crate::{NoiseKey, noise::normals, state::read, test_device::test_device};
 
     fn noise(step: u64) -> Tensor<1> {
         let values = normals(NoiseKey { seed: 8, stream: 0, step }, 40, 1);
-        Tensor::from_floats(values.as_slice(), &Device::flex())
+        Tensor::from_floats(values.as_slice(), &test_device())
     }
 
     #[test]
     fn the_first_step_moves_each_parameter_by_the_rate() {
-        let device = Device::flex();
+        let device = test_device();
         let mut adam = Adam::new(2, AdamConfig { learning_rate: 0.1, ..Default::default() }, &device).unwrap();
         let theta = adam.step(Tensor::from_floats([1.0, 1.0], &device), Tensor::from_floats([3.0, -0.02], &device));
         for (got, expected) in read("t", theta).unwrap().iter().zip([0.9, 1.1]) {
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn the_fused_step_equals_the_plain_one() {
-        let device = Device::flex();
+        let device = test_device();
         for max_grad_norm in [None, Some(0.5)] {
             let config = AdamConfig { max_grad_norm, ..Default::default() };
             let (mut a, mut b) = (Adam::new(40, config, &device).unwrap(), Adam::new(40, config, &device).unwrap());
@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn a_gradient_that_is_not_finite_changes_nothing() {
-        let device = Device::flex();
+        let device = test_device();
         for fused in [true, false] {
             let mut adam = Adam::new(40, AdamConfig::default(), &device).unwrap();
             let theta = adam.step(noise(0), noise(1));
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_restored_optimiser_continues_bit_for_bit() {
-        let device = Device::flex();
+        let device = test_device();
         let mut a = Adam::new(40, AdamConfig::default(), &device).unwrap();
         let theta = a.step(noise(0), noise(1));
         let mut b = Adam::new(40, AdamConfig::default(), &device).unwrap();

@@ -21,14 +21,12 @@ pub fn center<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::Device;
-
     use super::*;
-    use crate::state::read;
+    use crate::{state::read, test_device::test_device};
 
     #[test]
     fn scaling_agrees_with_numbers_worked_by_hand() {
-        let device = Device::flex();
+        let device = test_device();
         let x = Tensor::<2>::from_floats([[1.0, 3.0], [5.0, 7.0]], &device);
         assert_eq!(read("c", center(x.clone())).unwrap(), [-3.0, -1.0, 1.0, 3.0]);
         let root5 = 5.0f32.sqrt();

@@ -23,14 +23,12 @@ pub fn mean_squared_error<const D: usize>(value: &Tensor<D>, target: &Tensor<D>)
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::Device;
-
     use super::*;
-    use crate::state::read;
+    use crate::{state::read, test_device::test_device};
 
     #[test]
     fn explained_variance_is_one_for_perfect_zero_for_constant_values() {
-        let device = Device::flex();
+        let device = test_device();
         let target = Tensor::<1>::from_floats([1.0, 2.0, 6.0], &device);
         let share = |value: &Tensor<1>, target: &Tensor<1>| read("e", explained_variance(value, target)).unwrap()[0];
         assert_eq!(share(&target, &target), 1.0);

@@ -145,14 +145,12 @@ fn fused(
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::Device;
-
     use super::*;
-    use crate::{NoiseKey, noise::normal_tensor, state::read};
+    use crate::{NoiseKey, noise::normal_tensor, state::read, test_device::test_device};
 
     #[test]
     fn truncation_bootstraps_and_termination_does_not() {
-        let device = Device::flex();
+        let device = test_device();
         let column = |values: [f32; 3]| Tensor::<2>::from_floats(values.map(|x| [x]), &device);
         let config = GaeConfig { gamma: 0.5, lambda: 0.5 };
         let reward = column([1.0, 1.0, 1.0]);
@@ -171,7 +169,7 @@ mod tests {
 
     #[test]
     fn the_fused_recursion_equals_the_plain_doubling() {
-        let device = Device::flex();
+        let device = test_device();
         let config = GaeConfig::default();
         for steps in [1, 2, 3, 40, 64] {
             let noise = |step| normal_tensor(NoiseKey { seed: 2, stream: 0, step }, [steps, 9], &device);

@@ -68,14 +68,12 @@ fn fused(old_mean: &Tensor<2>, old_log_std: &Tensor<1>, mean: &Tensor<2>, log_st
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::Device;
-
     use super::*;
-    use crate::{NoiseKey, noise::normal_tensor, state::read};
+    use crate::{NoiseKey, noise::normal_tensor, state::read, test_device::test_device};
 
     #[test]
     fn the_closed_form_agrees_with_numbers_worked_by_hand() {
-        let device = Device::flex();
+        let device = test_device();
         let row = |values: [f32; 2]| Tensor::<2>::from_floats([values], &device);
         let log_std = |values: [f32; 2]| Tensor::<1>::from_floats(values, &device);
         let ln2 = std::f32::consts::LN_2;
@@ -88,7 +86,7 @@ mod tests {
 
     #[test]
     fn the_fused_mean_equals_the_plain_one() {
-        let device = Device::flex();
+        let device = test_device();
         let noise = |step| normal_tensor(NoiseKey { seed: 1, stream: 0, step }, [3000, 2], &device);
         let (old, new) = (noise(0), noise(0) + noise(1) * 0.1);
         let old_log_std = Tensor::<1>::from_floats([-0.5, 0.1], &device);

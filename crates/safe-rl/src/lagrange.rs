@@ -111,10 +111,8 @@ pub fn lagrangian_advantage<const D: usize>(reward: Tensor<D>, cost: Tensor<D>, 
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::Device;
-
     use super::*;
-    use crate::state::read;
+    use crate::{state::read, test_device::test_device};
 
     #[test]
     fn the_first_step_moves_by_the_rate_and_the_multiplier_never_turns_negative() {
@@ -155,7 +153,7 @@ mod tests {
 
     #[test]
     fn the_advantage_is_a_convex_combination() {
-        let device = Device::flex();
+        let device = test_device();
         let mixed = lagrangian_advantage(
             Tensor::<1>::from_floats([3.0, 1.0], &device),
             Tensor::<1>::from_floats([1.0, -1.0], &device),

@@ -43,6 +43,9 @@ mod rollback;
 mod rollout;
 mod state;
 mod surrogate;
+#[cfg(test)]
+#[path = "../../../tests/support/device.rs"]
+mod test_device;
 #[cfg(feature = "gpu")]
 mod unit_act;
 #[cfg(feature = "gpu")]

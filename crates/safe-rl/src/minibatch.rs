@@ -127,7 +127,7 @@ impl Samples {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{noise::normal_tensor, state::read};
+    use crate::{noise::normal_tensor, state::read, test_device::test_device};
 
     const KEY: NoiseKey = NoiseKey { seed: 1, stream: 9, step: 0 };
 
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn minibatches_cover_the_samples_with_even_sizes() {
-        let device = Device::flex();
+        let device = test_device();
         let batches = minibatch_indices(10_500, 2048, KEY, &device);
         let sizes: Vec<usize> = batches.iter().map(|batch| batch.dims()[0]).collect();
         assert_eq!(sizes, [2100; 5]);
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn the_fused_gather_equals_the_plain_one() {
-        let device = Device::flex();
+        let device = test_device();
         let x = normal_tensor(KEY, [3000, 7], &device);
         for rows in [5, 2000] {
             let index = index_tensor(&permutation(3000, KEY)[..rows], &device);
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_range_and_the_same_indices_select_the_same_samples() {
-        let device = Device::flex();
+        let device = test_device();
         let x = |columns| normal_tensor(KEY, [50, columns], &device);
         let samples = Samples {
             obs: x(4),

@@ -279,15 +279,15 @@ fn clamp(x: f32, limit: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{NoiseKey, noise::normal_tensor, state::read};
+    use crate::{NoiseKey, noise::normal_tensor, state::read, test_device::test_device};
 
     fn batch(step: u64, rows: usize, columns: usize) -> Tensor<2> {
-        normal_tensor(NoiseKey { seed: 3, stream: 0, step }, [rows, columns], &Device::flex())
+        normal_tensor(NoiseKey { seed: 3, stream: 0, step }, [rows, columns], &test_device())
     }
 
     #[test]
     fn merged_batches_have_the_moments_of_all_observations() {
-        let device = Device::flex();
+        let device = test_device();
         let mut normalizer = Normalizer::new(3, NormalizerConfig::default(), &device).unwrap();
         let mut all: Vec<f32> = Vec::new();
         for step in 0..6 {
@@ -312,7 +312,7 @@ mod tests {
 
     #[test]
     fn the_fused_pass_equals_the_plain_one() {
-        let device = Device::flex();
+        let device = test_device();
         let mut normalizer = Normalizer::new(5, NormalizerConfig::default(), &device).unwrap();
         normalizer.observe(batch(0, 100, 5) * 2.0 + 1.0);
         normalizer.commit();
@@ -335,7 +335,7 @@ mod tests {
 
     #[test]
     fn statistics_stay_frozen_until_the_commit_and_constants_meet_the_floor() {
-        let device = Device::flex();
+        let device = test_device();
         let mut normalizer = Normalizer::new(2, NormalizerConfig::default(), &device).unwrap();
         let obs = Tensor::<2>::from_floats([[1.0, 4.0], [3.0, 4.0]], &device);
         assert_eq!(read("raw", normalizer.observe(obs.clone())).unwrap(), [1.0, 4.0, 3.0, 4.0]);
@@ -347,7 +347,7 @@ mod tests {
 
     #[test]
     fn a_restored_normalizer_continues_bit_for_bit() {
-        let device = Device::flex();
+        let device = test_device();
         let mut a = Normalizer::new(4, NormalizerConfig::default(), &device).unwrap();
         a.observe(batch(0, 64, 4));
         a.commit();

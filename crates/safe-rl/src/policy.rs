@@ -165,15 +165,13 @@ pub fn clamp_log_std(log_std: &Tensor<1>, step: Tensor<1>) -> Tensor<1> {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::Device;
-
     use super::*;
-    use crate::state::read;
+    use crate::{state::read, test_device::test_device};
 
     const KEY: NoiseKey = NoiseKey { seed: 11, stream: 4, step: 2 };
 
     fn policy(rows: usize) -> Gaussian {
-        let device = Device::flex();
+        let device = test_device();
         let mean = normal_tensor(NoiseKey { step: 9, ..KEY }, [rows, 2], &device);
         Gaussian::new(mean, Tensor::from_floats([-0.7, 0.3], &device))
     }
@@ -197,7 +195,7 @@ mod tests {
 
     #[test]
     fn density_and_entropy_agree_with_numbers_worked_by_hand() {
-        let device = Device::flex();
+        let device = test_device();
         let policy =
             Gaussian::new(Tensor::from_floats([[1.0, 0.0]], &device), Tensor::from_floats([0.0, 0.5], &device));
         let action = Tensor::<2>::from_floats([[2.0, 0.0]], &device);
@@ -236,7 +234,7 @@ mod tests {
 
     #[test]
     fn steps_of_the_log_standard_deviation_are_limited() {
-        let device = Device::flex();
+        let device = test_device();
         let log_std = Tensor::<1>::from_floats([0.0, 1.95, -4.9], &device);
         let step = Tensor::<1>::from_floats([0.7, 0.15, -0.3], &device);
         let next = read("n", clamp_log_std(&log_std, step)).unwrap();

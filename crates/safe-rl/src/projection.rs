@@ -164,13 +164,11 @@ impl Projection {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::Device;
-
     use super::*;
-    use crate::state::read;
+    use crate::{state::read, test_device::test_device};
 
     fn products(q: f32, s: f32, kappa: f32) -> Products {
-        let scalar = |value: f32| Tensor::<1>::from_floats([value], &Device::flex());
+        let scalar = |value: f32| Tensor::<1>::from_floats([value], &test_device());
         Products { q: scalar(q), s: scalar(s), kappa: scalar(kappa) }
     }
 
@@ -191,7 +189,7 @@ mod tests {
 
     #[test]
     fn products_of_both_paths_agree_with_numbers_worked_by_hand() {
-        let device = Device::flex();
+        let device = test_device();
         let g = Tensor::<2>::from_floats([[1.0, 2.0, 0.0], [0.0, 1.0, 1.0]], &device);
         let n = Tensor::<2>::from_floats([[2.0, 2.0, 1.0], [1.0, -1.0, 3.0]], &device);
         let metric = Products::metric(&g, &n);

@@ -292,10 +292,10 @@ impl KlGuard {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::all_finite;
+    use crate::{all_finite, test_device::test_device};
 
     fn scalar(value: f32) -> Tensor<1> {
-        Tensor::from_floats([value], &Device::flex())
+        Tensor::from_floats([value], &test_device())
     }
 
     fn flag(value: bool) -> Tensor<1, Bool> {
@@ -303,7 +303,7 @@ mod tests {
     }
 
     fn guard() -> KlGuard {
-        KlGuard::new(KlGuardConfig::default(), &Device::flex()).unwrap()
+        KlGuard::new(KlGuardConfig::default(), &test_device()).unwrap()
     }
 
     fn judge(guard: &mut KlGuard, kl: f32) -> bool {
@@ -312,7 +312,7 @@ mod tests {
 
     #[test]
     fn accepted_steps_stay_within_the_limit_and_others_return_the_old_bits() {
-        let device = Device::flex();
+        let device = test_device();
         let mut guard = guard();
         let (old, new) =
             (Tensor::<1>::from_floats([1.0, -0.0], &device), Tensor::from_floats([2.0, f32::NAN], &device));
@@ -331,7 +331,7 @@ mod tests {
 
     #[test]
     fn a_candidate_with_parameters_that_are_not_finite_is_rejected() {
-        let device = Device::flex();
+        let device = test_device();
         let bad = Tensor::<2>::from_floats([[0.0, 1.0], [f32::INFINITY, 0.0]], &device);
         let verdict = guard().judge(&scalar(0.0), all_finite(&bad), flag(true));
         assert_eq!(verdict.known(), Some(false));
@@ -411,7 +411,7 @@ mod tests {
         judge(&mut fixed, f32::NAN);
         assert!((fixed.report().unwrap().damping - 0.1).abs() < 1e-8);
         let config = KlGuardConfig { adapt_damping: true, ..Default::default() };
-        let mut adaptive = KlGuard::new(config, &Device::flex()).unwrap();
+        let mut adaptive = KlGuard::new(config, &test_device()).unwrap();
         judge(&mut adaptive, f32::NAN);
         assert!((adaptive.report().unwrap().damping - 0.15).abs() < 1e-7);
         for _ in 0..50 {

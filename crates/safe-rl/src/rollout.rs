@@ -302,10 +302,11 @@ pub(crate) fn index_tensor(indices: &[usize], device: &Device) -> Tensor<1, Int>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test_device::test_device;
 
     /// A step whose numbers name their time and environment: observation (10 t + b, 0), final observation negative.
     fn step(t: usize, terminated: [f32; 3], truncated: [f32; 3]) -> RolloutStep {
-        let device = Device::flex();
+        let device = test_device();
         let flat = |f: fn(f32, f32) -> f32| Tensor::<1>::from_floats([0.0, 1.0, 2.0].map(|b| f(t as f32, b)), &device);
         let rows =
             |f: fn(f32, f32) -> f32| Tensor::<2>::from_floats([0.0, 1.0, 2.0].map(|b| [f(t as f32, b), 0.0]), &device);
@@ -329,7 +330,7 @@ mod tests {
     }
 
     fn rollout() -> Rollout {
-        let device = Device::flex();
+        let device = test_device();
         let mut builder = RolloutBuilder::with_capacity(3);
         builder.push(step(0, [0.0, 1.0, 0.0], [0.0, 0.0, 1.0])).unwrap();
         builder.push(step(1, [0.0, 0.0, 0.0], [0.0, 0.0, 0.0])).unwrap();
@@ -365,7 +366,7 @@ mod tests {
 
     #[test]
     fn a_rollout_without_ends_needs_no_final_observation() {
-        let device = Device::flex();
+        let device = test_device();
         let mut builder = RolloutBuilder::new();
         builder.push(step(0, [0.0; 3], [0.0; 3])).unwrap();
         let last = Tensor::from_floats([[30.0, 0.0], [31.0, 0.0], [32.0, 0.0]], &device);
@@ -377,7 +378,7 @@ mod tests {
 
     #[test]
     fn wrong_shapes_and_empty_rollouts_are_errors() {
-        let device = Device::flex();
+        let device = test_device();
         let mut builder = RolloutBuilder::new();
         builder.push(step(0, [0.0; 3], [0.0; 3])).unwrap();
         let mut odd = step(1, [0.0; 3], [0.0; 3]);

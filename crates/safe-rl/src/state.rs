@@ -91,10 +91,11 @@ pub fn read<const D: usize>(what: &'static str, tensor: Tensor<D>) -> Result<Vec
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test_device::test_device;
 
     #[test]
     fn a_state_returns_what_it_was_given_and_names_what_it_lacks() {
-        let device = Device::flex();
+        let device = test_device();
         let mut state = State::default();
         state.push_tensor("a", &Tensor::<2>::from_floats([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], &device)).unwrap();
         state.push_scalar("b", 0.1);

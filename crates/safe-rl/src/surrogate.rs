@@ -163,10 +163,8 @@ fn fused(
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::Device;
-
     use super::*;
-    use crate::{NoiseKey, noise::normal_tensor, state::read};
+    use crate::{NoiseKey, noise::normal_tensor, state::read, test_device::test_device};
 
     struct Case {
         policy: Gaussian,
@@ -176,7 +174,7 @@ mod tests {
     }
 
     fn case(samples: usize) -> Case {
-        let device = Device::flex();
+        let device = test_device();
         let noise = |step, shape| normal_tensor(NoiseKey { seed: 5, stream: 0, step }, shape, &device);
         let old = Gaussian::new(noise(0, [samples, 2]), Tensor::from_floats([-0.3, 0.2], &device));
         let (action, old_log_prob) = old.act(NoiseKey { seed: 5, stream: 1, step: 0 });

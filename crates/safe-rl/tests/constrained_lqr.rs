@@ -5,7 +5,11 @@
 //! `v(k) = (b^2 sigma^2 + noise^2) / (1 - (a - b k)^2)`, so the best gains for a cost limit follow from a multiplier and two
 //! one-dimensional minimisations. The exact values of the linear policy serve as critics.
 
-use burn::tensor::{Device, Tensor, TensorData};
+#[path = "../../../tests/support/device.rs"]
+mod device;
+
+use burn::tensor::{Tensor, TensorData};
+use device::test_device;
 use safe_rl::{
     CostEstimator, EpisodeTotals, EpisodeTracker, GaeConfig, Gaussian, KlGuard, KlGuardConfig, Margin, MarginConfig,
     NoiseKey, Products, ProjectionKind, Rollout, RolloutBuilder, RolloutStep, all_finite, blend, center, gae, normals,
@@ -63,12 +67,12 @@ struct Systems {
 
 fn flat(values: Vec<f32>) -> Tensor<1> {
     let n = values.len();
-    Tensor::from_data(TensorData::new(values, [n]), &Device::flex())
+    Tensor::from_data(TensorData::new(values, [n]), &test_device())
 }
 
 fn table(values: Vec<f32>) -> Tensor<2> {
     let n = values.len() / 2;
-    Tensor::from_data(TensorData::new(values, [n, 2]), &Device::flex())
+    Tensor::from_data(TensorData::new(values, [n, 2]), &test_device())
 }
 
 fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
@@ -154,7 +158,7 @@ fn exact_value(x: &Tensor<2>, gains: [f64; 2], gamma: f64, per_step: impl Fn(usi
 
 #[test]
 fn the_cost_settles_at_the_limit_and_the_reward_at_its_optimum() {
-    let device = Device::flex();
+    let device = test_device();
     let limit = 0.45;
     let best = optimum(limit);
     assert!((step_cost(best) - limit).abs() < 1e-6);

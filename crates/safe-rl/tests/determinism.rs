@@ -1,9 +1,13 @@
 //! The same bits for any number of threads, and the same results on the plain path as on the fused one.
 //!
 //! An autodiff device stands in for every other backend: its tensors offer no direct access to memory, so each operation
-//! takes the plain path of tensor operations that a GPU takes too.
+//! takes the plain path of tensor operations that a GPU takes too (`KFCPO_TEST_DEVICE` puts the GPU itself there).
+
+#[path = "../../../tests/support/device.rs"]
+mod device;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use device::plain_device;
 use safe_rl::{
     Adam, AdamConfig, EpisodeTotals, GaeConfig, Gaussian, KlGuard, KlGuardConfig, Margin, MarginConfig, NoiseKey,
     Normalizer, NormalizerConfig, Products, ProjectionKind, RolloutBuilder, RolloutStep, Samples, all_finite, blend,
@@ -124,8 +128,7 @@ fn chain(device: &Device) -> Trace {
 
 #[test]
 fn the_plain_path_gives_the_results_of_the_fused_one() {
-    let device = Device::flex();
-    let (fused, plain) = (chain(&device), chain(&device.clone().autodiff()));
+    let (fused, plain) = (chain(&Device::flex()), chain(&plain_device()));
     assert_eq!(fused.len(), plain.len());
     for ((name, a), (_, b)) in fused.iter().zip(&plain) {
         let size = b.iter().fold(0.0f32, |size, x| size.max(x.abs()));

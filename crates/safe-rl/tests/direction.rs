@@ -1,6 +1,10 @@
 //! Invariants of the blended direction, on random problems with a known symmetric positive definite Fisher matrix.
 
-use burn::tensor::{Device, Tensor, TensorData};
+#[path = "../../../tests/support/device.rs"]
+mod device;
+
+use burn::tensor::{Tensor, TensorData};
+use device::test_device;
 use safe_rl::{
     Blend, MarginConfig, MarginWeights, NoiseKey, Products, ProjectionKind, all_finite, blend, normals, project,
 };
@@ -77,7 +81,7 @@ impl Problem {
 
     fn tensor(rows: &[Vec<f64>; 2]) -> Tensor<2> {
         let values: Vec<f32> = rows.iter().flatten().map(|&x| x as f32).collect();
-        Tensor::from_data(TensorData::new(values, [2, P]), &Device::flex())
+        Tensor::from_data(TensorData::new(values, [2, P]), &test_device())
     }
 
     fn blend(&self, kind: ProjectionKind, weights: &MarginWeights) -> Blend {

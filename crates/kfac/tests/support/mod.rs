@@ -1,6 +1,9 @@
 //! An independent float64 implementation on the host, and small helpers.
 #![allow(dead_code)] // each test file uses a part
 
+#[path = "../../../../tests/support/device.rs"]
+pub mod device;
+
 use burn::tensor::{Device, Tensor, TensorData};
 use kfac::{Activation, MlpSpec};
 
