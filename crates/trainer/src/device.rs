@@ -1,13 +1,21 @@
 //! Chooses the device. The only file that names backends.
 //!
 //! Never `Device::default()`: it takes the first backend compiled in, present or not, and panics at the first
-//! operation where there is none.
+//! operation where there is none. A GPU counts as present when it has computed something ([`select_device`]).
+
+mod trial;
+
+#[cfg(feature = "kernel-cache")]
+mod kernel_cache;
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Once;
 
 use anyhow::{Result, bail};
 use burn::tensor::Device;
+
+use crate::cli::diagnose;
 
 /// What `--device` asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -70,12 +78,15 @@ impl SelectedDevice {
     }
 }
 
-/// Finds the chosen device without touching the others.
+/// Finds the chosen device without touching the others, and has a GPU compute something first.
 ///
 /// # Errors
 ///
-/// When it is not compiled in (naming the cargo feature) or not present (naming the driver).
+/// When it is not compiled in (naming the cargo feature), not present (naming the driver) or does not work (in the
+/// driver's words).
 pub fn select_device(choice: DeviceChoice) -> Result<SelectedDevice> {
+    #[cfg(feature = "kernel-cache")]
+    kernel_cache::keep_kernels();
     let device = match choice {
         DeviceChoice::Auto => return select_best(),
         DeviceChoice::Cpu => cpu()?,
@@ -121,11 +132,20 @@ fn select_best() -> Result<SelectedDevice> {
         (cfg!(feature = "wgpu") && has_gpu_adapter(), DeviceChoice::Wgpu),
     ];
     for (possible, choice) in candidates {
-        if possible && let Ok(selected) = select_device(choice) {
-            return Ok(selected);
+        match if possible { select_device(choice) } else { continue } {
+            Ok(selected) => return Ok(selected),
+            Err(error) => warn_of(&error),
         }
     }
     select_device(DeviceChoice::Cpu)
+}
+
+/// A GPU that `auto` passes over is worth a word where it is there and does not work, and none where there is no GPU.
+fn warn_of(error: &anyhow::Error) {
+    static SAID: Once = Once::new();
+    if error.is::<trial::Failed>() {
+        SAID.call_once(|| diagnose(&format!("warning: {error}")));
+    }
 }
 
 #[cfg(feature = "flex")]
@@ -157,7 +177,9 @@ fn wgpu() -> Result<Device> {
     if Device::enumerate(DeviceType::Wgpu).is_empty() {
         bail!("wgpu finds no adapter: install a Vulkan, Metal or DirectX 12 driver, or use --device cpu");
     }
-    Ok(Device::wgpu(DeviceKind::DefaultDevice))
+    let device = Device::wgpu(DeviceKind::DefaultDevice);
+    trial::compute(&device, "wgpu's adapter")?;
+    Ok(device)
 }
 
 #[cfg(not(feature = "wgpu"))]
@@ -171,7 +193,9 @@ fn vulkan() -> Result<Device> {
     if Device::enumerate(DeviceType::Vulkan).is_empty() {
         bail!("Vulkan finds no adapter: install a Vulkan driver, or use --device cpu");
     }
-    Ok(Device::vulkan(DeviceKind::DefaultDevice))
+    let device = Device::vulkan(DeviceKind::DefaultDevice);
+    trial::compute(&device, "the Vulkan adapter")?;
+    Ok(device)
 }
 
 #[cfg(not(feature = "vulkan"))]
@@ -189,7 +213,9 @@ fn cuda(index: usize) -> Result<Device> {
     if index >= present {
         bail!("cuda:{index} does not exist: the driver sees {present} device(s), counted from 0");
     }
-    Ok(Device::cuda(index))
+    let device = Device::cuda(index);
+    trial::compute(&device, &format!("cuda:{index}"))?;
+    Ok(device)
 }
 
 #[cfg(not(feature = "cuda"))]
