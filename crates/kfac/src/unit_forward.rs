@@ -6,6 +6,7 @@
 //! Activations lie in a memory of [`unit_memory`] numbers a sample, layer after layer, the inputs first: number k at
 //! `memory[first + k * stride]`. Neighbouring units then read neighbouring numbers.
 
+#![allow(clippy::manual_div_ceil, clippy::manual_memcpy, clippy::collapsible_if, clippy::assign_op_pattern)] // the Rust of kernels
 #![allow(missing_docs)] // of the module that `cube` makes beside the function
 
 use cubecl::prelude::*;

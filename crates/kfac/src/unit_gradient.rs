@@ -3,6 +3,8 @@
 //! As tensor operations it takes some thirty, each of which a small minibatch waits for longer than it computes. Wide
 //! networks stay with the tensor operations: their products are then worth a launch.
 
+#![allow(clippy::manual_div_ceil, clippy::manual_memcpy, clippy::collapsible_if, clippy::assign_op_pattern)] // the Rust of kernels
+
 use burn::backend::DispatchDevice;
 use burn::tensor::{DType, Shape, Tensor};
 use burn_cubecl::kernel::into_contiguous;
@@ -68,7 +70,7 @@ fn sum_kernel(
 ) {
     let mut shared = Shared::<[f32]>::new_slice(LANES * BLOCK);
     let lane = UNIT_POS as usize;
-    let cube = CUBE_POS as usize;
+    let cube = CUBE_POS;
     // Which layer, row and columns: cubes count through rows of blocks, layer after layer.
     let layers = shape[0] as usize;
     let mut before = 0usize;

@@ -3,6 +3,8 @@
 //! Symmetric positive definite matrices need no pivots. As tensor operations (Newton and Schulz) the same takes some two
 //! hundred launches. Large matrices stay with those: one cube would be too few units for them.
 
+#![allow(clippy::manual_div_ceil, clippy::manual_memcpy, clippy::collapsible_if, clippy::assign_op_pattern)] // the Rust of kernels
+
 use burn::backend::DispatchDevice;
 use burn::tensor::{DType, Shape, Tensor};
 use burn_cubecl::kernel::into_contiguous;
@@ -51,7 +53,7 @@ fn inverse_kernel(
     let mut column = Shared::<[f32]>::new_slice(LARGEST);
     let mut sums = Shared::<[f32]>::new_slice(LANES);
     let lane = UNIT_POS as usize;
-    let cube = CUBE_POS as usize;
+    let cube = CUBE_POS;
     let first = places[2 * cube] as usize;
     let n = places[2 * cube + 1] as usize;
     // The other factor of the layer: the damping is shared between them by their mean traces.

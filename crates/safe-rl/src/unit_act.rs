@@ -6,6 +6,7 @@
 //!
 //! A unit's memory is strided: its number k is `memory[first + k * stride]`.
 
+#![allow(clippy::manual_div_ceil, clippy::manual_memcpy, clippy::collapsible_if, clippy::assign_op_pattern)] // the Rust of kernels
 #![allow(missing_docs)] // of the modules that `cube` makes beside the functions
 
 use burn::tensor::{Device, Tensor};

@@ -1,5 +1,7 @@
 //! The few numbers that steer a step, on a GPU: a launch where tensor operations take dozens on one number each.
 
+#![allow(clippy::manual_div_ceil, clippy::manual_memcpy, clippy::collapsible_if, clippy::assign_op_pattern)] // the Rust of kernels
+
 use burn::tensor::{Bool, Tensor};
 use cubecl::calculate_cube_count_elemwise;
 use cubecl::prelude::*;

@@ -1,5 +1,7 @@
 //! Adam's step as two launches on a GPU: whether the gradient is finite and its norm, then every parameter.
 
+#![allow(clippy::manual_div_ceil, clippy::manual_memcpy, clippy::collapsible_if, clippy::assign_op_pattern)] // the Rust of kernels
+
 use burn::tensor::Tensor;
 use cubecl::calculate_cube_count_elemwise;
 use cubecl::prelude::*;

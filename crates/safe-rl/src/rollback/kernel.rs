@@ -1,5 +1,7 @@
 //! The guard's decisions by one unit of a GPU: a launch each instead of dozens on one number.
 
+#![allow(clippy::manual_div_ceil, clippy::manual_memcpy, clippy::collapsible_if, clippy::assign_op_pattern)] // the Rust of kernels
+
 use burn::tensor::{Bool, Tensor};
 use cubecl::prelude::*;
 
