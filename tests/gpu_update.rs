@@ -4,8 +4,12 @@ use burn::tensor::{Device, DeviceKind, DeviceType, Tensor};
 use kfac::{Activation, Factors, Mlp, MlpSpec};
 use safe_rl::{
     Adam, AdamConfig, GaeConfig, GaeSignal, KlGuard, KlGuardConfig, MarginWeights, NoiseKey, Products, ProjectionKind,
-    Values, all_finite, blend, gae_pair, normals,
+    Samples, Values, all_finite, blend, gae_pair, normals,
 };
+use trainer::actor::Actor;
+use trainer::algorithm::{self, CostEstimate, Progress};
+use trainer::config::TrainConfig;
+use trainer::critics::Critics;
 
 /// The CPU and the GPU, or `None` where there is no adapter.
 fn devices() -> Option<[Device; 2]> {
@@ -225,5 +229,58 @@ fn the_guard_decides_as_on_the_cpu() {
         };
         let worst = apart(&run(&cpu), &run(&gpu));
         assert!(worst < 1e-6, "{worst}");
+    }
+}
+
+/// A whole update of actor and critics from the same samples.
+#[test]
+fn an_update_equals_the_cpus() {
+    let Some([cpu, gpu]) = devices() else { return };
+    const OBS: usize = 11;
+    let mut config = TrainConfig { seed: 2, ..TrainConfig::default() };
+    config.policy.hidden = vec![16, 24];
+    config.policy.output_gain = 0.5;
+    config.critic.hidden = vec![24, 16];
+    config.critic.minibatch_size = 100;
+    config.kfcpo.minibatch_size = 100;
+    let run = |device: &Device| {
+        let mut actor = Actor::new(&config, OBS, 2, device).expect("a usable shape");
+        let obs = noise(1, [800, OBS], device);
+        let policy = actor.distribution(obs.clone());
+        let action = policy.mean.clone() + noise(2, [800, 2], device) * 0.6;
+        let samples = Samples {
+            log_prob: policy.log_prob(&action),
+            mean: policy.mean,
+            action,
+            advantage: noise(3, [2, 800], device) + obs.clone().narrow(1, 0, 2).transpose(),
+            target: noise(4, [2, 800], device),
+            obs,
+        };
+        let before = values(actor.mean.theta().clone());
+        let mut kfcpo = algorithm::build(&config, &actor).expect("a known algorithm");
+        let mut metrics = Vec::new();
+        for iteration in 1..3 {
+            let cost = CostEstimate { rollout: 30.0, episodes: 30.0 };
+            let at = Progress { fraction: 0.1, iteration };
+            metrics = kfcpo.update(&mut actor, &samples, cost, at).expect("an update").read().expect("numbers");
+        }
+        let mut critics = Critics::new(&config, OBS, device).expect("a usable shape");
+        let (reward_loss, cost_loss) = critics.fit(&samples, 1);
+        let (reward, cost) = critics.values(samples.obs);
+        let moved: Vec<f32> =
+            values(actor.mean.theta().clone()).iter().zip(before).map(|(after, before)| after - before).collect();
+        let critics = [values(reward_loss), values(cost_loss), values(reward), values(cost)].concat();
+        (moved, [values(actor.log_std), critics].concat(), metrics)
+    };
+    let (host, device) = (run(&cpu), run(&gpu));
+    let length = |x: &[f32]| x.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+    let difference: Vec<f32> = host.0.iter().zip(&device.0).map(|(a, b)| a - b).collect();
+    let share = length(&difference) / length(&host.0);
+    let rest = apart(&host.1, &device.1);
+    eprintln!("the step differs by {share:.1e} of its length, log sigma, losses and values by {rest:.1e}");
+    assert!(length(&host.0) > 1e-3, "the actor did not move");
+    assert!(share < 1e-3 && rest < 1e-4, "{share} {rest}");
+    for ((name, a), (_, b)) in host.2.iter().zip(&device.2) {
+        assert!((a - b).abs() <= 1e-3 * a.abs().max(1e-2), "{name}: {a} {b}");
     }
 }

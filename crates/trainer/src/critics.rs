@@ -38,8 +38,8 @@ impl Critic {
         self.value.forward(obs).squeeze_dim(1)
     }
 
-    /// Adam steps over consecutive minibatches; returns their mean loss, `[1]`.
-    fn fit(&mut self, obs: &Tensor<2>, target: &Tensor<2>, size: usize) -> Tensor<1> {
+    /// Adam steps over consecutive minibatches; returns their losses, `[1]` each.
+    fn fit(&mut self, obs: &Tensor<2>, target: &Tensor<2>, size: usize) -> Vec<Tensor<1>> {
         let samples = obs.dims()[0];
         let parts = (samples / size).max(1);
         let losses = (0..parts).map(|i| {
@@ -51,7 +51,7 @@ impl Critic {
             self.value = self.value.with_theta(theta);
             loss
         });
-        Tensor::cat(losses.collect(), 0).mean()
+        losses.collect()
     }
 
     fn save(&self, state: &mut StateDict) -> Result<()> {
@@ -102,7 +102,7 @@ impl Critics {
     /// The two networks are independent: on the CPU each has a thread of its own.
     pub fn fit(&mut self, samples: &Samples, iteration: u64) -> (Tensor<1>, Tensor<1>) {
         let (count, device) = (samples.len(), samples.obs.device());
-        let mut losses = (Tensor::zeros([1], &device), Tensor::zeros([1], &device));
+        let mut losses = (Vec::new(), Vec::new());
         for epoch in 0..self.config.epochs {
             let step = iteration * self.config.epochs as u64 + epoch as u64;
             let order = permutation(count, NoiseKey { seed: self.seed, stream: SHUFFLE_STREAM, step });
@@ -115,7 +115,11 @@ impl Critics {
             let (reward, cost) = (&mut self.reward, &mut self.cost);
             losses = rayon::join(|| reward.fit(&obs, &y_reward, size), || cost.fit(&obs, &y_cost, size));
         }
-        losses
+        let mean = |losses: Vec<Tensor<1>>| match losses.is_empty() {
+            true => Tensor::zeros([1], &device),
+            false => Tensor::cat(losses, 0).mean(),
+        };
+        (mean(losses.0), mean(losses.1))
     }
 
     /// Adds both networks to a checkpoint.
