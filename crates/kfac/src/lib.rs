@@ -85,3 +85,5 @@ pub use mlp::{Activation, Mlp, MlpSpec};
 pub use statistics::{FactorSample, Statistics};
 #[cfg(feature = "gpu")]
 pub use unit_forward::{forward_unit, network_header, unit_memory};
+#[cfg(feature = "gpu")]
+pub use unit_gradient::regression_gradients;

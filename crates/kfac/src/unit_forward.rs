@@ -107,6 +107,7 @@ fn activated(x: f32, hidden: bool, relu: bool) -> f32 {
 pub(crate) fn backward_unit(
     shape: &[f32],
     theta: &[f32],
+    theta_at: usize,
     memory: &mut [f32],
     first: usize,
     delta_first: usize,
@@ -115,7 +116,7 @@ pub(crate) fn backward_unit(
     let layers = shape[0] as usize;
     let relu = shape[1] > 0.5;
     // Where the last layer's block of theta and its inputs begin.
-    let mut layer = 0usize;
+    let mut layer = theta_at;
     let mut node = 0usize;
     for l in 0..layers - 1 {
         let inputs = shape[HEADER + l] as usize;

@@ -3,7 +3,10 @@
 //! As tensor operations it takes some thirty, each of which a small minibatch waits for longer than it computes. Wide
 //! networks stay with the tensor operations: their products are then worth a launch.
 
+#![allow(missing_docs)] // of the modules that `cube` makes beside the functions
 #![allow(clippy::manual_div_ceil, clippy::manual_memcpy, clippy::collapsible_if, clippy::assign_op_pattern)] // the Rust of kernels
+
+use std::ops::Range;
 
 use burn::backend::DispatchDevice;
 use burn::tensor::{DType, Shape, Tensor};
@@ -14,8 +17,8 @@ use burn_cubecl::{Cube, CubeBackend};
 use cubecl::calculate_cube_count_elemwise;
 use cubecl::prelude::*;
 
-use crate::Mlp;
 use crate::unit_forward::{BLOCK, backward_unit, forward_unit, network_header, unit_memory};
+use crate::{Mlp, MlpSpec};
 
 /// Widest layer that units handle better than matrix products.
 const WIDEST: usize = 128;
@@ -24,7 +27,8 @@ const SAMPLES: u32 = 64;
 /// Units a cube of the second launch: among them a sum over the samples is divided.
 const LANES: usize = 64;
 
-/// Forward and backward pass of one sample a unit. `memory` is `[2 M, n]`: activations, then derivatives.
+/// Forward and backward pass of one sample of one network a unit. Of each network: theta `[P]`, targets `[all, out]`, memory
+/// `[2 M, n]` (activations, then derivatives), losses `[n]`; `x` is `[all, in]`, and samples `begin .. begin + n` are meant.
 #[cube(launch)]
 fn sample_kernel(
     shape: &[f32],
@@ -33,31 +37,39 @@ fn sample_kernel(
     targets: &[f32],
     memory: &mut [f32],
     losses: &mut [f32],
+    nets: usize,
+    all: usize,
+    begin: usize,
     samples: usize,
     inputs: usize,
     outputs: usize,
     nodes: usize,
+    params: usize,
 ) {
-    if ABSOLUTE_POS < samples {
-        let sample = ABSOLUTE_POS;
+    if ABSOLUTE_POS < nets * samples {
+        let net = ABSOLUTE_POS / samples;
+        let sample = ABSOLUTE_POS % samples;
+        let first = net * 2 * nodes * samples + sample;
         for i in 0..inputs {
-            memory[i * samples + sample] = x[sample * inputs + i];
+            memory[first + i * samples] = x[(begin + sample) * inputs + i];
         }
-        let result = forward_unit(shape, 0usize, theta, 0usize, memory, sample, samples);
-        let deltas = nodes * samples + sample;
+        let result = forward_unit(shape, 0usize, theta, net * params, memory, first, samples);
+        let deltas = first + nodes * samples;
+        let target = (net * all + begin + sample) * outputs;
         let scale = 2.0f32 / (samples as f32);
         let mut loss = 0.0f32;
         for k in 0..outputs {
-            let error = memory[result + k * samples] - targets[sample * outputs + k];
+            let error = memory[result + k * samples] - targets[target + k];
             loss += error * error;
             memory[deltas + (nodes - outputs + k) * samples] = error * scale;
         }
-        losses[sample] = loss;
-        backward_unit(shape, theta, memory, sample, deltas, samples);
+        losses[ABSOLUTE_POS] = loss;
+        backward_unit(shape, theta, net * params, memory, first, deltas, samples);
     }
 }
 
-/// Sums over the samples: a cube has up to [`BLOCK`] parameters of one row of a layer, the last cube the loss.
+/// Sums over the samples: a cube has up to [`BLOCK`] parameters of one row of a layer, the last cube of a
+/// network its loss.
 #[cube(launch)]
 fn sum_kernel(
     shape: &[f32],
@@ -67,10 +79,14 @@ fn sum_kernel(
     loss: &mut [f32],
     samples: usize,
     nodes: usize,
+    params: usize,
+    tasks: usize,
 ) {
     let mut shared = Shared::<[f32]>::new_slice(LANES * BLOCK);
     let lane = UNIT_POS as usize;
-    let cube = CUBE_POS;
+    let net = CUBE_POS / tasks;
+    let cube = CUBE_POS % tasks;
+    let first = net * 2 * nodes * samples;
     // Which layer, row and columns: cubes count through rows of blocks, layer after layer.
     let layers = shape[0] as usize;
     let mut before = 0usize;
@@ -112,18 +128,18 @@ fn sum_kernel(
         for round in 0..rounds {
             let sample = round * LANES + lane;
             if sample < samples {
-                sums[0] += losses[sample];
+                sums[0] += losses[net * samples + sample];
             }
         }
     } else {
         for round in 0..rounds {
             let sample = round * LANES + lane;
             if sample < samples {
-                let a = if bias { 1.0f32 } else { memory[source * samples + sample] };
+                let a = if bias { 1.0f32 } else { memory[first + source * samples + sample] };
                 #[unroll]
                 for k in 0..BLOCK {
                     if k < columns {
-                        sums[k] += a * memory[(target + k) * samples + sample];
+                        sums[k] += a * memory[first + (target + k) * samples + sample];
                     }
                 }
             }
@@ -140,7 +156,7 @@ fn sum_kernel(
             for other in 0..LANES {
                 sum += shared[other * BLOCK];
             }
-            loss[0] = sum / (samples as f32);
+            loss[net] = sum / (samples as f32);
         }
     } else {
         if lane < columns {
@@ -148,7 +164,7 @@ fn sum_kernel(
             for other in 0..LANES {
                 sum += shared[other * BLOCK + lane];
             }
-            gradient[theta + lane] = sum;
+            gradient[net * params + theta + lane] = sum;
         }
     }
 }
@@ -165,27 +181,47 @@ fn empty_like(other: &CubeTensor, length: usize) -> CubeTensor {
 /// Gradient `[P]` and loss `[1]` of [`Mlp::regression_gradient`], or `None` where tensor operations serve better: not on a
 /// GPU, wide layers, or activations that no buffer holds.
 pub(crate) fn regression(mlp: &Mlp, x: &Tensor<2>, targets: &Tensor<2>) -> Option<(Tensor<1>, Tensor<1>)> {
-    let (spec, device) = (mlp.spec(), x.device());
-    let [samples, inputs] = x.dims();
-    let outputs = spec.output_size();
-    if !matches!(device.as_dispatch(), DispatchDevice::Cube(_)) || samples == 0 {
+    assert_eq!(targets.dims(), [x.dims()[0], mlp.spec().output_size()], "the targets must be [N, out]");
+    regression_gradients(mlp.spec(), mlp.theta(), x, &targets.clone().unsqueeze_dim(0), 0..x.dims()[0])
+}
+
+/// [`Mlp::regression_gradient`] of C networks of one shape on the same inputs at once, or `None` where tensor operations
+/// serve better: not on a GPU, wide layers, or activations that no buffer holds.
+///
+/// # Shapes
+/// `thetas` `[C * P]`, network after network; `x` `[N, in]`, `targets` `[C, N, out]`, of which the samples of `range` are
+/// taken. Returns gradients `[C * P]` and losses `[C]`.
+///
+/// # Panics
+/// If the shapes do not fit.
+pub fn regression_gradients(
+    spec: &MlpSpec,
+    thetas: &Tensor<1>,
+    x: &Tensor<2>,
+    targets: &Tensor<3>,
+    range: Range<usize>,
+) -> Option<(Tensor<1>, Tensor<1>)> {
+    let device = x.device();
+    let ([all, inputs], [nets, _, outputs]) = (x.dims(), targets.dims());
+    if !matches!(device.as_dispatch(), DispatchDevice::Cube(_)) || range.is_empty() {
         return None;
     }
-    assert_eq!(targets.dims(), [samples, outputs], "the targets must be [N, out]");
-    let (theta, x, targets) = (primitive(mlp.theta())?, primitive(x)?, primitive(targets)?);
-    let nodes = unit_memory(spec);
+    assert_eq!((inputs, targets.dims()), (spec.input_size(), [nets, all, spec.output_size()]), "[N, in], [C, N, out]");
+    assert!(range.end <= all && thetas.dims() == [nets * spec.num_params()], "samples in range, thetas [C * P]");
+    let (theta, x, targets) = (primitive(thetas)?, primitive(x)?, primitive(targets)?);
+    let (nodes, params, samples) = (unit_memory(spec), spec.num_params(), range.len());
     let most = theta.client.properties().memory.max_page_size.min(u64::from(u32::MAX)) as usize / size_of::<f32>();
-    if spec.sizes().iter().any(|&size| size > WIDEST) || 2 * nodes * samples > most {
+    if spec.sizes().iter().any(|&size| size > WIDEST) || 2 * nodes * samples * nets > most {
         return None;
     }
     let shape = primitive(&Tensor::<1>::from_floats(network_header(spec).as_slice(), &device))?;
-    let (memory, losses) = (empty_like(&theta, 2 * nodes * samples), empty_like(&theta, samples));
-    let (gradient, loss) = (empty_like(&theta, spec.num_params()), empty_like(&theta, 1));
+    let (memory, losses) = (empty_like(&theta, 2 * nodes * samples * nets), empty_like(&theta, samples * nets));
+    let (gradient, loss) = (empty_like(&theta, params * nets), empty_like(&theta, nets));
     let client = theta.client.clone();
     let dim = CubeDim::new_1d(SAMPLES);
     sample_kernel::launch(
         &client,
-        calculate_cube_count_elemwise(&client, samples, dim),
+        calculate_cube_count_elemwise(&client, samples * nets, dim),
         dim,
         shape.clone().into_buffer_arg(),
         theta.into_buffer_arg(),
@@ -193,16 +229,20 @@ pub(crate) fn regression(mlp: &Mlp, x: &Tensor<2>, targets: &Tensor<2>) -> Optio
         targets.into_buffer_arg(),
         memory.clone().into_buffer_arg(),
         losses.clone().into_buffer_arg(),
+        nets,
+        all,
+        range.start,
         samples,
         inputs,
         outputs,
         nodes,
+        params,
     );
     let layers = spec.sizes().windows(2);
-    let cubes: usize = layers.map(|pair| (pair[0] + 1) * pair[1].div_ceil(BLOCK)).sum();
+    let tasks: usize = layers.map(|pair| (pair[0] + 1) * pair[1].div_ceil(BLOCK)).sum::<usize>() + 1;
     sum_kernel::launch(
         &client,
-        CubeCount::Static(cubes as u32 + 1, 1, 1),
+        CubeCount::Static((tasks * nets) as u32, 1, 1),
         CubeDim::new_1d(LANES as u32),
         shape.into_buffer_arg(),
         memory.into_buffer_arg(),
@@ -211,6 +251,8 @@ pub(crate) fn regression(mlp: &Mlp, x: &Tensor<2>, targets: &Tensor<2>) -> Optio
         loss.clone().into_buffer_arg(),
         samples,
         nodes,
+        params,
+        tasks,
     );
     Some((Tensor::from_primitive::<CubeBackend>(gradient), Tensor::from_primitive::<CubeBackend>(loss)))
 }

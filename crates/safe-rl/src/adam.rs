@@ -74,6 +74,41 @@ impl Adam {
         self.skipped.clone()
     }
 
+    /// One optimiser for the networks of two, whose parameters lie one behind the other: on a GPU a step of both is then one
+    /// launch. A gradient that is not finite holds back its own network alone there; elsewhere it holds back both.
+    ///
+    /// # Panics
+    /// If they differ in their constants, parameters or steps.
+    #[cfg(feature = "gpu")]
+    pub fn join(a: &Self, b: &Self) -> Self {
+        let alike = a.config == b.config && a.steps == b.steps && a.first.dims() == b.first.dims();
+        assert!(alike, "only optimisers that have done the same can be joined");
+        let both = |a: &Tensor<1>, b: &Tensor<1>| Tensor::cat(vec![a.clone(), b.clone()], 0);
+        Self {
+            config: a.config,
+            first: both(&a.first, &b.first),
+            second: both(&a.second, &b.second),
+            steps: a.steps,
+            skipped: both(&a.skipped, &b.skipped),
+        }
+    }
+
+    /// The two optimisers that [`join`](Self::join) put together.
+    #[cfg(feature = "gpu")]
+    pub fn split(self) -> [Self; 2] {
+        let half = |x: &Tensor<1>, i: usize| {
+            let length = x.dims()[0] / 2;
+            x.clone().narrow(0, i * length, length)
+        };
+        [0, 1].map(|i| Self {
+            config: self.config,
+            first: half(&self.first, i),
+            second: half(&self.second, i),
+            steps: self.steps,
+            skipped: half(&self.skipped, i),
+        })
+    }
+
     /// The parameters after one step down `gradient`, both `[P]`. A gradient that is not finite changes neither the
     /// parameters nor the moments, and is counted.
     pub fn step(&mut self, theta: Tensor<1>, gradient: Tensor<1>) -> Tensor<1> {

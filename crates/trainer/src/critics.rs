@@ -101,15 +101,14 @@ impl Critics {
     ///
     /// The two networks are independent: on the CPU each has a thread of its own.
     pub fn fit(&mut self, samples: &Samples, iteration: u64) -> (Tensor<1>, Tensor<1>) {
+        #[cfg(feature = "gpu")]
+        if let Some(losses) = self.fit_together(samples, iteration) {
+            return losses;
+        }
         let (count, device) = (samples.len(), samples.obs.device());
         let mut losses = (Vec::new(), Vec::new());
         for epoch in 0..self.config.epochs {
-            let step = iteration * self.config.epochs as u64 + epoch as u64;
-            let order = permutation(count, NoiseKey { seed: self.seed, stream: SHUFFLE_STREAM, step });
-            let order: Vec<i32> = order.into_iter().map(|i| i as i32).collect();
-            let order = Tensor::<1, Int>::from_ints(TensorData::new(order, [count]), &device);
-            let obs = gather_rows(&samples.obs, &order);
-            let target = gather_columns(&samples.target, &order);
+            let (obs, target) = self.shuffled(samples, iteration, epoch);
             let column = |i| target.clone().narrow(0, i, 1).reshape([count, 1]);
             let (y_reward, y_cost, size) = (column(0), column(1), self.config.minibatch_size);
             let (reward, cost) = (&mut self.reward, &mut self.cost);
@@ -120,6 +119,47 @@ impl Critics {
             false => Tensor::cat(losses, 0).mean(),
         };
         (mean(losses.0), mean(losses.1))
+    }
+
+    /// Observations `[N, obs_dim]` and targets `[2, N]` in the order of an epoch.
+    fn shuffled(&self, samples: &Samples, iteration: u64, epoch: usize) -> (Tensor<2>, Tensor<2>) {
+        let count = samples.len();
+        let step = iteration * self.config.epochs as u64 + epoch as u64;
+        let order = permutation(count, NoiseKey { seed: self.seed, stream: SHUFFLE_STREAM, step });
+        let order: Vec<i32> = order.into_iter().map(|i| i as i32).collect();
+        let order = Tensor::<1, Int>::from_ints(TensorData::new(order, [count]), &samples.obs.device());
+        (gather_rows(&samples.obs, &order), gather_columns(&samples.target, &order))
+    }
+
+    /// The same with both networks in every launch, where a GPU has the kernels; else nothing has happened.
+    #[cfg(feature = "gpu")]
+    fn fit_together(&mut self, samples: &Samples, iteration: u64) -> Option<(Tensor<1>, Tensor<1>)> {
+        let (count, spec) = (samples.len(), self.reward.value.spec().clone());
+        let parts = (count / self.config.minibatch_size).max(1);
+        if self.config.epochs == 0 {
+            return None;
+        }
+        let mut theta = Tensor::cat(vec![self.reward.value.theta().clone(), self.cost.value.theta().clone()], 0);
+        let mut adam = Adam::join(&self.reward.adam, &self.cost.adam);
+        let mut losses = Vec::new();
+        for epoch in 0..self.config.epochs {
+            let (obs, target) = self.shuffled(samples, iteration, epoch);
+            let target = target.unsqueeze_dim::<3>(2);
+            losses.clear();
+            for i in 0..parts {
+                let range = i * count / parts..(i + 1) * count / parts;
+                let (gradient, loss) = kfac::regression_gradients(&spec, &theta, &obs, &target, range)?;
+                theta = adam.step(theta, gradient);
+                losses.push(loss);
+            }
+        }
+        let [reward, cost] = adam.split();
+        (self.reward.adam, self.cost.adam) = (reward, cost);
+        let params = spec.num_params();
+        self.reward.value = self.reward.value.with_theta(theta.clone().narrow(0, 0, params));
+        self.cost.value = self.cost.value.with_theta(theta.narrow(0, params, params));
+        let mean: Tensor<1> = Tensor::stack::<2>(losses, 0).mean_dim(0).squeeze_dim(0);
+        Some((mean.clone().narrow(0, 0, 1), mean.narrow(0, 1, 1)))
     }
 
     /// Adds both networks to a checkpoint.

@@ -1,51 +1,18 @@
-//! Adam's step as two launches on a GPU: whether the gradient is finite and its norm, then every parameter.
+//! Adam's step as one launch on a GPU, of one network or of several alike.
 
 #![allow(clippy::manual_div_ceil, clippy::manual_memcpy, clippy::collapsible_if, clippy::assign_op_pattern)] // the Rust of kernels
 
 use burn::tensor::Tensor;
-use cubecl::calculate_cube_count_elemwise;
 use cubecl::prelude::*;
 
 use crate::launch::{empty_like, lives_here, primitive, tensor};
 use crate::unit_decide::finite;
 
-/// Units of the one cube that looks through the gradient.
+/// Units of a cube. Each cube goes through the whole gradient of its network before it changes its own parameters: a
+/// few thousand numbers, which takes less time than another launch.
 const LANES: usize = 256;
-/// Units a cube of the step.
-const CUBE: u32 = 64;
-/// `about = [1 where some value is not finite, sum of squares]`.
-#[cube(launch)]
-fn look_kernel(gradient: &[f32], about: &mut [f32], length: usize) {
-    let mut shared = Shared::<[f32]>::new_slice(2 * LANES);
-    let lane = UNIT_POS as usize;
-    let mut bad = 0.0f32;
-    let mut squares = 0.0f32;
-    for round in 0..(length + LANES - 1) / LANES {
-        let at = round * LANES + lane;
-        if at < length {
-            let g = gradient[at];
-            if !finite(g) {
-                bad = 1.0f32;
-            }
-            squares += g * g;
-        }
-    }
-    shared[lane] = bad;
-    shared[LANES + lane] = squares;
-    sync_cube();
-    if lane == 0 {
-        let mut any = 0.0f32;
-        let mut sum = 0.0f32;
-        for other in 0..LANES {
-            any = any.max(shared[other]);
-            sum += shared[LANES + other];
-        }
-        about[0] = any;
-        about[1] = sum;
-    }
-}
 
-/// Writes parameters, moments and the number of steps skipped anew.
+/// One step of several networks of `length` parameters each. A cube belongs to network `CUBE_POS / cubes`.
 #[cube(launch)]
 fn step_kernel(
     theta: &[f32],
@@ -53,7 +20,6 @@ fn step_kernel(
     first: &[f32],
     second: &[f32],
     skipped: &[f32],
-    about: &[f32],
     next_theta: &mut [f32],
     next_first: &mut [f32],
     next_second: &mut [f32],
@@ -65,17 +31,43 @@ fn step_kernel(
     epsilon: f32,
     limit: f32,
     length: usize,
+    cubes: usize,
 ) {
-    let at = ABSOLUTE_POS;
-    if at < length {
+    let mut shared = Shared::<[f32]>::new_slice(2 * LANES);
+    let lane = UNIT_POS as usize;
+    let net = CUBE_POS / cubes;
+    let base = net * length;
+    let mut bad = 0.0f32;
+    let mut squares = 0.0f32;
+    for round in 0..(length + LANES - 1) / LANES {
+        let at = round * LANES + lane;
+        if at < length {
+            let g = gradient[base + at];
+            if !finite(g) {
+                bad = 1.0f32;
+            }
+            squares += g * g;
+        }
+    }
+    shared[lane] = bad;
+    shared[LANES + lane] = squares;
+    sync_cube();
+    let mut any = 0.0f32;
+    let mut sum = 0.0f32;
+    for other in 0..LANES {
+        any = any.max(shared[other]);
+        sum += shared[LANES + other];
+    }
+    let own = (CUBE_POS % cubes) * LANES + lane;
+    if own < length {
+        let at = base + own;
         let mut next = theta[at];
         let mut m = first[at];
         let mut v = second[at];
-        let bad = about[0];
-        if bad < 0.5 {
+        if any < 0.5 {
             let mut scale = 1.0f32;
             if limit > 0.0 {
-                scale = limit / (about[1].sqrt() + 1e-6f32);
+                scale = limit / (sum.sqrt() + 1e-6f32);
                 if scale > 1.0 {
                     scale = 1.0f32;
                 }
@@ -88,8 +80,8 @@ fn step_kernel(
         next_theta[at] = next;
         next_first[at] = m;
         next_second[at] = v;
-        if at == 0 {
-            next_skipped[0] = skipped[0] + bad;
+        if own == 0 {
+            next_skipped[net] = skipped[net] + any;
         }
     }
 }
@@ -113,36 +105,28 @@ pub(super) struct Stepped {
     pub skipped: Tensor<1>,
 }
 
-/// One step from `[theta, gradient, first, second, skipped]`, or `None` on a device without kernels.
+/// One step from `[theta, gradient, first, second, skipped]`, or `None` on a device without kernels. There are as many
+/// networks as numbers in `skipped`.
 pub(super) fn step(tensors: [&Tensor<1>; 5], rates: &Rates) -> Option<Stepped> {
     if !lives_here(tensors[0]) {
         return None;
     }
-    let length = tensors[0].dims()[0];
+    let ([all], [nets]) = (tensors[0].dims(), tensors[4].dims());
+    let length = all / nets;
     let [theta, gradient, first, second, skipped] = tensors.map(primitive);
-    let (theta, gradient) = (theta?, gradient?);
+    let theta = theta?;
     let client = theta.client.clone();
-    let about = empty_like(&theta, 2);
-    let next = [length, length, length, 1].map(|length| empty_like(&theta, length));
-    look_kernel::launch(
-        &client,
-        CubeCount::Static(1, 1, 1),
-        CubeDim::new_1d(LANES as u32),
-        gradient.clone().into_buffer_arg(),
-        about.clone().into_buffer_arg(),
-        length,
-    );
-    let dim = CubeDim::new_1d(CUBE);
+    let next = [all, all, all, nets].map(|length| empty_like(&theta, length));
+    let cubes = length.div_ceil(LANES);
     step_kernel::launch(
         &client,
-        calculate_cube_count_elemwise(&client, length, dim),
-        dim,
+        CubeCount::Static((cubes * nets) as u32, 1, 1),
+        CubeDim::new_1d(LANES as u32),
         theta.into_buffer_arg(),
-        gradient.into_buffer_arg(),
+        gradient?.into_buffer_arg(),
         first?.into_buffer_arg(),
         second?.into_buffer_arg(),
         skipped?.into_buffer_arg(),
-        about.into_buffer_arg(),
         next[0].clone().into_buffer_arg(),
         next[1].clone().into_buffer_arg(),
         next[2].clone().into_buffer_arg(),
@@ -154,6 +138,7 @@ pub(super) fn step(tensors: [&Tensor<1>; 5], rates: &Rates) -> Option<Stepped> {
         rates.epsilon,
         rates.limit,
         length,
+        cubes,
     );
     let [theta, first, second, skipped] = next.map(tensor);
     Some(Stepped { theta, first, second, skipped })
