@@ -1,7 +1,7 @@
 //! What an update does in a few launches on a GPU, against the CPU backend.
 
 use burn::tensor::{Device, DeviceKind, DeviceType, Tensor};
-use kfac::{Activation, Factors, Mlp, MlpSpec};
+use kfac::{Activation, Factors, FisherSeeds, Mlp, MlpSpec, Statistics};
 use safe_rl::{
     Adam, AdamConfig, GaeConfig, GaeSignal, KlGuard, KlGuardConfig, MarginWeights, NoiseKey, Products, ProjectionKind,
     Samples, Values, all_finite, blend, gae_pair, normals,
@@ -91,6 +91,52 @@ fn the_gradient_of_a_regression_equals_the_cpus() {
         let worst = (apart(&host.0, &device.0), apart(&host.1, &device.1));
         eprintln!("{sizes:?}, {samples} samples: gradient {:.1e}, loss {:.1e}", worst.0, worst.1);
         assert!(worst.0 < 1e-5 && worst.1 < 1e-5, "{sizes:?}: {worst:?}");
+    }
+}
+
+#[test]
+fn the_passes_of_an_update_equal_the_cpus() {
+    let Some([cpu, gpu]) = devices() else { return };
+    let shapes: [(&[usize], Activation, usize, bool); 4] = [
+        (&[60, 64, 64, 2], Activation::Tanh, 300, true),
+        (&[9, 13, 21, 3], Activation::Relu, 129, false),
+        (&[5, 2], Activation::Tanh, 1, true),
+        (&[8, 150, 2], Activation::Tanh, 70, false), // too wide for units
+    ];
+    for (sizes, activation, samples, constant) in shapes {
+        let spec = MlpSpec::new(sizes, activation).expect("usable sizes");
+        let outputs = spec.output_size();
+        let run = |device: &Device| {
+            let params = spec.num_params();
+            let vector = |index: u64| noise(index, [1, params], device).reshape([params]);
+            let mlp = Mlp::init(spec.clone(), 3, 1.0, device);
+            let mlp = mlp.with_theta(mlp.theta().clone() + vector(9) * 0.1);
+            let x = noise(1, [samples, spec.input_size()], device);
+            let stack =
+                |index: u64, n: usize| noise(index, [n * samples, outputs], device).reshape([n, samples, outputs]);
+            let seeds = if constant {
+                FisherSeeds::Constant(noise(5, [2, outputs], device))
+            } else {
+                FisherSeeds::PerSample(stack(6, 3))
+            };
+            let pass = mlp.forward_pass(x.clone());
+            let Statistics { gradients, factors } = pass.statistics(stack(2, 2) / samples as f32, seeds);
+            [
+                values(mlp.forward(x.clone())),
+                values(pass.outputs()),
+                values(pass.jvp(vector(4))),
+                values(gradients),
+                values(factors.flat().clone()),
+                values(mlp.gradients(x, stack(7, 1) / samples as f32)),
+            ]
+        };
+        let names = ["forward", "outputs", "tangents", "gradients", "factors", "gradients alone"];
+        for ((name, host), device) in names.into_iter().zip(run(&cpu)).zip(run(&gpu)) {
+            let largest = host.iter().fold(1e-3f32, |m, x| m.max(x.abs()));
+            let worst = host.iter().zip(&device).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) / largest;
+            eprintln!("{sizes:?}, {name}: {worst:.1e} of the largest");
+            assert!(host.len() == device.len() && worst < 1e-5, "{sizes:?}, {name}: {worst}");
+        }
     }
 }
 

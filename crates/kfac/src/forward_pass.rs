@@ -2,6 +2,8 @@ use burn::tensor::Tensor;
 
 use crate::fisher::FisherSeeds;
 use crate::statistics::{FactorSample, Statistics};
+#[cfg(feature = "gpu")]
+use crate::unit_pass::UnitPass;
 use crate::{Mlp, plain};
 
 #[cfg(feature = "flex")]
@@ -23,6 +25,9 @@ enum State {
     Plain(Vec<Tensor<2>>, Tensor<2>),
     #[cfg(feature = "flex")]
     Fused(Box<Kept>),
+    /// On a GPU, and the outputs if more than one call follows.
+    #[cfg(feature = "gpu")]
+    Units(UnitPass, Option<Tensor<2>>),
 }
 
 #[cfg(feature = "flex")]
@@ -46,6 +51,11 @@ impl ForwardPass {
             });
             return ForwardPass { mlp, rows, state: State::Fused(Box::new(Kept { network, x, done })) };
         }
+        #[cfg(feature = "gpu")]
+        if let Some(pass) = UnitPass::new(mlp.spec(), mlp.theta(), &x) {
+            let outputs = keep.then(|| pass.forward());
+            return ForwardPass { mlp, rows, state: State::Units(pass, outputs) };
+        }
         let (inputs, outputs) = plain::activations(mlp.spec(), mlp.theta(), x);
         ForwardPass { mlp, rows, state: State::Plain(inputs, outputs) }
     }
@@ -54,6 +64,8 @@ impl ForwardPass {
     pub fn outputs(&self) -> Tensor<2> {
         match &self.state {
             State::Plain(_, outputs) => outputs.clone(),
+            #[cfg(feature = "gpu")]
+            State::Units(pass, outputs) => outputs.clone().unwrap_or_else(|| pass.forward()),
             #[cfg(feature = "flex")]
             State::Fused(kept) => match &kept.done {
                 Some((_, outputs)) => outputs.clone(),
@@ -74,6 +86,11 @@ impl ForwardPass {
         assert_eq!(direction.dims(), [spec.num_params()], "the direction must be [P]");
         match &self.state {
             State::Plain(inputs, _) => plain::jvp(spec, self.mlp.theta(), inputs, &direction),
+            #[cfg(feature = "gpu")]
+            State::Units(pass, _) => match pass.jvp(&direction) {
+                Some(moved) => moved,
+                None => plain::jvp(spec, self.mlp.theta(), &pass.inputs(), &direction),
+            },
             #[cfg(feature = "flex")]
             State::Fused(kept) => match Host::of(&direction) {
                 Some(direction) => {
@@ -111,6 +128,8 @@ impl ForwardPass {
             |inputs: &[Tensor<2>]| plain::statistics(spec, self.mlp.theta(), inputs, cotangents.clone(), fisher);
         match &self.state {
             State::Plain(inputs, _) => plain(inputs),
+            #[cfg(feature = "gpu")]
+            State::Units(pass, _) => pass.sums(&cotangents, fisher).unwrap_or_else(|| plain(&pass.inputs())),
             #[cfg(feature = "flex")]
             State::Fused(kept) => {
                 let seeds = fisher.map(FisherSeeds::host);

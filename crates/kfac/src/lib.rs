@@ -73,6 +73,8 @@ mod unit_forward;
 mod unit_gradient;
 #[cfg(feature = "gpu")]
 mod unit_inverse;
+#[cfg(feature = "gpu")]
+mod unit_pass;
 
 pub use damping::AdaptiveDamping;
 pub use error::KfacError;

@@ -160,6 +160,10 @@ impl Mlp {
             let outputs = Network::new(&self.spec, theta.values(), false).forward(x.values(), rows);
             return fused::tensor(outputs, [rows, self.spec.output_size()]);
         }
+        #[cfg(feature = "gpu")]
+        if let Some(pass) = crate::unit_pass::UnitPass::new(&self.spec, &self.theta, &x) {
+            return pass.forward();
+        }
         plain::forward(&self.spec, &self.theta, x)
     }
 

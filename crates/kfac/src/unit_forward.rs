@@ -152,3 +152,47 @@ pub(crate) fn backward_unit(
         node -= below;
     }
 }
+
+/// Carries the change of the parameters along `direction` `[P]` forward: the activations lie from `first` on, their change
+/// is written from `tangent` on, where that of the inputs stands (zero).
+#[cube]
+pub(crate) fn tangent_unit(
+    shape: &[f32],
+    theta: &[f32],
+    direction: &[f32],
+    memory: &mut [f32],
+    first: usize,
+    tangent: usize,
+    stride: usize,
+) {
+    let layers = shape[0] as usize;
+    let relu = shape[1] > 0.5;
+    let mut layer = 0usize;
+    let mut node = 0usize;
+    for l in 0..layers {
+        let inputs = shape[HEADER + l] as usize;
+        let outputs = shape[HEADER + l + 1] as usize;
+        let bias = layer + inputs * outputs;
+        for j in 0..outputs {
+            let mut sum = direction[bias + j];
+            let mut carried = 0.0f32;
+            for i in 0..inputs {
+                let at = layer + i * outputs + j;
+                sum += memory[first + (node + i) * stride] * direction[at];
+                carried += memory[tangent + (node + i) * stride] * theta[at];
+            }
+            let mut slope = 1.0f32;
+            if l + 1 < layers {
+                let h = memory[first + (node + inputs + j) * stride];
+                if relu {
+                    slope = if h > 0.0f32 { 1.0f32 } else { 0.0f32 };
+                } else {
+                    slope = 1.0f32 - h * h;
+                }
+            }
+            memory[tangent + (node + inputs + j) * stride] = (sum + carried) * slope;
+        }
+        layer += (inputs + 1) * outputs;
+        node += inputs;
+    }
+}

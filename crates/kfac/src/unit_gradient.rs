@@ -21,11 +21,11 @@ use crate::unit_forward::{BLOCK, backward_unit, forward_unit, network_header, un
 use crate::{Mlp, MlpSpec};
 
 /// Widest layer that units handle better than matrix products.
-const WIDEST: usize = 128;
+pub(crate) const WIDEST: usize = 128;
 /// Samples a cube of the first launch.
-const SAMPLES: u32 = 64;
+pub(crate) const SAMPLES: u32 = 64;
 /// Units a cube of the second launch: among them a sum over the samples is divided.
-const LANES: usize = 64;
+pub(crate) const LANES: usize = 64;
 
 /// Forward and backward pass of one sample of one network a unit. Of each network: theta `[P]`, targets `[all, out]`, memory
 /// `[2 M, n]` (activations, then derivatives), losses `[n]`; `x` is `[all, in]`, and samples `begin .. begin + n` are meant.
@@ -169,11 +169,14 @@ fn sum_kernel(
     }
 }
 
-fn primitive<const D: usize>(tensor: &Tensor<D>) -> Option<CubeTensor> {
+pub(crate) fn primitive<const D: usize>(tensor: &Tensor<D>) -> Option<CubeTensor> {
+    if !matches!(tensor.device().as_dispatch(), DispatchDevice::Cube(_)) {
+        return None;
+    }
     tensor.clone().try_into_primitive::<Cube>().ok().map(into_contiguous)
 }
 
-fn empty_like(other: &CubeTensor, length: usize) -> CubeTensor {
+pub(crate) fn empty_like(other: &CubeTensor, length: usize) -> CubeTensor {
     let (client, device) = (other.client.clone(), other.device.clone());
     empty_device_contiguous_dtype(client, device, Shape::from([length]), DType::F32)
 }
@@ -203,9 +206,10 @@ pub fn regression_gradients(
 ) -> Option<(Tensor<1>, Tensor<1>)> {
     let device = x.device();
     let ([all, inputs], [nets, _, outputs]) = (x.dims(), targets.dims());
-    if !matches!(device.as_dispatch(), DispatchDevice::Cube(_)) || range.is_empty() {
+    if range.is_empty() {
         return None;
     }
+    primitive(x)?;
     assert_eq!((inputs, targets.dims()), (spec.input_size(), [nets, all, spec.output_size()]), "[N, in], [C, N, out]");
     assert!(range.end <= all && thetas.dims() == [nets * spec.num_params()], "samples in range, thetas [C * P]");
     let (theta, x, targets) = (primitive(thetas)?, primitive(x)?, primitive(targets)?);
