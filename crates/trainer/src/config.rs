@@ -407,8 +407,8 @@ fn count(key: &str, value: usize) -> Result<()> {
 
 fn hidden(key: &str, sizes: &[usize]) -> Result<()> {
     ensure!(
-        (1..=8).contains(&sizes.len()) && sizes.iter().all(|s| (1..=1023).contains(s)),
-        "{key} = {sizes:?}: must be 1 to 8 widths of 1 to 1023"
+        (1..=8).contains(&sizes.len()) && sizes.iter().all(|s| (1..=4096).contains(s)),
+        "{key} = {sizes:?}: must be 1 to 8 widths of 1 to 4096"
     );
     Ok(())
 }
