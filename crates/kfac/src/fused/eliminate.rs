@@ -5,13 +5,20 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::kernel::{PAD, gemm_nn, padded, vectors, vectors_mut};
+use super::kernel::{PAD, block_width, gemm_nn, padded, vectors, vectors_mut};
 use super::pack::{Packed, pack_rows};
 use super::plan::row_stride;
 use super::scratch::with_scratch;
 
 /// Pivots eliminated together.
 const BLOCK: usize = 32;
+
+/// Above this order only the lower triangle is carried along, which saves a third of its products; below it the strips
+/// would be most of the triangle.
+const TRIANGULAR: usize = 128;
+
+/// Rows of a strip of the lower triangle, a multiple of [`BLOCK`] so that every block of pivots lies in one.
+const STRIP: usize = 64;
 
 /// Side of the tiles in which a matrix meets its transpose: a column of one is a cache line of the other.
 const TILE: usize = 16;
@@ -37,14 +44,15 @@ pub(crate) fn attempt<S: Simd>(simd: S, matrix: &[f32], n: usize, share: f32, in
         }
         x.copy_from_slice(damped);
         eliminate(simd, x, order, ld, column, packed);
-        simd.vectorize(Symmetrise { x, ld, inverse, n });
+        simd.vectorize(Symmetrise { x, ld, inverse, n, triangular: order > TRIANGULAR });
         pack_rows(simd, panel, n, order, inverse, n);
         gemm_nn::<S, false>(simd, n, damped, ld, &Packed { data: panel, depth: n, width: order }, x, ld);
         simd.vectorize(DistanceFromIdentity { x, ld, n })
     })
 }
 
-/// Rounding leaves the eliminated matrix slightly asymmetric; the mean with its transpose is no less accurate.
+/// Rounding leaves the eliminated matrix slightly asymmetric; the mean with its transpose is no less accurate. Of a
+/// triangular one the upper part is the lower's mirror image.
 struct Symmetrise<'a> {
     /// Rows of `ld` floats, of which `[n, n]` counts.
     x: &'a [f32],
@@ -52,6 +60,7 @@ struct Symmetrise<'a> {
     /// `[n, n]`.
     inverse: &'a mut [f32],
     n: usize,
+    triangular: bool,
 }
 
 impl WithSimd for Symmetrise<'_> {
@@ -59,12 +68,13 @@ impl WithSimd for Symmetrise<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _simd: S) {
-        let Symmetrise { x, ld, inverse, n } = self;
+        let Symmetrise { x, ld, inverse, n, triangular } = self;
         let mut tile = [[0.0f32; TILE]; TILE];
         for top in (0..n).step_by(TILE) {
             for left in (0..=top).step_by(TILE) {
                 let (rows, columns) = ((n - top).min(TILE), (n - left).min(TILE));
-                for (j, row) in x[left * ld..].chunks(ld).take(columns).enumerate() {
+                let upper = !triangular || left == top;
+                for (j, row) in x[left * ld..].chunks(ld).take(if upper { columns } else { 0 }).enumerate() {
                     for (i, &value) in row[top..top + TILE].iter().enumerate() {
                         tile[i][j] = value;
                     }
@@ -72,7 +82,7 @@ impl WithSimd for Symmetrise<'_> {
                 for i in 0..rows {
                     let row = &x[(top + i) * ld + left..][..TILE];
                     for (mean, value) in tile[i].iter_mut().zip(row) {
-                        *mean = 0.5 * (value + *mean);
+                        *mean = if upper { 0.5 * (value + *mean) } else { *value };
                     }
                     inverse[(top + i) * n + left..][..columns].copy_from_slice(&tile[i][..columns]);
                 }
@@ -121,28 +131,52 @@ impl WithSimd for DistanceFromIdentity<'_> {
 /// Each block of pivots is eliminated row by row within its own rows, and the rest of the matrix is updated by one
 /// product. Multiplying by the pivot block's explicit inverse instead loses its condition number in accuracy (a matrix
 /// of ones plus damping 1e-2 left a residual above 1e-2).
+///
+/// The matrix stays symmetric but for the sign where a row is eliminated and a column is not, or the reverse. Of an order
+/// above [`TRIANGULAR`] only the lower triangle is valid, then and in the end, with the whole diagonal blocks.
 #[inline(always)]
 fn eliminate<S: Simd>(simd: S, m: &mut [f32], order: usize, ld: usize, column: &mut [f32], packed: &mut [f32]) {
+    let triangular = order > TRIANGULAR;
     let mut start = 0;
     while start < order {
         let width = (order - start).min(BLOCK);
         let end = start + width;
-        // The block's columns leave the matrix, negated.
-        for (c, row) in column.chunks_exact_mut(BLOCK).zip(m.chunks_exact_mut(ld)) {
-            for (c, x) in c.iter_mut().zip(&row[start..end]) {
-                *c = -*x;
-            }
-        }
         let (above, rest) = m.split_at_mut(start * ld);
         let (own, below) = rest.split_at_mut(width * ld);
+        // The block's columns leave the matrix, negated.
+        let (column_above, others) = column.split_at_mut(start * BLOCK);
+        let column_below = &mut others[width * BLOCK..];
+        let leave = |column: &mut [f32], rows: &[f32]| {
+            for (c, row) in column.chunks_exact_mut(BLOCK).zip(rows.chunks_exact(ld)) {
+                for (c, x) in c.iter_mut().zip(&row[start..end]) {
+                    *c = -*x;
+                }
+            }
+        };
+        leave(column_below, below);
+        if triangular {
+            // What lies above the diagonal stands in the block's rows and columns, too.
+            for (i, c) in column_above.chunks_exact_mut(BLOCK).enumerate() {
+                for (k, c) in c[..width].iter_mut().enumerate() {
+                    *c = own[k * ld + i];
+                }
+            }
+            for (i, row) in below.chunks_exact(ld).enumerate() {
+                for (k, &x) in row[start..end].iter().enumerate() {
+                    own[k * ld + end + i] = x;
+                }
+            }
+        } else {
+            leave(column_above, above);
+        }
         simd.vectorize(EliminateRows { rows: own, order, ld, start });
         let b = &mut packed[..width * order];
         pack_rows(simd, b, width, order, own, ld);
         let b = Packed { data: b, depth: width, width: order };
-        gemm_nn::<S, true>(simd, start, column, BLOCK, &b, above, ld);
-        gemm_nn::<S, true>(simd, order - end, &column[end * BLOCK..], BLOCK, &b, below, ld);
+        update(simd, 0, column_above, &b, above, ld, triangular);
+        update(simd, end, column_below, &b, below, ld, triangular);
         // By symmetry the new columns are the new rows, with the sign of the sweep.
-        for (i, row) in above.chunks_exact_mut(ld).enumerate() {
+        for (i, row) in above.chunks_exact_mut(ld).enumerate().take(if triangular { 0 } else { start }) {
             for (k, x) in row[start..end].iter_mut().enumerate() {
                 *x = own[k * ld + i];
             }
@@ -153,6 +187,30 @@ fn eliminate<S: Simd>(simd: S, m: &mut [f32], order: usize, ld: usize, column: &
             }
         }
         start = end;
+    }
+}
+
+/// Adds `column b` to `rows`, the first of which is row `first` of the matrix: to all columns, or strip by strip to those up
+/// to the diagonal.
+#[inline(always)]
+fn update<S: Simd>(
+    simd: S,
+    first: usize,
+    column: &[f32],
+    b: &Packed<'_>,
+    rows: &mut [f32],
+    ld: usize,
+    triangular: bool,
+) {
+    let count = rows.len() / ld;
+    if !triangular {
+        return gemm_nn::<S, true>(simd, count, column, BLOCK, b, rows, ld);
+    }
+    for (strip, (rows, column)) in rows.chunks_mut(STRIP * ld).zip(column.chunks(STRIP * BLOCK)).enumerate() {
+        let height = rows.len() / ld;
+        let used = first + strip * STRIP + height;
+        let b = Packed { width: used.next_multiple_of(block_width::<S>()).min(b.width), ..*b };
+        gemm_nn::<S, true>(simd, height, column, BLOCK, &b, rows, ld);
     }
 }
 

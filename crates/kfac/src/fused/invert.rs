@@ -1,6 +1,6 @@
 //! Damped inverses of all factors, with what happens where one fails.
 //!
-//! All six factors of 60-64-64-2 take 0.15 ms and those of 60-256-256-2 1.9 ms on one core (AMD Zen 5), residuals included;
+//! All six factors of 60-64-64-2 take 0.15 ms and those of 60-256-256-2 1.6 ms on one core (AMD Zen 5), residuals included;
 //! the Newton-Schulz iteration of the tensor path takes 6.5 and 310 ms there, with the same residuals.
 
 use burn::tensor::Tensor;
