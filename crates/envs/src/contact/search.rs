@@ -30,7 +30,9 @@ fn edge_along(e: f32, de: f32, t: f32) -> (f32, f32, f32) {
     let on = now < 0.0;
     let slope = if on { now * de } else { 0.0f32 };
     let curvature = if on { de * de } else { 0.0f32 };
-    let changed = if on != (e < 0.0) { 1.0f32 } else { 0.0f32 };
+    let was = if e < 0.0 { 1.0f32 } else { 0.0f32 };
+    // In numbers: SPIR-V's compiler cannot compare truth values.
+    let changed = if on { 1.0 - was } else { was };
     (slope, curvature, changed)
 }
 
