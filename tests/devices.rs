@@ -55,6 +55,26 @@ fn vulkan_without_an_adapter_is_a_message() {
     refuses("vulkan", "Vulkan finds no adapter");
 }
 
+/// Skips itself where there is a GPU, or no adapter at all.
+#[cfg(feature = "vulkan")]
+#[test]
+fn vulkan_on_a_software_renderer_is_a_message() {
+    use burn::tensor::{Device, DeviceType};
+    let adapters: Vec<String> = Device::enumerate(DeviceType::Vulkan).into_iter().map(|a| format!("{a:?}")).collect();
+    if adapters.is_empty() || adapters.iter().any(|adapter| !adapter.contains("Cpu")) {
+        eprintln!("not only software renderers: {adapters:?}");
+        return;
+    }
+    let sandbox = Sandbox::new();
+    for device in ["vulkan", "wgpu"] {
+        let finished: Finished =
+            sandbox.command(&["train", "--device", device, "--out", "run"]).output().unwrap().into();
+        assert_eq!(finished.code, Some(1), "{}", finished.stderr);
+        assert!(finished.stderr.contains("software renderer"), "{}", finished.stderr);
+        assert!(!sandbox.path("run").exists(), "a device that is refused must not leave a run behind");
+    }
+}
+
 #[cfg(feature = "cuda")]
 #[test]
 fn cuda_without_a_device_is_a_message() {

@@ -171,12 +171,27 @@ fn has_gpu_adapter() -> bool {
     false
 }
 
+/// With the feature `vulkan` every Vulkan adapter gets SPIR-V from CubeCL. Version 0.11.3 declares shared memory wrongly for
+/// drivers without `VK_KHR_workgroup_memory_explicit_layout` (its `lower_shared_implicit` swaps two types), and Mesa's
+/// software renderer, which is one, then ends the program. Without the feature it gets WGSL, which works.
+#[cfg(feature = "wgpu")]
+fn refuse_unsound_spirv(name: &str) -> Result<()> {
+    if cfg!(feature = "vulkan") && !has_gpu_adapter() {
+        bail!(
+            "{name} is a software renderer, for which CubeCL's SPIR-V is not valid: build with --features wgpu and without \
+             vulkan, or use --device cpu"
+        );
+    }
+    Ok(())
+}
+
 #[cfg(feature = "wgpu")]
 fn wgpu() -> Result<Device> {
     use burn::tensor::{DeviceKind, DeviceType};
     if Device::enumerate(DeviceType::Wgpu).is_empty() {
         bail!("wgpu finds no adapter: install a Vulkan, Metal or DirectX 12 driver, or use --device cpu");
     }
+    refuse_unsound_spirv("wgpu's adapter")?;
     let device = Device::wgpu(DeviceKind::DefaultDevice);
     trial::compute(&device, "wgpu's adapter")?;
     Ok(device)
@@ -193,6 +208,7 @@ fn vulkan() -> Result<Device> {
     if Device::enumerate(DeviceType::Vulkan).is_empty() {
         bail!("Vulkan finds no adapter: install a Vulkan driver, or use --device cpu");
     }
+    refuse_unsound_spirv("the Vulkan adapter")?;
     let device = Device::vulkan(DeviceKind::DefaultDevice);
     trial::compute(&device, "the Vulkan adapter")?;
     Ok(device)
