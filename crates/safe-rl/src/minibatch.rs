@@ -127,7 +127,11 @@ impl Samples {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{noise::normal_tensor, state::read, test_device::test_device};
+    use crate::{
+        noise::normal_tensor,
+        state::read,
+        test_device::{on_cpu, test_device},
+    };
 
     const KEY: NoiseKey = NoiseKey { seed: 1, stream: 9, step: 0 };
 
@@ -162,10 +166,12 @@ mod tests {
         let x = normal_tensor(KEY, [3000, 7], &device);
         for rows in [5, 2000] {
             let index = index_tensor(&permutation(3000, KEY)[..rows], &device);
-            let columns = gather_columns_fused(&x.clone().transpose(), &index).unwrap();
+            let columns = gather_columns_fused(&x.clone().transpose(), &index);
+            let (Some(columns), Some(fused)) = (columns, gather_rows_fused(&x, &index)) else {
+                return assert!(!on_cpu());
+            };
             let plain = x.clone().transpose().select(1, index.clone());
             assert_eq!(read("f", columns).unwrap(), read("p", plain).unwrap());
-            let fused = gather_rows_fused(&x, &index).unwrap();
             assert_eq!(read("f", fused).unwrap(), read("p", x.clone().select(0, index)).unwrap());
         }
     }

@@ -391,7 +391,7 @@ mod tests {
 
     #[test]
     fn arrays_give_the_same_rollout_as_pushed_steps() {
-        let device = Device::flex();
+        let device = test_device();
         let ends: [[[f32; 3]; 2]; 3] =
             [[[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]], [[0.0; 3], [0.0; 3]], [[1.0, 0.0, 0.0], [1.0, 1.0, 0.0]]];
         let pushed: Vec<RolloutStep> = (0..3).map(|t| step(t, ends[t][0], ends[t][1])).collect();

@@ -164,7 +164,12 @@ fn fused(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{NoiseKey, noise::normal_tensor, state::read, test_device::test_device};
+    use crate::{
+        NoiseKey,
+        noise::normal_tensor,
+        state::read,
+        test_device::{on_cpu, test_device},
+    };
 
     struct Case {
         policy: Gaussian,
@@ -196,7 +201,8 @@ mod tests {
         for samples in [9, 2500] {
             for clip in [None, Some(0.2)] {
                 let Case { policy, action, old_log_prob, advantage } = case(samples);
-                let a = fused(&policy, &action, &old_log_prob, &advantage, clip).unwrap();
+                let a = fused(&policy, &action, &old_log_prob, &advantage, clip);
+                let Some(a) = a else { return assert!(!on_cpu()) };
                 let b = plain(&policy, &action, &old_log_prob, &advantage, clip);
                 close(read("m", a.mean).unwrap(), read("m", b.mean).unwrap(), 2e-6);
                 close(read("l", a.log_std).unwrap(), read("l", b.log_std).unwrap(), 2e-5);
