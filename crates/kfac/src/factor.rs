@@ -3,6 +3,8 @@ use std::ops::Range;
 use burn::tensor::{Device, Tensor};
 
 use crate::statistics::FactorSample;
+#[cfg(feature = "gpu")]
+use crate::uploaded::Uploaded;
 use crate::{KfacError, MlpSpec};
 
 /// Where each factor lies in a flat tensor `[F]`: `A_0, G_0, A_1, G_1, ..`, each row-major.
@@ -69,6 +71,9 @@ pub struct Factors {
     average: Tensor<1>,
     /// `[1]`.
     weight: Tensor<1>,
+    /// The layout as kernels read it.
+    #[cfg(feature = "gpu")]
+    pub(crate) places: Uploaded,
 }
 
 /// Name of the weight in a checkpoint.
@@ -85,12 +90,20 @@ impl Factors {
         }
         let layout = FactorLayout::new(spec);
         let average = Tensor::zeros([layout.len()], device);
-        Ok(Factors { layout, decay, average, weight: Tensor::zeros([1], device) })
+        let weight = Tensor::zeros([1], device);
+        Ok(Factors {
+            layout,
+            decay,
+            average,
+            weight,
+            #[cfg(feature = "gpu")]
+            places: Uploaded::default(),
+        })
     }
 
     /// Takes a batch into the average.
     pub fn update(&mut self, sample: &FactorSample) {
-        let (average, weight) = self.updated(sample);
+        let (average, weight) = self.launched(None, sample).unwrap_or_else(|| self.updated(sample));
         self.average = average;
         self.weight = weight;
     }
@@ -99,10 +112,26 @@ impl Factors {
     ///
     /// The result is selected, never multiplied: a NaN in a refused sample does not enter. Nothing is read back.
     pub fn update_if(&mut self, mask: Tensor<1>, sample: &FactorSample) {
+        if let Some((average, weight)) = self.launched(Some(&mask), sample) {
+            (self.average, self.weight) = (average, weight);
+            return;
+        }
         let (average, weight) = self.updated(sample);
         let keep = mask.lower_equal_elem(0.5);
         self.average = average.mask_where(keep.clone().expand([self.layout.len()]), self.average.clone());
         self.weight = weight.mask_where(keep, self.weight.clone());
+    }
+
+    /// Average and weight after a sample in one launch, where there is a GPU.
+    #[cfg(feature = "gpu")]
+    fn launched(&self, mask: Option<&Tensor<1>>, sample: &FactorSample) -> Option<(Tensor<1>, Tensor<1>)> {
+        assert_eq!(sample.flat().dims(), [self.layout.len()], "the sample is of another network");
+        crate::unit_factor::update([&self.average, &self.weight, sample.flat()], mask, self.decay)
+    }
+
+    #[cfg(not(feature = "gpu"))]
+    fn launched(&self, _mask: Option<&Tensor<1>>, _sample: &FactorSample) -> Option<(Tensor<1>, Tensor<1>)> {
+        None
     }
 
     fn updated(&self, sample: &FactorSample) -> (Tensor<1>, Tensor<1>) {
@@ -124,6 +153,10 @@ impl Factors {
     /// All factors, bias-corrected, `[F]`; zero before the first update.
     pub fn flat(&self) -> Tensor<1> {
         // Before the first update both are zero: the floor only avoids 0 / 0.
+        #[cfg(feature = "gpu")]
+        if let Some(flat) = crate::unit_factor::corrected(&self.average, &self.weight, f32::MIN_POSITIVE) {
+            return flat;
+        }
         self.average.clone() / self.weight.clone().clamp_min(f32::MIN_POSITIVE)
     }
 

@@ -52,7 +52,7 @@ impl ForwardPass {
             return ForwardPass { mlp, rows, state: State::Fused(Box::new(Kept { network, x, done })) };
         }
         #[cfg(feature = "gpu")]
-        if let Some(pass) = UnitPass::new(mlp.spec(), mlp.theta(), &x) {
+        if let Some(pass) = UnitPass::new(&mlp, &x) {
             let outputs = keep.then(|| pass.forward());
             return ForwardPass { mlp, rows, state: State::Units(pass, outputs) };
         }
@@ -77,20 +77,25 @@ impl ForwardPass {
         }
     }
 
-    /// [`Mlp::jvp`] of this batch, `direction` `[P]`.
+    /// [`Mlp::jvp`] of this batch, `direction` `[P]` or longer: what follows the network's parameters is of others.
     ///
     /// # Panics
-    /// If the direction is not `[P]`.
+    /// If the direction is shorter.
     pub fn jvp(&self, direction: Tensor<1>) -> Tensor<2> {
-        let spec = self.mlp.spec();
-        assert_eq!(direction.dims(), [spec.num_params()], "the direction must be [P]");
+        let (spec, [given]) = (self.mlp.spec(), direction.dims());
+        let params = spec.num_params();
+        assert!(given >= params, "the direction must be [P] or longer");
+        #[cfg(feature = "gpu")]
+        if let State::Units(pass, _) = &self.state
+            && let Some(moved) = pass.jvp(&direction)
+        {
+            return moved;
+        }
+        let direction = if given > params { direction.narrow(0, 0, params) } else { direction };
         match &self.state {
             State::Plain(inputs, _) => plain::jvp(spec, self.mlp.theta(), inputs, &direction),
             #[cfg(feature = "gpu")]
-            State::Units(pass, _) => match pass.jvp(&direction) {
-                Some(moved) => moved,
-                None => plain::jvp(spec, self.mlp.theta(), &pass.inputs(), &direction),
-            },
+            State::Units(pass, _) => plain::jvp(spec, self.mlp.theta(), &pass.inputs(), &direction),
             #[cfg(feature = "flex")]
             State::Fused(kept) => match Host::of(&direction) {
                 Some(direction) => {

@@ -1,6 +1,8 @@
 use burn::tensor::{Bool, Tensor};
 
 use crate::damping::shares;
+#[cfg(feature = "gpu")]
+use crate::uploaded::Uploaded;
 use crate::{FactorLayout, Factors, KfacError};
 
 /// A relative residual above this makes an inverse unusable.
@@ -22,8 +24,13 @@ pub struct InverseSet {
     layout: FactorLayout,
     flat: Tensor<1>,
     residuals: Tensor<1>,
+    /// 1 where the damping was raised, in one or several parts whose sum is the count.
     raised: Tensor<1>,
+    /// The same of the matrices given up.
     fallbacks: Tensor<1>,
+    /// The layout as kernels read it.
+    #[cfg(feature = "gpu")]
+    pub(crate) places: Uploaded,
 }
 
 impl Factors {
@@ -40,12 +47,20 @@ impl Factors {
         #[cfg(feature = "flex")]
         if let Some(result) = crate::fused::inverse(&layout, &flat, damping) {
             let crate::fused::InverseResult { flat, residuals, raised, fallbacks } = result;
-            return Ok(InverseSet { layout, flat, residuals, raised, fallbacks });
+            return Ok(InverseSet {
+                layout,
+                flat,
+                residuals,
+                raised,
+                fallbacks,
+                #[cfg(feature = "gpu")]
+                places: self.places.clone(),
+            });
         }
         #[cfg(feature = "gpu")]
-        if let Some(inverses) = crate::unit_inverse::inverse(&layout, &flat, damping) {
+        if let Some(inverses) = crate::unit_inverse::inverse(&layout, &self.places, &flat, damping) {
             let crate::unit_inverse::Inverses { flat, residuals, raised, fallbacks } = inverses;
-            return Ok(InverseSet { layout, flat, residuals, raised: raised.sum(), fallbacks: fallbacks.sum() });
+            return Ok(InverseSet { layout, flat, residuals, raised, fallbacks, places: self.places.clone() });
         }
         Ok(plain_inverse(layout, flat, damping))
     }
@@ -78,13 +93,13 @@ impl InverseSet {
     }
 
     /// Matrices whose damping was raised, `[1]`.
-    pub fn raised(&self) -> &Tensor<1> {
-        &self.raised
+    pub fn raised(&self) -> Tensor<1> {
+        self.raised.clone().sum()
     }
 
     /// Matrices replaced by a multiple of the identity, `[1]`.
-    pub fn fallbacks(&self) -> &Tensor<1> {
-        &self.fallbacks
+    pub fn fallbacks(&self) -> Tensor<1> {
+        self.fallbacks.clone().sum()
     }
 
     pub(crate) fn num_params(&self) -> usize {
@@ -140,7 +155,15 @@ pub(crate) fn plain_inverse(layout: FactorLayout, flat: Tensor<1>, damping: f32)
         x.clone().slice([i..i + 1, 0..n, 0..n]).reshape([n * n])
     });
     let flat = Tensor::cat(inverses.collect(), 0);
-    InverseSet { layout, flat, residuals, raised: raised.float().sum(), fallbacks: fallbacks.float().sum() }
+    InverseSet {
+        layout,
+        flat,
+        residuals,
+        raised: raised.float(),
+        fallbacks: fallbacks.float(),
+        #[cfg(feature = "gpu")]
+        places: Uploaded::default(),
+    }
 }
 
 /// `X <- X (2 I - M X)` from `X_0 = I / |M|_inf`, and the relative residuals `[C]`.

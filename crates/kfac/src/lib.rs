@@ -68,6 +68,8 @@ mod precondition;
 mod statistics;
 pub mod trust_region;
 #[cfg(feature = "gpu")]
+mod unit_factor;
+#[cfg(feature = "gpu")]
 mod unit_forward;
 #[cfg(feature = "gpu")]
 mod unit_gradient;
@@ -75,6 +77,10 @@ mod unit_gradient;
 mod unit_inverse;
 #[cfg(feature = "gpu")]
 mod unit_pass;
+#[cfg(feature = "gpu")]
+mod unit_precondition;
+#[cfg(feature = "gpu")]
+mod uploaded;
 
 pub use damping::AdaptiveDamping;
 pub use error::KfacError;

@@ -5,6 +5,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 use crate::fisher::FisherSeeds;
 use crate::forward_pass::ForwardPass;
 use crate::statistics::{FactorSample, Statistics};
+#[cfg(feature = "gpu")]
+use crate::uploaded::Uploaded;
 use crate::{KfacError, init, plain};
 
 #[cfg(feature = "flex")]
@@ -102,6 +104,9 @@ impl MlpSpec {
 pub struct Mlp {
     spec: MlpSpec,
     theta: Tensor<1>,
+    /// The shape as kernels read it.
+    #[cfg(feature = "gpu")]
+    header: Uploaded,
 }
 
 impl Mlp {
@@ -113,7 +118,16 @@ impl Mlp {
     pub fn init(spec: MlpSpec, seed: u64, output_gain: f32, device: &Device) -> Self {
         let values = init::orthogonal(&spec, seed, output_gain);
         let theta = Tensor::from_data(TensorData::new(values, [spec.num_params()]), device);
-        Mlp { spec, theta }
+        Self::of(spec, theta)
+    }
+
+    fn of(spec: MlpSpec, theta: Tensor<1>) -> Self {
+        Mlp {
+            spec,
+            theta,
+            #[cfg(feature = "gpu")]
+            header: Uploaded::default(),
+        }
     }
 
     /// A network with the given parameters `[P]`.
@@ -126,7 +140,7 @@ impl Mlp {
         if found != expected {
             return Err(KfacError::ThetaLength { expected, found });
         }
-        Ok(Mlp { spec, theta })
+        Ok(Self::of(spec, theta))
     }
 
     /// The same network with other parameters `[P]`.
@@ -135,7 +149,7 @@ impl Mlp {
     /// If the length of `theta` differs.
     pub fn with_theta(&self, theta: Tensor<1>) -> Self {
         assert_eq!(theta.dims(), [self.spec.num_params()], "theta must be [P]");
-        Mlp { spec: self.spec.clone(), theta }
+        Mlp { theta, ..self.clone() }
     }
 
     /// Sizes and activation.
@@ -161,7 +175,7 @@ impl Mlp {
             return fused::tensor(outputs, [rows, self.spec.output_size()]);
         }
         #[cfg(feature = "gpu")]
-        if let Some(pass) = crate::unit_pass::UnitPass::new(&self.spec, &self.theta, &x) {
+        if let Some(pass) = crate::unit_pass::UnitPass::new(self, &x) {
             return pass.forward();
         }
         plain::forward(&self.spec, &self.theta, x)
@@ -240,6 +254,12 @@ impl Mlp {
         self.check_input(&x);
         let (gradients, factors, loss) = ForwardPass::new(self.clone(), x, false).regression(targets, Some(fisher));
         (Statistics { gradients, factors: FactorSample::new(factors) }, loss)
+    }
+
+    /// The network's shape as kernels read it, on its device.
+    #[cfg(feature = "gpu")]
+    pub(crate) fn header(&self) -> Tensor<1> {
+        self.header.get(&self.theta.device(), || crate::network_header(&self.spec))
     }
 
     fn check_input(&self, x: &Tensor<2>) {

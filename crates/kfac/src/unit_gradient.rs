@@ -17,8 +17,8 @@ use burn_cubecl::{Cube, CubeBackend};
 use cubecl::calculate_cube_count_elemwise;
 use cubecl::prelude::*;
 
-use crate::unit_forward::{BLOCK, backward_unit, forward_unit, network_header, unit_memory};
-use crate::{Mlp, MlpSpec};
+use crate::Mlp;
+use crate::unit_forward::{BLOCK, backward_unit, forward_unit, unit_memory};
 
 /// Widest layer that units handle better than matrix products.
 pub(crate) const WIDEST: usize = 128;
@@ -185,10 +185,10 @@ pub(crate) fn empty_like(other: &CubeTensor, length: usize) -> CubeTensor {
 /// GPU, wide layers, or activations that no buffer holds.
 pub(crate) fn regression(mlp: &Mlp, x: &Tensor<2>, targets: &Tensor<2>) -> Option<(Tensor<1>, Tensor<1>)> {
     assert_eq!(targets.dims(), [x.dims()[0], mlp.spec().output_size()], "the targets must be [N, out]");
-    regression_gradients(mlp.spec(), mlp.theta(), x, &targets.clone().unsqueeze_dim(0), 0..x.dims()[0])
+    regression_gradients(mlp, mlp.theta(), x, &targets.clone().unsqueeze_dim(0), 0..x.dims()[0])
 }
 
-/// [`Mlp::regression_gradient`] of C networks of one shape on the same inputs at once, or `None` where tensor operations
+/// [`Mlp::regression_gradient`] of C networks of the shape of `mlp` on the same inputs at once, or `None` where tensor operations
 /// serve better: not on a GPU, wide layers, or activations that no buffer holds.
 ///
 /// # Shapes
@@ -198,13 +198,13 @@ pub(crate) fn regression(mlp: &Mlp, x: &Tensor<2>, targets: &Tensor<2>) -> Optio
 /// # Panics
 /// If the shapes do not fit.
 pub fn regression_gradients(
-    spec: &MlpSpec,
+    mlp: &Mlp,
     thetas: &Tensor<1>,
     x: &Tensor<2>,
     targets: &Tensor<3>,
     range: Range<usize>,
 ) -> Option<(Tensor<1>, Tensor<1>)> {
-    let device = x.device();
+    let spec = mlp.spec();
     let ([all, inputs], [nets, _, outputs]) = (x.dims(), targets.dims());
     if range.is_empty() {
         return None;
@@ -218,7 +218,7 @@ pub fn regression_gradients(
     if spec.sizes().iter().any(|&size| size > WIDEST) || 2 * nodes * samples * nets > most {
         return None;
     }
-    let shape = primitive(&Tensor::<1>::from_floats(network_header(spec).as_slice(), &device))?;
+    let shape = primitive(&mlp.header())?;
     let (memory, losses) = (empty_like(&theta, 2 * nodes * samples * nets), empty_like(&theta, samples * nets));
     let (gradient, loss) = (empty_like(&theta, params * nets), empty_like(&theta, nets));
     let client = theta.client.clone();

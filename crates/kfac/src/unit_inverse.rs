@@ -15,9 +15,10 @@ use cubecl::prelude::*;
 
 use crate::FactorLayout;
 use crate::inverse::{RAISE, RESIDUAL_BOUND};
+use crate::uploaded::Uploaded;
 
 /// Largest order of a matrix inverted here.
-const LARGEST: usize = 132;
+pub(crate) const LARGEST: usize = 132;
 /// Units of a cube.
 const LANES: usize = 256;
 /// Attempts: the given damping, then [`RAISE`] times that.
@@ -189,17 +190,21 @@ fn inverse_kernel(
     }
 }
 
+/// The beginning and the order of every matrix.
+pub(crate) fn places_of(layout: &FactorLayout) -> Vec<f32> {
+    (0..layout.count()).flat_map(|i| [layout.range(i).start as f32, layout.order(i) as f32]).collect()
+}
+
 /// Damped inverses of the factors `flat` `[F]`, or `None` where tensor operations serve better: not on a GPU, or a large
 /// matrix.
-pub(crate) fn inverse(layout: &FactorLayout, flat: &Tensor<1>, damping: f32) -> Option<Inverses> {
+pub(crate) fn inverse(layout: &FactorLayout, places: &Uploaded, flat: &Tensor<1>, damping: f32) -> Option<Inverses> {
     let device = flat.device();
     let count = layout.count();
     if !matches!(device.as_dispatch(), DispatchDevice::Cube(_)) || (0..count).any(|i| layout.order(i) > LARGEST) {
         return None;
     }
-    let places: Vec<f32> = (0..count).flat_map(|i| [layout.range(i).start as f32, layout.order(i) as f32]).collect();
     let primitive = |x: &Tensor<1>| x.clone().try_into_primitive::<Cube>().ok().map(into_contiguous);
-    let (flat, places) = (primitive(flat)?, primitive(&Tensor::<1>::from_floats(places.as_slice(), &device))?);
+    let (flat, places) = (primitive(flat)?, primitive(&places.get(&device, || places_of(layout)))?);
     let client = flat.client.clone();
     let empty = |length: usize| -> CubeTensor {
         empty_device_contiguous_dtype(client.clone(), flat.device.clone(), Shape::from([length]), DType::F32)

@@ -9,9 +9,9 @@ use cubecl::calculate_cube_count_elemwise;
 use cubecl::prelude::*;
 
 use crate::fisher::FisherSeeds;
-use crate::unit_forward::{BLOCK, backward_unit, forward_unit, network_header, tangent_unit, unit_memory};
+use crate::unit_forward::{BLOCK, backward_unit, forward_unit, tangent_unit, unit_memory};
 use crate::unit_gradient::{LANES, SAMPLES, WIDEST, empty_like, primitive};
-use crate::{FactorLayout, MlpSpec, plain};
+use crate::{FactorLayout, Mlp, plain};
 
 /// Most samples of a forward pass: beyond them matrix products keep a GPU busy, and activations need not be kept.
 const MOST_SAMPLES: usize = 1 << 16;
@@ -250,48 +250,43 @@ fn sums_kernel(
 
 /// A batch on a GPU that units go through.
 pub(crate) struct UnitPass {
-    spec: MlpSpec,
-    theta: Tensor<1>,
+    mlp: Mlp,
     x: Tensor<2>,
 }
 
 impl UnitPass {
     /// `None` where tensor operations serve better: not on a GPU, wide layers, many samples, or no buffer for them.
-    pub fn new(spec: &MlpSpec, theta: &Tensor<1>, x: &Tensor<2>) -> Option<Self> {
-        let samples = x.dims()[0];
+    pub fn new(mlp: &Mlp, x: &Tensor<2>) -> Option<Self> {
+        let (spec, samples) = (mlp.spec(), x.dims()[0]);
         let wide = spec.sizes().iter().any(|&size| size > WIDEST);
         if wide || samples == 0 || samples > MOST_SAMPLES {
             return None;
         }
-        let room = primitive(theta)?.client.properties().memory.max_page_size.min(u64::from(u32::MAX));
+        let room = primitive(mlp.theta())?.client.properties().memory.max_page_size.min(u64::from(u32::MAX));
         if (2 * unit_memory(spec) * samples * size_of::<f32>()) as u64 > room {
             return None;
         }
         primitive(x)?;
-        Some(Self { spec: spec.clone(), theta: theta.clone(), x: x.clone() })
-    }
-
-    fn shape(&self) -> Tensor<1> {
-        Tensor::from_floats(network_header(&self.spec).as_slice(), &self.theta.device())
+        Some(Self { mlp: mlp.clone(), x: x.clone() })
     }
 
     /// The layers' inputs, for the tensor operations.
     pub fn inputs(&self) -> Vec<Tensor<2>> {
-        plain::activations(&self.spec, &self.theta, self.x.clone()).0
+        plain::activations(self.mlp.spec(), self.mlp.theta(), self.x.clone()).0
     }
 
     /// Outputs `[n, out]`.
     pub fn forward(&self) -> Tensor<2> {
         let [samples, inputs] = self.x.dims();
-        let (nodes, outputs) = (unit_memory(&self.spec), self.spec.output_size());
-        let theta = of(&self.theta);
+        let (nodes, outputs) = (unit_memory(self.mlp.spec()), self.mlp.spec().output_size());
+        let theta = of(self.mlp.theta());
         let (client, dim) = (theta.client.clone(), CubeDim::new_1d(SAMPLES));
         let (memory, out) = (empty_like(&theta, nodes * samples), empty_like(&theta, samples * outputs));
         forward_kernel::launch(
             &client,
             calculate_cube_count_elemwise(&client, samples, dim),
             dim,
-            of(&self.shape()).into_buffer_arg(),
+            of(&self.mlp.header()).into_buffer_arg(),
             theta.into_buffer_arg(),
             of(&self.x).into_buffer_arg(),
             memory.into_buffer_arg(),
@@ -306,15 +301,15 @@ impl UnitPass {
     /// `J direction`, `[n, out]`; `None` if the direction does not live on the device.
     pub fn jvp(&self, direction: &Tensor<1>) -> Option<Tensor<2>> {
         let [samples, inputs] = self.x.dims();
-        let (nodes, outputs) = (unit_memory(&self.spec), self.spec.output_size());
-        let (theta, direction) = (of(&self.theta), primitive(direction)?);
+        let (nodes, outputs) = (unit_memory(self.mlp.spec()), self.mlp.spec().output_size());
+        let (theta, direction) = (of(self.mlp.theta()), primitive(direction)?);
         let (client, dim) = (theta.client.clone(), CubeDim::new_1d(SAMPLES));
         let (memory, out) = (empty_like(&theta, 2 * nodes * samples), empty_like(&theta, samples * outputs));
         tangent_kernel::launch(
             &client,
             calculate_cube_count_elemwise(&client, samples, dim),
             dim,
-            of(&self.shape()).into_buffer_arg(),
+            of(&self.mlp.header()).into_buffer_arg(),
             theta.into_buffer_arg(),
             direction.into_buffer_arg(),
             of(&self.x).into_buffer_arg(),
@@ -332,20 +327,20 @@ impl UnitPass {
     /// is no room for the derivatives.
     pub fn sums(&self, cotangents: &Tensor<3>, fisher: Option<&FisherSeeds>) -> Option<(Tensor<2>, Tensor<1>)> {
         let [samples, inputs] = self.x.dims();
-        let (nodes, params) = (unit_memory(&self.spec), self.spec.num_params());
+        let (nodes, params) = (unit_memory(self.mlp.spec()), self.mlp.spec().num_params());
         let [losses, _, outputs] = cotangents.dims();
         let (scores, columns, constant) = match fisher {
             Some(FisherSeeds::Constant(seeds)) => (primitive(seeds)?, seeds.dims()[0], 1u32),
             Some(FisherSeeds::PerSample(seeds)) => (primitive(seeds)?, seeds.dims()[0], 0),
             None => (primitive(cotangents)?, 0, 0), // unread
         };
-        let theta = of(&self.theta);
+        let theta = of(self.mlp.theta());
         let room = theta.client.properties().memory.max_page_size.min(u64::from(u32::MAX)) as usize / size_of::<f32>();
         let numbers = (1 + losses + columns) * nodes * samples;
         if losses == 0 || (columns == 0 && fisher.is_some()) || numbers > room {
             return None;
         }
-        let shape = of(&self.shape());
+        let shape = of(&self.mlp.header());
         let (client, dim) = (theta.client.clone(), CubeDim::new_1d(SAMPLES));
         let memory = empty_like(&theta, numbers);
         passes_kernel::launch(
@@ -366,9 +361,9 @@ impl UnitPass {
             outputs,
             nodes,
         );
-        let length = FactorLayout::new(&self.spec).len();
+        let length = FactorLayout::new(self.mlp.spec()).len();
         let (gradients, flat) = (empty_like(&theta, losses * params), empty_like(&theta, length));
-        let cubes: usize = (self.spec.sizes().windows(2))
+        let cubes: usize = (self.mlp.spec().sizes().windows(2))
             .map(|pair| {
                 let (rows, outputs) = (pair[0] + 1, pair[1]);
                 let factors = rows * rows.div_ceil(BLOCK) + outputs * outputs.div_ceil(BLOCK);
@@ -392,7 +387,7 @@ impl UnitPass {
         );
         let flat = match fisher {
             Some(_) => Tensor::from_primitive::<CubeBackend>(flat),
-            None => Tensor::zeros([0], &self.theta.device()),
+            None => Tensor::zeros([0], &self.mlp.theta().device()),
         };
         Some((Tensor::<1>::from_primitive::<CubeBackend>(gradients).reshape([losses, params]), flat))
     }

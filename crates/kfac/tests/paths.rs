@@ -159,7 +159,7 @@ fn average_inverse_and_natural_gradients_agree() {
         close(&values(&a.1), &values(&b.1), 2e-4, &format!("natural gradients {}", case.name()));
         for inverse in [&a.2, &b.2] {
             assert!(values(inverse.residuals()).iter().all(|r| *r < 1e-4), "{:?}", values(inverse.residuals()));
-            assert_eq!(values(inverse.raised()), [0.0]);
+            assert_eq!(values(&inverse.raised()), [0.0]);
         }
     }
 }

@@ -134,7 +134,7 @@ impl Critics {
     /// The same with both networks in every launch, where a GPU has the kernels; else nothing has happened.
     #[cfg(feature = "gpu")]
     fn fit_together(&mut self, samples: &Samples, iteration: u64) -> Option<(Tensor<1>, Tensor<1>)> {
-        let (count, spec) = (samples.len(), self.reward.value.spec().clone());
+        let (count, network) = (samples.len(), self.reward.value.clone());
         let parts = (count / self.config.minibatch_size).max(1);
         if self.config.epochs == 0 {
             return None;
@@ -148,14 +148,14 @@ impl Critics {
             losses.clear();
             for i in 0..parts {
                 let range = i * count / parts..(i + 1) * count / parts;
-                let (gradient, loss) = kfac::regression_gradients(&spec, &theta, &obs, &target, range)?;
+                let (gradient, loss) = kfac::regression_gradients(&network, &theta, &obs, &target, range)?;
                 theta = adam.step(theta, gradient);
                 losses.push(loss);
             }
         }
         let [reward, cost] = adam.split();
         (self.reward.adam, self.cost.adam) = (reward, cost);
-        let params = spec.num_params();
+        let params = network.spec().num_params();
         self.reward.value = self.reward.value.with_theta(theta.clone().narrow(0, 0, params));
         self.cost.value = self.cost.value.with_theta(theta.narrow(0, params, params));
         let mean: Tensor<1> = Tensor::stack::<2>(losses, 0).mean_dim(0).squeeze_dim(0);
