@@ -144,7 +144,7 @@ impl Adam {
     fn step_plain(&mut self, theta: Tensor<1>, gradient: Tensor<1>) -> Tensor<1> {
         let AdamConfig { beta1, beta2, epsilon, max_grad_norm, .. } = self.config;
         let (rate, correction) = self.corrections();
-        let bad = all_finite(&gradient).bool_not();
+        let bad = all_finite(&gradient).mask().bool_not();
         let gradient = match max_grad_norm {
             Some(limit) => {
                 let norm = gradient.clone().square().sum().sqrt();

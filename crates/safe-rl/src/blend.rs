@@ -12,7 +12,7 @@
 
 use burn::tensor::{Bool, Tensor};
 
-use crate::{MarginWeights, Products, Projection, ProjectionKind, project, projection::VANISHED};
+use crate::{Flag, MarginWeights, Products, Projection, ProjectionKind, project, projection::VANISHED};
 
 /// Relative size at which a projected direction fades out.
 const FADE: f32 = 1e-6;
@@ -26,10 +26,8 @@ pub struct Blend {
     pub beta: Tensor<1>,
     /// `alpha^2 q + beta^2 s + 2 alpha beta kappa`: squared norm of the direction in the damped metric.
     pub norm_squared: Tensor<1>,
-    /// Whether the objectives conflict (`kappa < 0`).
-    pub conflict: Tensor<1, Bool>,
     /// Whether there is a direction at all.
-    pub usable: Tensor<1, Bool>,
+    pub usable: Flag,
     /// The inner products the blend was made from.
     pub products: Products,
 }
@@ -69,8 +67,7 @@ fn launched(kind: ProjectionKind, metric: &Products, projection: &Products, p: f
     let blended = crate::unit_decide::blend(metric, projection, &weights)?;
     Some(Blend {
         norm_squared: blended.norm_squared,
-        conflict: metric.kappa.clone().lower_scalar(0.0),
-        usable: blended.usable.greater_scalar(0.5),
+        usable: Flag::of_number(blended.usable),
         alpha: blended.alpha,
         beta: blended.beta,
         products: metric.clone(),
@@ -105,8 +102,7 @@ fn combine(products: &Products, projection: &Projection, w: f32) -> Blend {
         + alpha.clone() * beta.clone() * kappa.clone() * 2.0;
     Blend {
         norm_squared: norm_squared.mask_fill(unusable, 0.0).clamp_min(0.0),
-        conflict: kappa.clone().lower_scalar(0.0),
-        usable,
+        usable: usable.into(),
         alpha,
         beta,
         products: products.clone(),
@@ -114,19 +110,22 @@ fn combine(products: &Products, projection: &Projection, w: f32) -> Blend {
 }
 
 impl Blend {
+    /// Whether the objectives conflict (`kappa < 0`), `[1]`.
+    pub fn conflict(&self) -> Tensor<1, Bool> {
+        self.products.kappa.clone().lower_scalar(0.0)
+    }
+
     /// `alpha n_r + beta n_s`, `[P]`, from natural gradients `[2, P]` (reward, cost). Zero where unusable, selected by mask
     /// since zero times NaN is NaN.
     pub fn direction(&self, natural: &Tensor<2>) -> Tensor<1> {
         let [_, parameters] = natural.dims();
         #[cfg(feature = "gpu")]
-        if let Some(direction) =
-            crate::unit_decide::direction(natural, &self.alpha, &self.beta, self.usable.clone().float())
-        {
+        if let Some(direction) = crate::unit_decide::direction(natural, &self.alpha, &self.beta, self.usable.float()) {
             return direction;
         }
         let row = |i: usize| natural.clone().narrow(0, i, 1).reshape([parameters]);
         let direction = row(0) * self.alpha.clone() - row(1) * self.beta.clone();
-        direction.mask_fill(self.usable.clone().bool_not().expand([parameters]), 0.0)
+        direction.mask_fill(self.usable.mask().bool_not().expand([parameters]), 0.0)
     }
 
     /// `[alpha, beta, q, s, kappa, norm_squared]`, `[6]`, for one read-back per epoch.

@@ -1,5 +1,8 @@
 //! Kullback-Leibler divergence between diagonal Gaussian policies, in closed form.
 
+#[cfg(feature = "gpu")]
+pub(crate) mod kernel;
+
 use burn::tensor::Tensor;
 use rayon::prelude::*;
 
@@ -27,8 +30,14 @@ pub fn mean_gaussian_kl(
     mean: &Tensor<2>,
     log_std: &Tensor<1>,
 ) -> Tensor<1> {
-    fused(old_mean, old_log_std, mean, log_std)
-        .unwrap_or_else(|| gaussian_kl(old_mean, old_log_std, mean, log_std).mean())
+    if let Some(kl) = fused(old_mean, old_log_std, mean, log_std) {
+        return kl;
+    }
+    #[cfg(feature = "gpu")]
+    if let Some(kl) = kernel::mean_kl(old_mean, old_log_std, mean, log_std) {
+        return kl;
+    }
+    gaussian_kl(old_mean, old_log_std, mean, log_std).mean()
 }
 
 fn fused(old_mean: &Tensor<2>, old_log_std: &Tensor<1>, mean: &Tensor<2>, log_std: &Tensor<1>) -> Option<Tensor<1>> {

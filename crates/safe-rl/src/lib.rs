@@ -22,10 +22,12 @@
 
 mod adam;
 mod advantage;
+mod average;
 mod blend;
 mod critic;
 mod episode;
 mod error;
+mod flag;
 mod flex;
 mod gae;
 mod guard_config;
@@ -50,14 +52,18 @@ mod test_device;
 mod unit_act;
 #[cfg(feature = "gpu")]
 mod unit_decide;
+#[cfg(feature = "gpu")]
+mod unit_sum;
 mod verdict;
 
 pub use adam::{Adam, AdamConfig};
 pub use advantage::{center, standardize};
+pub use average::average_gradients;
 pub use blend::{Blend, blend};
 pub use critic::{explained_variance, mean_squared_error};
 pub use episode::{CostEstimator, EpisodeStatistics, EpisodeTracker, FinishedEpisode};
 pub use error::SafeRlError;
+pub use flag::Flag;
 pub use gae::{Gae, GaeConfig, GaeSignal, gae, gae_pair};
 pub use guard_config::KlGuardConfig;
 pub use kl::{gaussian_kl, mean_gaussian_kl};
@@ -71,10 +77,12 @@ pub use policy::{
     log_std_quadratic,
 };
 pub use projection::{Products, Projection, ProjectionKind, project};
+#[cfg(feature = "gpu")]
+pub use rollback::Step;
 pub use rollback::{GuardReport, KlGuard};
 pub use rollout::{EpisodeTotals, Rollout, RolloutArrays, RolloutBuilder, RolloutStep, Values};
 pub use state::{State, read, read_backs};
 pub use surrogate::Surrogate;
 #[cfg(feature = "gpu")]
 pub use unit_act::{KEY_PARTS, act_unit, observe_unit};
-pub use verdict::{Verdict, all_finite};
+pub use verdict::{Verdict, all_finite, all_finite_in};

@@ -1,5 +1,8 @@
 //! Minibatches: a counter-based permutation and the gathering of rows.
 
+#[cfg(feature = "gpu")]
+mod kernel;
+
 use std::ops::Range;
 
 use burn::tensor::{Device, Int, Tensor};
@@ -100,6 +103,10 @@ impl Samples {
 
     /// The samples at `index` `[M]`.
     pub fn select(&self, index: &Tensor<1, Int>) -> Self {
+        #[cfg(feature = "gpu")]
+        if let Some(samples) = kernel::select(self, index) {
+            return samples;
+        }
         Self {
             obs: gather_rows(&self.obs, index),
             action: gather_rows(&self.action, index),

@@ -10,10 +10,15 @@
 
 #[cfg(feature = "gpu")]
 mod kernel;
+#[cfg(feature = "gpu")]
+mod step;
 
 use burn::tensor::{Bool, Device, Tensor};
 
-use crate::{KlGuardConfig, SafeRlError, State, Verdict, state::read};
+use crate::{Flag, KlGuardConfig, SafeRlError, State, Verdict, state::read};
+
+#[cfg(feature = "gpu")]
+pub use step::Step;
 
 /// What happened since the rollout began, read back in one transfer.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -91,6 +96,12 @@ impl KlGuard {
     pub fn set_kl_limit(&mut self, kl_limit: f32) {
         if kl_limit.is_finite() && kl_limit > 0.0 {
             let scale = kl_limit / self.config.kl_limit;
+            #[cfg(feature = "gpu")]
+            if let Some(slots) = self.here().and_then(|slots| kernel::begin(&slots, scale, false)) {
+                self.together = Some(slots);
+                self.config.kl_limit = kl_limit;
+                return;
+            }
             self.set(Slot::StepLimit, self.get(Slot::StepLimit) * scale);
             self.config.kl_limit = kl_limit;
         }
@@ -98,6 +109,11 @@ impl KlGuard {
 
     /// Starts a rollout: counters return to zero and the actor may move again; radius and damping stay.
     pub fn begin_rollout(&mut self) {
+        #[cfg(feature = "gpu")]
+        if let Some(slots) = self.here().and_then(|slots| kernel::begin(&slots, 1.0, true)) {
+            self.together = Some(slots);
+            return;
+        }
         self.part();
         let zero = self.get(Slot::StepLimit).zeros_like();
         for slot in &mut self.slots[Slot::Consecutive as usize..] {
@@ -122,16 +138,20 @@ impl KlGuard {
 
     /// Judges a candidate.
     ///
-    /// `kl` `[1]` is its KL from the behaviour policy on the minibatch, `finite` `[1]` whether its parameters are finite,
-    /// `usable` `[1]` whether the minibatch had a finite gradient and a direction at all: if not, it is skipped, and
-    /// neither radius nor damping changes.
-    pub fn judge(&mut self, kl: &Tensor<1>, finite: Tensor<1, Bool>, usable: Tensor<1, Bool>) -> Verdict {
+    /// `kl` `[1]` is its KL from the behaviour policy on the minibatch, `finite` whether its parameters are finite,
+    /// `usable` whether the minibatch had a finite gradient and a direction at all: if not, it is skipped, and neither
+    /// radius nor damping changes. Both are flags or masks `[1]`.
+    pub fn judge(&mut self, kl: &Tensor<1>, finite: impl Into<Flag>, usable: impl Into<Flag>) -> Verdict {
         let config = self.config;
+        let (finite, usable) = (finite.into(), usable.into());
         #[cfg(feature = "gpu")]
-        if let Some((slots, accept)) = self.launched(kl, &finite, &usable) {
+        if let Some((slots, accept)) =
+            self.here().and_then(|slots| kernel::judge(&config, &slots, kl, &finite, &usable))
+        {
             self.together = Some(slots);
             return Verdict::new(accept);
         }
+        let (finite, usable) = (finite.mask(), usable.mask());
         let stopped = self.get(Slot::Stopped).greater_scalar(0.5);
         let active = stopped.clone().bool_not();
         // A NaN compares false, so it rejects.
@@ -164,6 +184,11 @@ impl KlGuard {
     /// Judges an epoch by its full-batch KL `[1]`: a refused one means that the last good snapshot must return. The radius
     /// shrinks, and the actor stops for this rollout.
     pub fn judge_epoch(&mut self, full_kl: &Tensor<1>) -> Verdict {
+        #[cfg(feature = "gpu")]
+        if let Some((slots, keep)) = self.here().and_then(|slots| kernel::judge_epoch(&self.config, &slots, full_kl)) {
+            self.together = Some(slots);
+            return Verdict::new(keep);
+        }
         let limit = self.config.kl_limit * self.config.epoch_factor;
         let keep = full_kl.clone().lower_equal_scalar(limit).bool_and(full_kl.clone().is_finite());
         let restore = keep.clone().bool_not();
@@ -237,17 +262,10 @@ impl KlGuard {
         Ok(())
     }
 
+    /// All slots, where kernels can be launched on them.
     #[cfg(feature = "gpu")]
-    fn launched(
-        &self,
-        kl: &Tensor<1>,
-        finite: &Tensor<1, Bool>,
-        usable: &Tensor<1, Bool>,
-    ) -> Option<(Tensor<1>, Tensor<1, Bool>)> {
-        if !crate::launch::lives_here(kl) {
-            return None;
-        }
-        kernel::judge(&self.config, &self.counters(), kl, finite, usable)
+    fn here(&self) -> Option<Tensor<1>> {
+        crate::launch::lives_here(&self.slots[0]).then(|| self.counters())
     }
 
     /// Takes the slots apart, to change some of them.

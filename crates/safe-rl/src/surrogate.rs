@@ -4,6 +4,9 @@
 //! `mean_n min(ratio A, clip(ratio, 1 - eps, 1 + eps) A)` (Schulman et al., 2017, equation 7). Both are objectives to
 //! raise. With `z = (a - mu) / sigma`: `d ratio / d mu = ratio z / sigma`, `d ratio / d log sigma = ratio (z^2 - 1)`.
 
+#[cfg(feature = "gpu")]
+mod kernel;
+
 use burn::tensor::Tensor;
 use rayon::prelude::*;
 
@@ -40,8 +43,14 @@ impl Gaussian {
         assert_eq!(action.dims(), self.mean.dims(), "actions have the shape of the means");
         assert_eq!(samples, action.dims()[0], "one advantage per sample");
         assert!(objectives > 0 && samples > 0, "a surrogate needs an objective and a sample");
-        fused(self, action, old_log_prob, advantage, clip)
-            .unwrap_or_else(|| plain(self, action, old_log_prob, advantage, clip))
+        if let Some(surrogate) = fused(self, action, old_log_prob, advantage, clip) {
+            return surrogate;
+        }
+        #[cfg(feature = "gpu")]
+        if let Some(surrogate) = kernel::surrogate(self, action, old_log_prob, advantage, clip) {
+            return surrogate;
+        }
+        plain(self, action, old_log_prob, advantage, clip)
     }
 }
 

@@ -2,7 +2,7 @@
 
 #![allow(clippy::manual_div_ceil, clippy::manual_memcpy, clippy::collapsible_if, clippy::assign_op_pattern)] // the Rust of kernels
 
-use burn::tensor::{Bool, Tensor};
+use burn::tensor::Tensor;
 use cubecl::calculate_cube_count_elemwise;
 use cubecl::prelude::*;
 
@@ -20,50 +20,6 @@ const EXPONENT: u32 = 0x7f80_0000;
 #[cube]
 pub(crate) fn finite(x: f32) -> bool {
     (u32::reinterpret(x) & EXPONENT) != EXPONENT
-}
-
-/// `flag[0] = 1` where every value is finite, else 0.
-#[cube(launch)]
-fn finite_kernel(x: &[f32], flag: &mut [f32], length: usize) {
-    let mut shared = Shared::<[f32]>::new_slice(LANES);
-    let lane = UNIT_POS as usize;
-    let mut good = 1.0f32;
-    for round in 0..(length + LANES - 1) / LANES {
-        let at = round * LANES + lane;
-        if at < length {
-            if !finite(x[at]) {
-                good = 0.0f32;
-            }
-        }
-    }
-    shared[lane] = good;
-    sync_cube();
-    if lane == 0 {
-        let mut all = 1.0f32;
-        for other in 0..LANES {
-            all = all.min(shared[other]);
-        }
-        flag[0] = all;
-    }
-}
-
-/// [`crate::all_finite`] in two launches, or `None` on a device without kernels.
-pub(crate) fn all_finite<const D: usize>(x: &Tensor<D>) -> Option<Tensor<1, Bool>> {
-    if !lives_here(x) {
-        return None;
-    }
-    let length = x.dims().iter().product::<usize>();
-    let x = primitive(x)?;
-    let flag = empty_like(&x, 1);
-    finite_kernel::launch(
-        &x.client.clone(),
-        CubeCount::Static(1, 1, 1),
-        CubeDim::new_1d(LANES as u32),
-        x.into_buffer_arg(),
-        flag.clone().into_buffer_arg(),
-        length,
-    );
-    Some(tensor(flag).greater_scalar(0.5))
 }
 
 /// `q = l_0 r_0`, `s = l_1 r_1`, `kappa = -(l_0 r_1 + l_1 r_0) / 2` of the rows of `[2, P]`.

@@ -298,7 +298,7 @@ fn the_norm_and_the_conflict_flag_describe_the_direction() {
             let direction = values(blend.direction(&Problem::tensor(&problem.natural)));
             let norm = problem.inner(&direction, &direction);
             assert!((values(blend.norm_squared.clone())[0] - norm).abs() < 1e-4 * (1.0 + norm), "{kind:?}");
-            assert_eq!(values(blend.conflict.clone().float())[0] > 0.5, problem.conflict());
+            assert_eq!(values(blend.conflict().float())[0] > 0.5, problem.conflict());
             assert_eq!(values(blend.summary()).len(), 6);
         }
     }

@@ -2,15 +2,15 @@
 
 #![allow(clippy::manual_div_ceil, clippy::manual_memcpy, clippy::collapsible_if, clippy::assign_op_pattern)] // the Rust of kernels
 
-use burn::tensor::{Bool, Tensor};
+use burn::tensor::Tensor;
 use cubecl::prelude::*;
 
 use super::{SLOTS, Slot};
-use crate::KlGuardConfig;
 use crate::launch::{empty_like, lives_here, primitive, tensor};
 use crate::unit_decide::finite;
+use crate::{Flag, KlGuardConfig};
 
-const STEP_LIMIT: usize = Slot::StepLimit as usize;
+pub(super) const STEP_LIMIT: usize = Slot::StepLimit as usize;
 const DAMPING: usize = Slot::Damping as usize;
 const CONSECUTIVE: usize = Slot::Consecutive as usize;
 const STOPPED: usize = Slot::Stopped as usize;
@@ -20,6 +20,7 @@ const SKIPPED: usize = Slot::Skipped as usize;
 const IGNORED: usize = Slot::Ignored as usize;
 const KL_SUM: usize = Slot::KlSum as usize;
 const KL_MAX: usize = Slot::KlMax as usize;
+const RESTORED: usize = Slot::Restored as usize;
 
 #[cube]
 fn within(x: f32, low: f32, high: f32) -> f32 {
@@ -84,9 +85,9 @@ pub(super) fn judge(
     config: &KlGuardConfig,
     slots: &Tensor<1>,
     kl: &Tensor<1>,
-    sound: &Tensor<1, Bool>,
-    usable: &Tensor<1, Bool>,
-) -> Option<(Tensor<1>, Tensor<1, Bool>)> {
+    sound: &Flag,
+    usable: &Flag,
+) -> Option<(Tensor<1>, Flag)> {
     if !lives_here(slots) {
         return None;
     }
@@ -105,8 +106,8 @@ pub(super) fn judge(
         CubeDim::new_1d(1),
         slots.into_buffer_arg(),
         primitive(kl)?.into_buffer_arg(),
-        primitive(&sound.clone().float())?.into_buffer_arg(),
-        primitive(&usable.clone().float())?.into_buffer_arg(),
+        primitive(&sound.float())?.into_buffer_arg(),
+        primitive(&usable.float())?.into_buffer_arg(),
         out.clone().into_buffer_arg(),
         accept.clone().into_buffer_arg(),
         config.kl_limit,
@@ -119,18 +120,100 @@ pub(super) fn judge(
         high,
         config.max_rejections as f32,
     );
-    Some((tensor(out), tensor(accept).greater_scalar(0.5)))
+    Some((tensor(out), Flag::of_number(tensor(accept))))
+}
+
+#[cube(launch)]
+fn begin_kernel(slots: &[f32], out: &mut [f32], scale: f32, clears: u32) {
+    if ABSOLUTE_POS < SLOTS {
+        let mut value = slots[ABSOLUTE_POS];
+        if ABSOLUTE_POS == STEP_LIMIT {
+            value = value * scale;
+        }
+        if clears == 1 && ABSOLUTE_POS >= CONSECUTIVE {
+            value = 0.0f32;
+        }
+        out[ABSOLUTE_POS] = value;
+    }
+}
+
+/// The counters `[11]` with another step limit, or of a new rollout; `None` on a device without kernels.
+pub(super) fn begin(slots: &Tensor<1>, scale: f32, clears: bool) -> Option<Tensor<1>> {
+    let slots = primitive(slots)?;
+    let (client, out) = (slots.client.clone(), empty_like(&slots, SLOTS));
+    begin_kernel::launch(
+        &client,
+        CubeCount::Static(1, 1, 1),
+        CubeDim::new_1d(32),
+        slots.into_buffer_arg(),
+        out.clone().into_buffer_arg(),
+        scale,
+        u32::from(clears),
+    );
+    Some(tensor(out))
+}
+
+#[cube(launch)]
+fn epoch_kernel(
+    slots: &[f32],
+    kl: &[f32],
+    out: &mut [f32],
+    keep: &mut [f32],
+    kl_limit: f32,
+    epoch_limit: f32,
+    least: f32,
+    shrink: f32,
+) {
+    if ABSOLUTE_POS == 0 {
+        for i in 0..SLOTS {
+            out[i] = slots[i];
+        }
+        let mut factor = 1.0f32;
+        keep[0] = 1.0f32;
+        if !finite(kl[0]) || kl[0] > epoch_limit {
+            factor = shrink;
+            keep[0] = 0.0f32;
+            out[RESTORED] = slots[RESTORED] + 1.0f32;
+            out[STOPPED] = 1.0f32;
+        }
+        out[STEP_LIMIT] = within(slots[STEP_LIMIT] * factor, least, kl_limit);
+    }
+}
+
+/// The counters `[11]` after an epoch and whether it stands, or `None` on a device without kernels.
+pub(super) fn judge_epoch(config: &KlGuardConfig, slots: &Tensor<1>, kl: &Tensor<1>) -> Option<(Tensor<1>, Flag)> {
+    let slots = primitive(slots)?;
+    let (client, out, keep) = (slots.client.clone(), empty_like(&slots, SLOTS), empty_like(&slots, 1));
+    epoch_kernel::launch(
+        &client,
+        CubeCount::Static(1, 1, 1),
+        CubeDim::new_1d(1),
+        slots.into_buffer_arg(),
+        primitive(kl)?.into_buffer_arg(),
+        out.clone().into_buffer_arg(),
+        keep.clone().into_buffer_arg(),
+        config.kl_limit,
+        config.kl_limit * config.epoch_factor,
+        config.kl_limit * config.min_step_share,
+        config.shrink,
+    );
+    Some((tensor(out), Flag::of_number(tensor(keep))))
+}
+
+/// `fraction * min(sqrt(2 delta_step), [root - sqrt(2 kl)]+)`; zero where the divergence is not finite.
+#[cube]
+pub(super) fn radius_of(step_limit: f32, kl: f32, root: f32, fraction: f32) -> f32 {
+    let mut left = 0.0f32;
+    if finite(kl) {
+        left = (root - (kl.max(0.0f32) * 2.0f32).sqrt()).max(0.0f32);
+    }
+    left.min((step_limit * 2.0f32).sqrt()) * fraction
 }
 
 #[cube(launch)]
 fn radius_kernel(slots: &[f32], kl: &[f32], radius: &mut [f32], root: f32, fraction: f32) {
     if ABSOLUTE_POS == 0 {
-        let mut left = 0.0f32;
-        if finite(kl[0]) {
-            left = (root - (kl[0].max(0.0f32) * 2.0f32).sqrt()).max(0.0f32);
-        }
-        let step = (slots[STEP_LIMIT] * 2.0f32).sqrt();
-        radius[0] = left.min(step) * fraction;
+        radius[0] = radius_of(slots[STEP_LIMIT], kl[0], root, fraction);
     }
 }
 

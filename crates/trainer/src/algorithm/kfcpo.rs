@@ -15,8 +15,8 @@ use anyhow::Result;
 use burn::tensor::Tensor;
 use kfac::{Factors, FisherSeeds, ForwardPass, InverseSet, Statistics, exact_seeds, score_seeds, trust_region};
 use safe_rl::{
-    Blend, Gaussian, KlGuard, KlGuardConfig, Margin, MarginConfig, MarginWeights, NoiseKey, Products, ProjectionKind,
-    Samples, all_finite, blend, clamp_log_std, minibatch_indices,
+    Blend, Gaussian, KlGuard, KlGuardConfig, LOG_STD_FISHER, Margin, MarginConfig, MarginWeights, NoiseKey, Products,
+    ProjectionKind, Samples, all_finite_in, average_gradients, blend, clamp_log_std, minibatch_indices,
 };
 
 /// Stream of the noise that orders the actor's samples.
@@ -95,19 +95,23 @@ impl Kfcpo {
         let surrogate = policy.surrogate(&batch.action, &batch.log_prob, &batch.advantage, None);
         let seeds = self.fisher_seeds(&policy, batch, at);
         let Statistics { gradients, factors: sample } = forward.statistics(surrogate.mean, seeds);
-        let gradients = Tensor::cat(vec![gradients, surrogate.log_std], 1);
-        let finite = all_finite(&gradients).bool_and(all_finite(sample.flat()));
+        let of_log_std = surrogate.log_std.clone().flatten(0, 1);
+        let finite = all_finite_in([gradients.clone().flatten(0, 1), of_log_std, sample.flat().clone()]);
 
-        let mut factors = self.factors.clone();
-        factors.update_if(finite.clone().float(), &sample);
+        let damping = self.config.damping as f32;
         let inverse = match inverse {
             Some(inverse) if !self.minibatches.is_multiple_of(self.config.inverse_interval as u64) => inverse,
-            _ => inverse.insert(factors.inverse(self.config.damping as f32)?),
+            _ => {
+                let mut factors = self.factors.clone();
+                factors.update_if(finite.float(), &sample);
+                inverse.insert(factors.inverse(damping)?)
+            }
         };
         self.minibatches += 1;
-        let decay = self.config.gradient_decay as f32;
-        let gradients = self.average.clone() * decay + gradients * (1.0 - decay);
-        let natural = natural_gradients(inverse, &gradients, actor, self.config.damping as f32);
+        let new = [gradients, surrogate.log_std];
+        let gradients = average_gradients(&self.average, new, self.config.gradient_decay as f32);
+        // Kronecker blocks for the network, the exact block 2 I for log sigma.
+        let natural = inverse.natural_gradients_beside(gradients.clone(), LOG_STD_FISHER + damping);
 
         let metric = Products::metric(&gradients, &natural);
         let (kind, products) = match self.config.projection {
@@ -122,12 +126,17 @@ impl Kfcpo {
         let candidate = self.candidate(actor, &policy, &forward, direction, batch, at);
         let moved = candidate.distribution(batch.obs.clone());
         let kl = moved.mean_kl(&batch.mean, &at.old_log_std);
-        let sound = all_finite(candidate.mean.theta()).bool_and(all_finite(&candidate.log_std));
-        let verdict = self.guard.judge(&kl, sound, finite.bool_and(blend.usable.clone()));
-        self.factors.update_if(verdict.accept.clone().float(), &sample);
-        self.average = verdict.select(gradients, self.average.clone());
-        actor.mean = actor.mean.with_theta(verdict.select(candidate.mean.theta().clone(), actor.mean.theta().clone()));
-        actor.log_std = verdict.select(candidate.log_std, actor.log_std.clone());
+        let sound = all_finite_in([candidate.mean.theta().clone(), candidate.log_std.clone()]);
+        let verdict = self.guard.judge(&kl, sound, finite.and(&blend.usable));
+        self.factors.update_if(verdict.accept.float(), &sample);
+        let shape = self.average.dims();
+        let [average, theta, log_std] = verdict.select_three([
+            (gradients.flatten(0, 1), self.average.clone().flatten(0, 1)),
+            (candidate.mean.theta().clone(), actor.mean.theta().clone()),
+            (candidate.log_std, actor.log_std.clone()),
+        ]);
+        self.average = average.reshape(shape);
+        (actor.mean, actor.log_std) = (actor.mean.with_theta(theta), log_std);
         Ok(blend)
     }
 
@@ -142,14 +151,27 @@ impl Kfcpo {
         at: &Iteration,
     ) -> Actor {
         let (params, actions) = (actor.mean.spec().num_params(), actor.log_std.dims()[0]);
+        let moved = forward.jvp(direction.clone());
+        // Where the two objectives nearly cancel, what is left of the direction is noise: it must not be blown up.
+        let max_step = self.config.max_step as f32;
+        #[cfg(feature = "gpu")]
+        if let Some((theta, log_std)) = self.guard.launch_step(&safe_rl::Step {
+            policy,
+            theta: actor.mean.theta(),
+            old_mean: &batch.mean,
+            old_log_std: &at.old_log_std,
+            direction: &direction,
+            moved: &moved,
+            max_step,
+        }) {
+            return Actor { mean: actor.mean.with_theta(theta), log_std };
+        }
         let theta = direction.clone().narrow(0, 0, params);
         let log_std = direction.narrow(0, params, actions);
-        let moved = forward.jvp(theta.clone());
         let quadratic = trust_region::gaussian_quadratic(moved, policy.inverse_variance())
             + trust_region::log_std_quadratic(log_std.clone());
         let radius = self.guard.radius(&policy.mean_kl(&batch.mean, &at.old_log_std));
-        // Where the two objectives nearly cancel, what is left of the direction is noise: it must not be blown up.
-        let longest = radius.clone() * self.config.max_step as f32;
+        let longest = radius.clone() * max_step;
         let length = trust_region::step_length(quadratic, radius, f32::MAX).min_pair(longest);
         Actor {
             mean: actor.mean.with_theta(actor.mean.theta().clone() + theta * length.clone()),
@@ -242,7 +264,7 @@ impl Kfcpo {
         let mut parts = vec![self.guard.counters(), kl, actor.log_std.clone().mean()];
         let (stepped, inverted) = (last.is_some(), inverse.is_some());
         parts.extend(last.map(|blend| blend.summary()));
-        parts.extend(inverse.map(|inverse| inverse.fallbacks().clone().sum()));
+        parts.extend(inverse.map(|inverse| inverse.fallbacks()));
         let weights = at.weights;
         Pending::new(parts, move |values| {
             let guard = KlGuard::report_of(values[0]);
@@ -268,13 +290,4 @@ impl Kfcpo {
             metrics
         })
     }
-}
-
-/// Natural gradients of both objectives over all parameters, `[2, P + A]`: Kronecker blocks for the network, the exact
-/// block 2 I for log sigma.
-fn natural_gradients(inverse: &InverseSet, gradients: &Tensor<2>, actor: &Actor, damping: f32) -> Tensor<2> {
-    let (params, actions) = (actor.mean.spec().num_params(), actor.log_std.dims()[0]);
-    let network = inverse.natural_gradients(gradients.clone().narrow(1, 0, params));
-    let log_std = safe_rl::log_std_natural_gradient(gradients.clone().narrow(1, params, actions), damping);
-    Tensor::cat(vec![network, log_std], 1)
 }
