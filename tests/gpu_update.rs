@@ -1,5 +1,8 @@
 //! What an update does in a few launches on a GPU, against the CPU backend.
 
+#[path = "gpu_update/actor.rs"]
+mod actor;
+
 use burn::tensor::{Device, DeviceKind, DeviceType, Tensor};
 use kfac::{Activation, Factors, FisherSeeds, Mlp, MlpSpec, Statistics};
 use safe_rl::{
@@ -125,12 +128,13 @@ fn the_passes_of_an_update_equal_the_cpus() {
                 values(mlp.forward(x.clone())),
                 values(pass.outputs()),
                 values(pass.jvp(vector(4))),
+                values(pass.jvp(Tensor::cat(vec![vector(4), vector(5).narrow(0, 0, 1)], 0))), // longer than theta
                 values(gradients),
                 values(factors.flat().clone()),
                 values(mlp.gradients(x, stack(7, 1) / samples as f32)),
             ]
         };
-        let names = ["forward", "outputs", "tangents", "gradients", "factors", "gradients alone"];
+        let names = ["forward", "outputs", "tangents", "longer tangents", "gradients", "factors", "gradients alone"];
         for ((name, host), device) in names.into_iter().zip(run(&cpu)).zip(run(&gpu)) {
             let largest = host.iter().fold(1e-3f32, |m, x| m.max(x.abs()));
             let worst = host.iter().zip(&device).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) / largest;
@@ -182,8 +186,10 @@ fn inverses_equal_the_cpus_the_hopeless_ones_included() {
             let mut factors = Factors::new(&spec, 0.9, device).expect("a valid decay");
             factors.update(&mlp.statistics(x, cotangents, seeds).factors);
             let inverse = factors.inverse(damping).expect("a valid damping");
-            let counts = Tensor::cat(vec![inverse.raised().clone(), inverse.fallbacks().clone()], 0);
-            (values(inverse.flat().clone()), values(counts))
+            let counts = Tensor::cat(vec![inverse.raised(), inverse.fallbacks()], 0);
+            let natural = inverse.natural_gradients(noise(8, [2, spec.num_params()], device));
+            let beside = inverse.natural_gradients_beside(noise(9, [2, spec.num_params() + 3], device), 2.5);
+            (values(inverse.flat().clone()), values(counts), [values(natural), values(beside)])
         };
         let (host, device) = (run(&cpu), run(&gpu));
         assert_eq!(host.1, device.1, "{what}: matrices damped more, matrices given up");
@@ -191,6 +197,12 @@ fn inverses_equal_the_cpus_the_hopeless_ones_included() {
         let worst = host.0.iter().zip(&device.0).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) / largest;
         eprintln!("{what}: {worst:.1e} of the largest entry, {largest:.1e}; {:?}", host.1);
         assert!(worst < 2e-4, "{what}: {worst}");
+        for (host, device) in host.2.iter().zip(&device.2) {
+            let largest = host.iter().fold(0.0f32, |m, x| m.max(x.abs()));
+            let worst = host.iter().zip(device).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max) / largest;
+            eprintln!("{what}, natural gradients: {worst:.1e} of the largest");
+            assert!(host.len() == device.len() && worst < 2e-4, "{what}, natural gradients: {worst}");
+        }
     }
 }
 
