@@ -8,9 +8,10 @@ use cubecl::prelude::*;
 
 use crate::Products;
 use crate::launch::{empty_like, lives_here, primitive, tensor};
+use crate::unit_sum::{LANES, fold};
 
-/// Units of a cube that goes through a whole vector alone.
-const LANES: usize = 256;
+/// Numbers that a unit asks for at once: one after another, each would wait for the memory.
+const AHEAD: usize = 4;
 /// Units a cube where every unit has a number of its own.
 const CUBE: u32 = 64;
 /// The exponent of a float32: all ones in infinities and NaN.
@@ -30,32 +31,27 @@ fn products_kernel(left: &[f32], right: &[f32], q: &mut [f32], s: &mut [f32], ka
     let mut of_q = 0.0f32;
     let mut of_s = 0.0f32;
     let mut of_kappa = 0.0f32;
-    for round in 0..(length + LANES - 1) / LANES {
-        let at = round * LANES + lane;
-        if at < length {
-            of_q += left[at] * right[at];
-            of_s += left[length + at] * right[length + at];
-            of_kappa += left[at] * right[length + at] + left[length + at] * right[at];
+    for round in 0..(length + AHEAD * LANES - 1) / (AHEAD * LANES) {
+        #[unroll]
+        for k in 0..AHEAD {
+            let at = (round * AHEAD + k) * LANES + lane;
+            if at < length {
+                of_q += left[at] * right[at];
+                of_s += left[length + at] * right[length + at];
+                of_kappa += left[at] * right[length + at] + left[length + at] * right[at];
+            }
         }
     }
     shared[lane] = of_q;
     shared[LANES + lane] = of_s;
     shared[2 * LANES + lane] = of_kappa;
-    sync_cube();
-    if lane < 3 {
-        let mut sum = 0.0f32;
-        for other in 0..LANES {
-            sum += shared[lane * LANES + other];
-        }
-        if lane == 0 {
-            q[0] = sum;
-        }
-        if lane == 1 {
-            s[0] = sum;
-        }
-        if lane == 2 {
-            kappa[0] = -0.5f32 * sum;
-        }
+    fold(&mut shared, 0usize, lane);
+    fold(&mut shared, LANES, lane);
+    fold(&mut shared, 2 * LANES, lane);
+    if lane == 0 {
+        q[0] = shared[0];
+        s[0] = shared[LANES];
+        kappa[0] = -0.5f32 * shared[2 * LANES];
     }
 }
 

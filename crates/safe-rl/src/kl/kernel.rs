@@ -12,9 +12,9 @@ use crate::launch::{empty_like, lives_here, primitive, tensor};
 use crate::unit_sum::{LANES, fold};
 
 /// Numbers that a unit asks for at once: one after another, each would wait for the memory.
-const AHEAD: usize = 4;
-/// Numbers of a cube.
-pub(crate) const PART: usize = 1 << 15;
+const AHEAD: usize = 8;
+/// Numbers of a cube: so many that a minibatch of some thousand samples needs no second launch.
+const PART: usize = 1 << 15;
 
 /// `exp(x) - 1 - x`; by its series where the difference would be rounding alone.
 #[cube]

@@ -8,13 +8,15 @@ use cubecl::prelude::*;
 
 use super::KlGuard;
 use super::kernel::{STEP_LIMIT, radius_of};
-use crate::kl::kernel::{PART, lane_squares, spread};
+use crate::kl::kernel::{lane_squares, spread};
 use crate::launch::{empty_like, lives_here, primitive, tensor};
 use crate::unit_decide::finite;
 use crate::unit_sum::{LANES, fold};
 use crate::{Gaussian, LOG_STD_FISHER, LOG_STD_RANGE, MAX_LOG_STD_STEP};
 
-/// Units a cube of the second launch.
+/// Numbers of a cube of the first launch.
+const PART: usize = 1 << 12;
+/// Units a cube of the second.
 const CUBE: u32 = 64;
 /// All bits but the sign, and the exponent alone: a NaN has more of the former than the latter.
 const MAGNITUDE: u32 = 0x7fff_ffff;
