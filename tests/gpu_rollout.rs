@@ -251,6 +251,9 @@ fn an_iteration_launches_little() {
     assert!(steps <= config.rollout_steps as u64, "{steps} launches for {} steps", config.rollout_steps);
     let others = rollout.total() - steps;
     assert!(others <= 16, "{others} launches around the steps");
+    let (_, actor) = phases.iter().find(|(phase, _)| *phase == Phase::Actor).expect("an update");
+    let minibatches = (config.num_envs * config.rollout_steps / config.kfcpo.minibatch_size) as u64;
+    assert!(actor.total() <= 25 * minibatches + 24, "{} launches for {minibatches} minibatches", actor.total());
     let read_backs: u64 = phases.iter().map(|(_, launched)| launched.read_backs).sum::<u64>() + rest.read_backs;
     assert_eq!(read_backs, 2, "one after the rollout, one after the update");
 }

@@ -80,11 +80,20 @@ impl KlGuard {
     /// [`SafeRlError::InvalidConfig`] if a constant is out of its domain.
     pub fn new(config: KlGuardConfig, device: &Device) -> Result<Self, SafeRlError> {
         config.validate()?;
-        let slots = std::array::from_fn(|_| Tensor::zeros([1], device));
-        let mut guard = Self { config, slots, together: None };
-        guard.set(Slot::StepLimit, Tensor::full([1], config.kl_limit * config.step_share, device));
-        guard.set(Slot::Damping, Tensor::full([1], config.damping, device));
-        Ok(guard)
+        let mut values = [0.0; SLOTS];
+        values[Slot::StepLimit as usize] = config.kl_limit * config.step_share;
+        values[Slot::Damping as usize] = config.damping;
+        Ok(Self::of(config, Tensor::from_floats(values, device)))
+    }
+
+    /// A guard whose slots are `all` `[11]`.
+    fn of(config: KlGuardConfig, all: Tensor<1>) -> Self {
+        let slots = std::array::from_fn(|i| all.clone().narrow(0, i, 1));
+        #[cfg(feature = "gpu")]
+        let together = crate::launch::lives_here(&all).then_some(all);
+        #[cfg(not(feature = "gpu"))]
+        let together = None;
+        Self { config, slots, together }
     }
 
     /// Constants in use.
@@ -256,9 +265,8 @@ impl KlGuard {
     pub fn load_state(&mut self, state: &State) -> Result<(), SafeRlError> {
         let device = self.slots[0].device();
         let slots = state.tensor("slots", [SLOTS], &device)?;
-        self.config.kl_limit = state.scalar("kl_limit")? as f32;
-        self.slots = std::array::from_fn(|i| slots.clone().narrow(0, i, 1));
-        self.together = None;
+        let config = KlGuardConfig { kl_limit: state.scalar("kl_limit")? as f32, ..self.config };
+        *self = Self::of(config, slots);
         Ok(())
     }
 
