@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use burn::tensor::{Device, Tensor};
 use kfac::benchmark::{Operations, Peak, PolicyUpdate, UpdateKind};
 use kfac::{Activation, Factors, Mlp, MlpSpec, exact_seeds, score_seeds, trust_region};
-use safe_rl::{Gaussian, NoiseKey, log_std_natural_gradient};
+use safe_rl::{Gaussian, LOG_STD_FISHER, NoiseKey};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -230,7 +230,7 @@ impl Update {
         let inverses = self.factors.inverse(DAMPING)?;
         let gradients = statistics.gradients;
         let natural = inverses.natural_gradients(gradients.clone());
-        let spread = log_std_natural_gradient(surrogate.log_std.clone(), DAMPING);
+        let spread = surrogate.log_std.clone() / (LOG_STD_FISHER + DAMPING);
         let (theta, log_std) = (blend(&natural), blend(&spread));
         let quadratic = if self.exact_length {
             let moved = forward.jvp(theta.clone());

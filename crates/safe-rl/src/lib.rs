@@ -72,10 +72,7 @@ pub use margin::{Margin, MarginConfig, MarginWeights};
 pub use minibatch::{Samples, gather_columns, gather_rows, minibatch_indices, permutation};
 pub use noise::{NoiseKey, normals};
 pub use normalizer::{Normalizer, NormalizerConfig};
-pub use policy::{
-    Gaussian, LOG_STD_FISHER, LOG_STD_RANGE, MAX_LOG_STD_STEP, clamp_log_std, log_std_natural_gradient,
-    log_std_quadratic,
-};
+pub use policy::{Gaussian, LOG_STD_FISHER, LOG_STD_RANGE, MAX_LOG_STD_STEP, clamp_log_std, log_std_quadratic};
 pub use projection::{Products, Projection, ProjectionKind, project};
 #[cfg(feature = "gpu")]
 pub use rollback::Step;

@@ -141,14 +141,6 @@ impl Gaussian {
     }
 }
 
-/// Natural gradient of the log standard deviations: `gradient / (2 + damping)`.
-///
-/// # Shapes
-/// `[S, A]` in and out, one row per objective.
-pub fn log_std_natural_gradient(gradient: Tensor<2>, damping: f32) -> Tensor<2> {
-    gradient / (LOG_STD_FISHER + damping)
-}
-
 /// The log standard deviations' part of `dir^T F dir`: `2 |step|^2`, `[1]`.
 pub fn log_std_quadratic(step: &Tensor<1>) -> Tensor<1> {
     step.clone().square().sum() * LOG_STD_FISHER
