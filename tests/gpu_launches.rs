@@ -1,8 +1,8 @@
 //! What an iteration of training asks of a GPU. Alone in its program: launches are counted for the whole process.
 
 use burn::tensor::{Device, DeviceKind, DeviceType};
+use trainer::cli::launches::{LaunchCounter, Launched};
 use trainer::config::TrainConfig;
-use trainer::launches::{LaunchCounter, Launched};
 use trainer::runner::{Phase, Runner};
 
 /// Launches and read-backs of an iteration of training: one launch a step at most, and two moments of waiting.

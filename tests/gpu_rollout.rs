@@ -3,9 +3,9 @@
 use burn::tensor::{Device, DeviceKind, DeviceType, Tensor};
 use envs::VecEnv;
 use safe_rl::{NoiseKey, Normalizer, NormalizerConfig, Rollout, RolloutBuilder};
-use trainer::actor::{Act, Actor};
 use trainer::config::{ActivationName, TrainConfig};
-use trainer::fused_rollout::collect;
+use trainer::policy::rollout_gpu::collect;
+use trainer::policy::{Act, Actor};
 use trainer::runner::rollout_step;
 
 const ENVS: usize = 96;

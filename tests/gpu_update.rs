@@ -9,10 +9,10 @@ use safe_rl::{
     Adam, AdamConfig, GaeConfig, GaeSignal, KlGuard, KlGuardConfig, MarginWeights, NoiseKey, Products, ProjectionKind,
     Samples, Values, all_finite, blend, gae_pair, normals,
 };
-use trainer::actor::Actor;
 use trainer::algorithm::{self, CostEstimate, Progress};
 use trainer::config::TrainConfig;
 use trainer::critics::Critics;
+use trainer::policy::Actor;
 
 /// The CPU and the GPU, or `None` where there is no adapter.
 fn devices() -> Option<[Device; 2]> {

@@ -6,10 +6,10 @@ mod device;
 use burn::tensor::{Device, Tensor};
 use device::test_device;
 use safe_rl::{NoiseKey, Samples, normals};
-use trainer::actor::Actor;
 use trainer::algorithm::{self, Algorithm, CostEstimate, Metrics, Progress};
 use trainer::config::TrainConfig;
-use trainer::policy_snapshot::{host, scalar};
+use trainer::policy::Actor;
+use trainer::policy::exported::{host, scalar};
 use trainer::runner::Runner;
 
 const OBS: usize = 6;

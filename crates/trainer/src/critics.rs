@@ -1,7 +1,7 @@
 //! The reward critic and the cost critic: two MLPs, trained by Adam on the mean squared error.
 
 use crate::config::{CriticConfig, TrainConfig};
-use crate::policy_snapshot::activation;
+use crate::policy::exported::activation;
 use crate::state_dict::StateDict;
 use anyhow::Result;
 use burn::tensor::{Device, Int, Tensor, TensorData};

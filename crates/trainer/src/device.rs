@@ -10,12 +10,9 @@ mod kernel_cache;
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Once;
 
 use anyhow::{Result, bail};
 use burn::tensor::Device;
-
-use crate::cli::diagnose;
 
 /// What `--device` asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -69,6 +66,8 @@ pub struct SelectedDevice {
     pub device: Device,
     /// Which one it is; never [`DeviceChoice::Auto`].
     pub choice: DeviceChoice,
+    /// Why [`DeviceChoice::Auto`] passed over a GPU that is there and does not work; nothing where there is no GPU.
+    pub warning: Option<String>,
 }
 
 impl SelectedDevice {
@@ -94,7 +93,7 @@ pub fn select_device(choice: DeviceChoice) -> Result<SelectedDevice> {
         DeviceChoice::Vulkan => vulkan()?,
         DeviceChoice::Cuda(index) => cuda(index)?,
     };
-    Ok(SelectedDevice { device, choice })
+    Ok(SelectedDevice { device, choice, warning: None })
 }
 
 /// Waits until everything queued on the device is done; timings need it.
@@ -131,21 +130,15 @@ fn select_best() -> Result<SelectedDevice> {
         (cfg!(feature = "vulkan") && has_gpu_adapter(), DeviceChoice::Vulkan),
         (cfg!(feature = "wgpu") && has_gpu_adapter(), DeviceChoice::Wgpu),
     ];
+    let mut warning = None;
     for (possible, choice) in candidates {
         match if possible { select_device(choice) } else { continue } {
-            Ok(selected) => return Ok(selected),
-            Err(error) => warn_of(&error),
+            Ok(selected) => return Ok(SelectedDevice { warning, ..selected }),
+            Err(error) if error.is::<trial::Failed>() => warning = warning.or(Some(error.to_string())),
+            Err(_) => (),
         }
     }
-    select_device(DeviceChoice::Cpu)
-}
-
-/// A GPU that `auto` passes over is worth a word where it is there and does not work, and none where there is no GPU.
-fn warn_of(error: &anyhow::Error) {
-    static SAID: Once = Once::new();
-    if error.is::<trial::Failed>() {
-        SAID.call_once(|| diagnose(&format!("warning: {error}")));
-    }
+    Ok(SelectedDevice { warning, ..select_device(DeviceChoice::Cpu)? })
 }
 
 #[cfg(feature = "flex")]

@@ -1,7 +1,7 @@
 //! Evaluation of a policy on fresh episodes, its normaliser frozen.
 
-use crate::actor::Actor;
-use crate::policy_snapshot::{PolicySnapshot, host};
+use crate::policy::Actor;
+use crate::policy::exported::{PolicySnapshot, host};
 use anyhow::{Result, ensure};
 use burn::tensor::{Device, Tensor};
 use envs::{EnvSpec, StepBatch, VecEnv};

@@ -1,30 +1,26 @@
-//! Training of safe policies: the algorithms composed from `kfac` and `safe-rl`, the loop, and the command line.
+//! Training of safe policies: the algorithms composed from `kfac` and `safe-rl`, the loop, and the program.
 //!
-//! [`runner::Runner`] is the loop; [`algorithm`] holds KFCPO and its rivals; [`config::TrainConfig`] is every setting.
-//! The binary is [`cli`] over [`command`]; other programs can train through [`runner::Runner`] alone.
+//! [`runner::Runner`] is the loop and [`training::Training`] a loop with its run directory; [`algorithm`] holds KFCPO and
+//! its rivals; [`config::TrainConfig`] is every setting. The program `trainer` lives in `cli`, behind the feature of that
+//! name: without it the crate parses no arguments and prints nothing.
 
-pub mod actor;
+mod atomic_file;
+mod container;
+mod crc32c;
+mod library_state;
+
 pub mod algorithm;
-pub mod atomic_file;
 pub mod checkpoint;
+#[cfg(feature = "cli")]
 pub mod cli;
-pub mod command;
 pub mod config;
-pub mod container;
-pub mod crc32c;
 pub mod critics;
 pub mod device;
 pub mod error;
 pub mod evaluate;
-#[cfg(feature = "gpu")]
-pub mod fused_rollout;
-pub mod interrupt;
-pub mod launches;
-mod library_state;
 pub mod log;
-pub mod plot;
-pub mod policy_snapshot;
+pub mod policy;
 pub mod run_dir;
 pub mod runner;
 pub mod state_dict;
-pub mod statistics;
+pub mod training;

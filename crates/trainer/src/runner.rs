@@ -1,10 +1,10 @@
 //! The training loop: rollout, values, advantages, actor update, critic update.
 
-use crate::actor::Actor;
 use crate::algorithm::{self, Algorithm, CostEstimate, Metrics, Progress};
 use crate::config::TrainConfig;
 use crate::critics::Critics;
-use crate::policy_snapshot::PolicySnapshot;
+use crate::policy::Actor;
+use crate::policy::exported::PolicySnapshot;
 use crate::state_dict::StateDict;
 use anyhow::{Context, Result};
 use burn::tensor::{Device, Tensor};
@@ -191,7 +191,7 @@ impl Runner {
         let steps = self.config.rollout_steps;
         let (env, obs, normalizer) = (&mut self.env, &mut self.obs, &mut self.normalizer);
         let arrays =
-            crate::fused_rollout::collect(env, obs, normalizer, &self.actor, key, steps, self.steps_per_launch);
+            crate::policy::rollout_gpu::collect(env, obs, normalizer, &self.actor, key, steps, self.steps_per_launch);
         let Some(arrays) = arrays else { return Ok(None) };
         self.vector_steps += steps as u64;
         watch(Phase::Rollout);

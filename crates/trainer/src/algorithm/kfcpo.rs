@@ -8,8 +8,8 @@
 //! direction-sensitive projection and the minibatch KL rollback. Formulas and constants are this project's choice.
 
 use super::{Algorithm, CostEstimate, Pending, Progress};
-use crate::actor::Actor;
 use crate::config::{FisherKind, KfcpoConfig, ProjectionKind as ConfiguredProjection, TrainConfig};
+use crate::policy::Actor;
 use crate::state_dict::StateDict;
 use anyhow::Result;
 use burn::tensor::Tensor;

@@ -6,9 +6,9 @@
 //! 64 samples, which a vector environment cannot use well; `ppo.minibatch_size` sets them.
 
 use super::{Algorithm, CostEstimate, Pending, Progress};
-use crate::actor::Actor;
 use crate::config::{PpoConfig, TrainConfig};
-use crate::policy_snapshot::scalar;
+use crate::policy::Actor;
+use crate::policy::exported::scalar;
 use crate::state_dict::StateDict;
 use anyhow::Result;
 use burn::tensor::Tensor;

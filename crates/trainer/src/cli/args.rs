@@ -1,0 +1,73 @@
+//! The verbs of the command line; each verb's options stand with its command.
+
+use clap::{Parser, Subcommand};
+
+use crate::cli::command::bench::BenchArgs;
+use crate::cli::command::config::ConfigArgs;
+use crate::cli::command::eval::EvalArgs;
+use crate::cli::command::export::ExportArgs;
+use crate::cli::command::list::ListArgs;
+use crate::cli::command::parity::ParityArgs;
+use crate::cli::command::record::RecordArgs;
+use crate::cli::command::report::ReportArgs;
+use crate::cli::command::train::TrainArgs;
+
+/// Trains policies that earn reward and stay under a cost limit.
+#[derive(Debug, Parser)]
+#[command(name = "trainer", version, args_conflicts_with_subcommands = true, max_term_width = 100)]
+#[command(after_help = "Without a verb, `train` is meant: `trainer` alone trains KFCPO on SafetyPointGoal1-v0.")]
+pub struct Cli {
+    /// What to do; none trains.
+    #[command(subcommand)]
+    pub verb: Option<Verb>,
+    /// Options of `train`, the default.
+    #[command(flatten)]
+    pub train: TrainArgs,
+}
+
+/// A verb with its options.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Train a policy and write a run directory
+    Train(TrainArgs),
+    /// Evaluate a saved policy on fresh episodes, its normaliser frozen
+    Eval(EvalArgs),
+    /// Replay recorded Safety-Gymnasium trajectories through the simulator and print the errors
+    Parity(ParityArgs),
+    /// Write a policy for use elsewhere
+    Export(ExportArgs),
+    /// Play episodes of a saved policy into an HTML page or a GIF
+    Record(RecordArgs),
+    /// Measure speed on this machine
+    Bench(BenchArgs),
+    /// Compare runs: tables, figures, statistics
+    Report(ReportArgs),
+    /// List the environments
+    Envs(ListArgs),
+    /// List the algorithms
+    Algos(ListArgs),
+    /// Print the resolved configuration
+    Config(ConfigArgs),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn train_is_the_default_verb() {
+        let with = Cli::try_parse_from(["trainer", "train", "--env", "PointGoal1", "--seed", "3"]).unwrap();
+        let without = Cli::try_parse_from(["trainer", "--env", "PointGoal1", "--seed", "3"]).unwrap();
+        let Some(Verb::Train(args)) = with.verb else { panic!("no train") };
+        assert!(without.verb.is_none());
+        assert_eq!(args.config.sources().flags, without.train.config.sources().flags);
+        assert!(Cli::try_parse_from(["trainer"]).unwrap().verb.is_none());
+        assert!(Cli::try_parse_from(["trainer", "trian"]).is_err());
+    }
+}

@@ -1,0 +1,11 @@
+//! The verbs of the command line, one file each.
+
+pub mod bench;
+pub mod config;
+pub mod eval;
+pub mod export;
+pub mod list;
+pub mod parity;
+pub mod record;
+pub mod report;
+pub mod train;

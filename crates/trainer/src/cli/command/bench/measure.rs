@@ -1,0 +1,144 @@
+//! The measurements themselves: an environment step, a policy update, a training iteration.
+
+use anyhow::Result;
+use burn::tensor::{Device, Distribution, Tensor};
+use envs::{EnvSpec, VecEnv};
+use kfac::benchmark::{PolicyUpdate, UpdateKind};
+use safe_rl::Samples;
+
+use super::FLOAT;
+use super::clock::Clock;
+use super::table::Part;
+use super::work::Work;
+use crate::algorithm::{self, CostEstimate, Progress};
+use crate::cli::launches::LaunchCounter;
+use crate::config::{FisherKind, TrainConfig};
+use crate::error::UsageError;
+use crate::policy::Actor;
+use crate::runner::Runner;
+
+/// Batches of random actions, taken in turn.
+const ACTIONS: usize = 16;
+/// Times that a part of an update is measured; the least counts.
+const PART_REPEATS: usize = 30;
+
+/// Environments stepped under random actions.
+pub struct Stepping {
+    /// Seconds of a step of all.
+    pub seconds: f64,
+    /// What they take on the device.
+    pub bytes: usize,
+    /// Kernels that one step launches; none on the CPU backend.
+    pub launches: u64,
+}
+
+/// Times a step of `num_envs` environments.
+///
+/// # Errors
+/// When the device does not hold so many.
+pub fn stepping(clock: &Clock, spec: &EnvSpec, num_envs: usize) -> Result<Stepping> {
+    let device = clock.device();
+    let mut env = VecEnv::new(spec.clone(), num_envs, 0, device)?;
+    env.reset_staggered();
+    let shape = [num_envs, spec.action_dim];
+    let actions: Vec<Tensor<2>> =
+        (0..ACTIONS).map(|_| Tensor::random(shape, Distribution::Uniform(-1.0, 1.0), device)).collect();
+    let mut next = actions.iter().cycle();
+    let seconds = clock.seconds_of(|| {
+        if let Some(action) = next.next() {
+            env.step(action.clone());
+        }
+        Ok(())
+    })?;
+    let mut counter = LaunchCounter::new();
+    env.step(actions[0].clone());
+    Ok(Stepping { seconds, bytes: env.bytes(), launches: counter.take().total() })
+}
+
+/// Seconds of one complete KFCPO update of a policy with these hidden layers on a batch of random samples.
+///
+/// # Errors
+/// When the sizes are not usable.
+pub fn update(clock: &Clock, spec: &EnvSpec, hidden: &[usize], batch: usize, fisher: FisherKind) -> Result<f64> {
+    let mut config = TrainConfig { env: spec.id.clone(), ..TrainConfig::default() };
+    config.policy.hidden = hidden.to_vec();
+    config.kfcpo.minibatch_size = batch;
+    config.kfcpo.epochs = 1;
+    config.kfcpo.fisher = fisher;
+    config.validate().map_err(|error| UsageError::new(format!("{error:#}")))?;
+    let device = clock.device();
+    let start = Actor::new(&config, spec.obs_dim, spec.action_dim, device)?;
+    let samples = random_samples(&start, spec, batch, device);
+    let mut update = algorithm::build(&config, &start)?;
+    let cost = CostEstimate { rollout: config.cost_limit, episodes: config.cost_limit };
+    clock.seconds_of(|| {
+        // From the same policy every time: the trust region is then never used up.
+        let mut actor = start.clone();
+        update.update(&mut actor, &samples, cost, Progress { fraction: 0.0, iteration: 1 })?;
+        Ok(())
+    })
+}
+
+/// The parts of one K-FAC update of a network of these sizes, each timed by itself.
+///
+/// # Errors
+/// When the sizes are not usable or the device fails.
+pub fn update_parts(clock: &Clock, sizes: &[usize], batch: usize, kind: UpdateKind) -> Result<Vec<Part>> {
+    let mut update = PolicyUpdate::new(sizes, batch, kind, clock.device())?;
+    let (seconds, operations) = (update.parts(PART_REPEATS)?, update.operations());
+    let numbers = batch as f64 * sizes[0] as f64;
+    let parts = [
+        ("forward", seconds.forward, operations.forward),
+        ("statistics", seconds.statistics, operations.statistics()),
+        ("inverse", seconds.inverse, operations.inverse),
+        ("precondition", seconds.precondition, operations.precondition),
+        ("jacobian", seconds.jacobian, operations.jacobian),
+        ("divergence", seconds.divergence, operations.divergence),
+    ];
+    let needed = parts.into_iter().filter(|(_, _, operations)| *operations > 0.0);
+    let part = |(name, seconds, operations)| {
+        // All but the middle two read the observations.
+        let bytes = if name == "inverse" || name == "precondition" { 0.0 } else { numbers * FLOAT };
+        Part::new(name, seconds, Work { operations, bytes, calls: 1.0 })
+    };
+    Ok(needed.map(part).collect())
+}
+
+/// A training loop that runs.
+pub struct Iterating {
+    /// The loop, warm.
+    pub runner: Runner,
+    /// Seconds of an iteration.
+    pub seconds: f64,
+    /// Share of them spent in rollouts.
+    pub rollout_share: f64,
+}
+
+/// Times iterations of training as `config` says, without end.
+///
+/// # Errors
+/// When the configuration or the device is not usable.
+pub fn training(clock: &Clock, config: &TrainConfig) -> Result<Iterating> {
+    let config = TrainConfig { total_steps: u64::MAX, ..config.clone() };
+    config.validate().map_err(|error| UsageError::new(format!("{error:#}")))?;
+    let mut runner = Runner::new(config, clock.device().clone())?;
+    let (mut rollout_s, mut update_s) = (0.0, 0.0);
+    let seconds = clock.seconds_of(|| {
+        let report = runner.iterate()?;
+        rollout_s += report.rollout_s;
+        update_s += report.update_s;
+        Ok(())
+    })?;
+    Ok(Iterating { runner, seconds, rollout_share: rollout_s / (rollout_s + update_s) })
+}
+
+/// Samples as a rollout of `actor` would give them, with random observations and advantages.
+fn random_samples(actor: &Actor, spec: &EnvSpec, batch: usize, device: &Device) -> Samples {
+    let normal = |shape: [usize; 2]| Tensor::<2>::random(shape, Distribution::Normal(0.0, 1.0), device);
+    let obs = normal([batch, spec.obs_dim]);
+    let policy = actor.distribution(obs.clone());
+    let noise = normal([batch, spec.action_dim]);
+    let action = policy.mean.clone() + noise * policy.log_std.clone().exp().unsqueeze();
+    let log_prob = policy.log_prob(&action);
+    Samples { obs, mean: policy.mean, log_prob, action, advantage: normal([2, batch]), target: normal([2, batch]) }
+}

@@ -1,0 +1,64 @@
+//! `envs` and `algos`: what there is.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+use serde_json::json;
+
+use crate::algorithm::ALGORITHMS;
+use crate::cli::console::print;
+
+/// Arguments of the listing verbs.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Prints every environment with its sizes.
+///
+/// # Errors
+///
+/// When stdout does not take it.
+pub fn envs(args: &ListArgs) -> Result<ExitCode> {
+    let width = envs::registry().iter().map(|spec| spec.id.len()).max().unwrap_or(0);
+    for spec in envs::registry() {
+        let text = if args.json {
+            json!({
+                "env": spec.id,
+                "short": spec.short_id(),
+                "obs_dim": spec.obs_dim,
+                "action_dim": spec.action_dim,
+                "max_episode_steps": spec.max_episode_steps,
+            })
+            .to_string()
+        } else {
+            format!(
+                "{:width$}  observation {:3}  action {}  episode {} steps",
+                spec.id, spec.obs_dim, spec.action_dim, spec.max_episode_steps
+            )
+        };
+        print(&text)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints every algorithm with a line about it.
+///
+/// # Errors
+///
+/// When stdout does not take it.
+pub fn algos(args: &ListArgs) -> Result<ExitCode> {
+    let width = ALGORITHMS.iter().map(|algorithm| algorithm.name.len()).max().unwrap_or(0);
+    for algorithm in ALGORITHMS {
+        let text = if args.json {
+            json!({"algo": algorithm.name, "summary": algorithm.summary}).to_string()
+        } else {
+            format!("{:width$}  {}", algorithm.name, algorithm.summary)
+        };
+        print(&text)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,209 @@
+//! `record`: plays episodes of a saved policy into a file to look at, an HTML page or a GIF.
+
+mod episode;
+mod gif;
+mod glyphs;
+mod html;
+mod picture;
+mod raster;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use clap::Args;
+use serde::Serialize;
+
+use crate::atomic_file::write_atomically;
+use crate::checkpoint::Selector;
+use crate::cli::common_args::CommonArgs;
+use crate::cli::console::{diagnose, print};
+use crate::cli::statistics::mean;
+use crate::error::UsageError;
+use crate::evaluate::Play;
+use crate::policy::saved::saved_policy;
+use crate::run_dir::RunDir;
+use episode::{Episode, Replay, record};
+
+/// Arguments of `record`.
+#[derive(Debug, Args)]
+pub struct RecordArgs {
+    /// Run directory
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// File to write, .html or .gif [default: RUN/replay.html]
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Episodes to record; in a GIF one after another
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub episodes: u32,
+    /// Seed of the episodes; the default and the same number of episodes give those that `eval` plays
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    pub seed: u64,
+    /// Sample actions instead of taking the mean
+    #[arg(long)]
+    pub stochastic: bool,
+    /// Which checkpoint: latest, best or its number of steps
+    #[arg(long, value_name = "WHICH", default_value = "latest")]
+    pub checkpoint: Selector,
+    /// Record the first N steps of each episode only
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub steps: Option<u32>,
+    /// Width of a GIF in pixels [default: 360]
+    #[arg(long, value_name = "PX", value_parser = clap::value_parser!(u16).range(120..=2000))]
+    pub size: Option<u16>,
+    /// Environment steps from one picture of a GIF to the next, 25 pictures a second [default: 4]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub every: Option<u32>,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    pub json: bool,
+    /// Device and threads.
+    #[command(flatten)]
+    pub common: CommonArgs,
+}
+
+/// Width of a GIF unless `--size` says otherwise \[pixels\].
+const DEFAULT_SIZE: u16 = 360;
+/// Steps from one picture of a GIF to the next unless `--every` says otherwise.
+const DEFAULT_EVERY: u32 = 4;
+
+/// File format, by the extension.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Html,
+    Gif,
+}
+
+impl Format {
+    fn of(path: &Path) -> Result<Self, UsageError> {
+        let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
+        match extension.as_deref() {
+            Some("html") => Ok(Self::Html),
+            Some("gif") => Ok(Self::Gif),
+            _ => Err(UsageError::new(format!(
+                "--out {}: the name must end in .html (a page with a player) or .gif (an animation)",
+                path.display()
+            ))),
+        }
+    }
+}
+
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+struct Recorded {
+    env: String,
+    /// Environment steps of the recorded checkpoint.
+    checkpoint: u64,
+    episodes: usize,
+    seed: u64,
+    deterministic: bool,
+    /// Pictures in the file.
+    frames: usize,
+    out: String,
+    bytes: usize,
+    /// Means over the episodes of what was recorded of them.
+    return_mean: f64,
+    cost_mean: f64,
+    cost_limit: f64,
+}
+
+/// Plays the episodes, writes the file and prints what it holds.
+///
+/// # Errors
+///
+/// When the file's name has another extension, the run or checkpoint cannot be read, the device fails or the file
+/// cannot be written.
+pub fn run(args: &RecordArgs) -> Result<ExitCode> {
+    let out = args.out.clone().unwrap_or_else(|| args.run.join("replay.html"));
+    let format = Format::of(&out)?;
+    if format == Format::Html && (args.size.is_some() || args.every.is_some()) {
+        bail!(UsageError::new(format!("--size and --every shape a GIF, and {} is a page", out.display())));
+    }
+    let dir = RunDir::open(&args.run)?;
+    let checkpoint = dir.checkpoints().load(args.checkpoint)?;
+    args.common.apply_threads()?;
+    let device = args.common.select_device()?.device;
+    let policy = saved_policy(&checkpoint, &device)?;
+    let config = &checkpoint.config;
+    let env = envs::find(&config.env)?;
+
+    diagnose(&format!("playing {} of {}", counted(args.episodes as usize, "episode"), env.id));
+    let mut play = Play::new(&policy, &env, args.episodes as usize, args.seed, args.stochastic, &device)?;
+    let most = args.steps.map_or(usize::MAX, |steps| steps as usize);
+    let replay = Replay {
+        env: env.id.clone(),
+        agent: env.agent.name(),
+        algo: config.algo.clone(),
+        checkpoint: checkpoint.steps,
+        seed: args.seed,
+        deterministic: !args.stochastic,
+        cost_limit: config.cost_limit,
+        step_seconds: env.agent.step_seconds(),
+        half_extent: env.level.half_extent,
+        lidar_range: env.level.lidar_range,
+        lidars: episode::lidars(&env),
+        episodes: record(&mut play, most)?,
+    };
+    let (bytes, frames) = match format {
+        Format::Html => (html::page(&replay)?.into_bytes(), replay.episodes.iter().map(Episode::frames).sum()),
+        Format::Gif => {
+            let every = args.every.unwrap_or(DEFAULT_EVERY) as usize;
+            gif::animation(&replay, args.size.unwrap_or(DEFAULT_SIZE), every, |done, all| {
+                diagnose(&format!("drawing picture {done} of {all}"));
+            })?
+        }
+    };
+    write_atomically(&out, &bytes)?;
+
+    let of = |total: fn(&Episode) -> f64| mean(&replay.episodes.iter().map(total).collect::<Vec<f64>>());
+    let recorded = Recorded {
+        env: replay.env.clone(),
+        checkpoint: replay.checkpoint,
+        episodes: replay.episodes.len(),
+        seed: replay.seed,
+        deterministic: replay.deterministic,
+        frames,
+        out: out.display().to_string(),
+        bytes: bytes.len(),
+        return_mean: of(Episode::total_return),
+        cost_mean: of(Episode::total_cost),
+        cost_limit: replay.cost_limit,
+    };
+    if args.json {
+        print(&serde_json::to_string(&recorded)?)?;
+    } else {
+        print(&format!(
+            "{}: {} of {}, {}, {:.0} kB; return {:.2}, cost {:.1} (limit {})",
+            recorded.out,
+            counted(recorded.episodes, "episode"),
+            recorded.env,
+            counted(frames, "frame"),
+            recorded.bytes as f64 / 1e3,
+            recorded.return_mean,
+            recorded.cost_mean,
+            recorded.cost_limit
+        ))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `1 episode`, `2 episodes`.
+fn counted(n: usize, noun: &str) -> String {
+    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_extension_chooses_the_format_and_any_other_names_both() {
+        assert_eq!(Format::of(Path::new("a/b.html")), Ok(Format::Html));
+        assert_eq!(Format::of(Path::new("b.GIF")), Ok(Format::Gif));
+        for wrong in ["b.mp4", "b", ".gif", "html"] {
+            let message = Format::of(Path::new(wrong)).unwrap_err().to_string();
+            assert!(message.contains(".html") && message.contains(".gif"), "{message}");
+        }
+    }
+}

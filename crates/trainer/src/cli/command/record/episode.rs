@@ -1,0 +1,239 @@
+//! What is recorded of an episode: who was where at every step, what the lidars read, return and cost.
+
+use anyhow::Result;
+use envs::{EnvSpec, Scene, SceneObject, StepBatch};
+
+use crate::evaluate::Play;
+use crate::policy::exported::host;
+
+/// Ending of the names of lidars among the parts of an observation.
+const LIDAR_SUFFIX: &str = "_lidar";
+
+/// Recorded episodes of one policy in one environment.
+#[derive(Debug)]
+pub struct Replay {
+    /// Environment id.
+    pub env: String,
+    /// Kind of agent, as in environment ids.
+    pub agent: &'static str,
+    /// Algorithm that trained the policy.
+    pub algo: String,
+    /// Environment steps of its training.
+    pub checkpoint: u64,
+    /// Seed of the episodes.
+    pub seed: u64,
+    /// Whether the policy's mean was taken as the action.
+    pub deterministic: bool,
+    /// Limit on an episode's cost.
+    pub cost_limit: f64,
+    /// Simulated time of a step \[s\].
+    pub step_seconds: f32,
+    /// Half-width of the square in which objects are placed \[m\].
+    pub half_extent: f32,
+    /// Range of the lidars \[m\].
+    pub lidar_range: f32,
+    /// The lidars, in observation order.
+    pub lidars: Vec<Lidar>,
+    /// The episodes.
+    pub episodes: Vec<Episode>,
+}
+
+/// Where a lidar stands in an observation and what it sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lidar {
+    /// Name of the objects it sees, such as `hazard`.
+    pub kind: &'static str,
+    /// First bin in the observation.
+    pub first: usize,
+    /// Bins, counterclockwise from the agent's x axis.
+    pub bins: usize,
+}
+
+/// Position and direction seen from above: x \[mm\], y \[mm\], yaw \[mrad\].
+pub type Pose = [i32; 3];
+
+/// One episode of T steps, or its beginning. Frame 0 is the beginning, frame t the outcome of step t.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Episode {
+    /// `[T]` The agent in frames 0 to T - 1. Environments begin the next episode within the last step, so that of frame T
+    /// is not seen; the one before stands for it.
+    pub agent: Vec<Pose>,
+    /// `[T + 1]` Return until then.
+    pub returns: Vec<f32>,
+    /// `[T + 1]` Cost until then.
+    pub costs: Vec<f32>,
+    /// `[T, bins of all lidars]` Closeness from 0 (nothing in range) to 1, row-major.
+    pub lidar: Vec<f32>,
+    /// The objects.
+    pub objects: Vec<Track>,
+}
+
+/// One object through an episode.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Track {
+    /// Its name in the original, such as `hazard`.
+    pub kind: &'static str,
+    /// Radius, or half-width of a box \[m\].
+    pub size: f32,
+    /// Whether it costs.
+    pub constrained: bool,
+    /// Frames in which it got another pose, with that pose; the first is frame 0.
+    pub keys: Vec<(usize, Pose)>,
+}
+
+impl Track {
+    /// Its pose in `frame`.
+    pub fn at(&self, frame: usize) -> Pose {
+        let next = self.keys.partition_point(|(since, _)| *since <= frame);
+        self.keys[next.max(1) - 1].1
+    }
+}
+
+impl Episode {
+    /// Frames: one more than steps.
+    pub fn frames(&self) -> usize {
+        self.agent.len() + 1
+    }
+
+    /// The agent's pose in `frame`.
+    pub fn agent_at(&self, frame: usize) -> Pose {
+        self.agent[frame.min(self.agent.len() - 1)]
+    }
+
+    /// What the lidars read in `frame`, bins of all lidars one after another.
+    pub fn lidar_at(&self, frame: usize) -> &[f32] {
+        let bins = self.lidar.len() / self.agent.len();
+        &self.lidar[frame.min(self.agent.len() - 1) * bins..][..bins]
+    }
+
+    /// Return of all that was recorded.
+    pub fn total_return(&self) -> f64 {
+        self.returns.last().copied().unwrap_or_default().into()
+    }
+
+    /// Cost of all that was recorded.
+    pub fn total_cost(&self) -> f64 {
+        self.costs.last().copied().unwrap_or_default().into()
+    }
+
+    fn begin(scene: &Scene) -> Self {
+        let objects = scene.objects.iter().map(|object| Track {
+            kind: object.kind.object_name(),
+            size: object.size,
+            constrained: object.constrained,
+            keys: vec![(0, object_pose(object))],
+        });
+        // Last, so that the objects keep their numbers.
+        let objects = objects.chain(walls(scene)).collect();
+        Self { returns: vec![0.0], costs: vec![0.0], objects, ..Self::default() }
+    }
+
+    fn push_scene(&mut self, scene: &Scene, lidar: impl Iterator<Item = f32>) {
+        let frame = self.agent.len();
+        self.agent.push(pose(scene.x, scene.y, scene.yaw));
+        self.lidar.extend(lidar);
+        for (track, object) in self.objects.iter_mut().zip(&scene.objects) {
+            let pose = object_pose(object);
+            if track.keys.last().is_none_or(|(_, last)| *last != pose) {
+                track.keys.push((frame, pose));
+            }
+        }
+    }
+}
+
+/// The lidars of an environment.
+pub fn lidars(env: &EnvSpec) -> Vec<Lidar> {
+    let mut first = 0;
+    let mut found = Vec::new();
+    for (name, bins) in env.obs_parts() {
+        let kind = env.level.groups.iter().map(|group| group.kind).find(|kind| kind.lidar_name() == name);
+        if let Some(kind) = kind.filter(|_| name.ends_with(LIDAR_SUFFIX)) {
+            found.push(Lidar { kind: kind.object_name(), first, bins });
+        }
+        first += bins;
+    }
+    found
+}
+
+/// Plays one episode in every environment, or its first `most` steps, and records them.
+///
+/// # Errors
+///
+/// When the device cannot be read.
+pub fn record(play: &mut Play, most: usize) -> Result<Vec<Episode>> {
+    let spec = play.env().spec().clone();
+    let lidars = lidars(&spec);
+    let mut scenes = play.env().scenes();
+    let mut episodes: Vec<Episode> = scenes.iter().map(Episode::begin).collect();
+    let mut running = vec![true; episodes.len()];
+    for _ in 0..most {
+        let obs = host(play.obs())?;
+        let rows = obs.chunks_exact(spec.obs_dim);
+        for (i, (scene, row)) in scenes.iter().zip(rows).enumerate().filter(|(i, _)| running[*i]) {
+            episodes[i].push_scene(scene, lidars.iter().flat_map(|l| &row[l.first..l.first + l.bins]).copied());
+        }
+        let StepBatch { episode_return, episode_cost, terminated, truncated, .. } = play.advance();
+        let (returns, costs) = (host(&episode_return)?, host(&episode_cost)?);
+        let done = host(&(terminated + truncated))?;
+        for (i, episode) in episodes.iter_mut().enumerate().filter(|(i, _)| running[*i]) {
+            episode.returns.push(returns[i]);
+            episode.costs.push(costs[i]);
+        }
+        for (running, done) in running.iter_mut().zip(done) {
+            *running &= done == 0.0;
+        }
+        if !running.contains(&true) {
+            break;
+        }
+        scenes = play.env().scenes();
+    }
+    Ok(episodes)
+}
+
+/// The lines not to cross, each by the point of it nearest to the origin.
+fn walls(scene: &Scene) -> impl Iterator<Item = Track> {
+    let along_x = scene.walls.map(|(x, _)| x);
+    let along_y = scene.walls.and_then(|(_, y)| y);
+    let places = along_x.into_iter().flat_map(|x| [(x, 0.0), (-x, 0.0)]);
+    let places = places.chain(along_y.into_iter().flat_map(|y| [(0.0, y), (0.0, -y)]));
+    places.map(|(x, y)| Track { kind: "sigwall", size: 0.0, constrained: true, keys: vec![(0, pose(x, y, 0.0))] })
+}
+
+fn object_pose(object: &SceneObject) -> Pose {
+    pose(object.x, object.y, object.yaw)
+}
+
+fn pose(x: f32, y: f32, yaw: f32) -> Pose {
+    [x, y, yaw].map(|value| (value * 1e3).round() as i32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use envs::ObjectKind;
+
+    fn scene(goal_x: f32) -> Scene {
+        let goal = SceneObject { kind: ObjectKind::Goal, x: goal_x, y: -0.5, yaw: 0.0, size: 0.3, constrained: false };
+        Scene { x: 0.1234, y: 0.0, yaw: 1.5, objects: vec![goal], walls: None }
+    }
+
+    #[test]
+    fn an_object_is_noted_only_when_it_moves() {
+        let mut episode = Episode::begin(&scene(1.0));
+        for goal_x in [1.0, 1.0001, 2.0, 2.0] {
+            episode.push_scene(&scene(goal_x), [0.5, 0.25].into_iter());
+        }
+        let goal = &episode.objects[0];
+        assert_eq!(goal.keys, [(0, [1000, -500, 0]), (2, [2000, -500, 0])]);
+        assert_eq!([0, 1, 2, 3, 9].map(|frame| goal.at(frame)[0]), [1000, 1000, 2000, 2000, 2000]);
+        assert_eq!((episode.frames(), episode.agent_at(4)), (5, [123, 0, 1500]));
+        assert_eq!(episode.lidar_at(4), [0.5, 0.25]);
+    }
+
+    #[test]
+    fn lidars_are_found_behind_the_sensors() {
+        let env = envs::find("PointGoal1").unwrap();
+        let found: Vec<(&str, usize)> = lidars(&env).iter().map(|l| (l.kind, l.first)).collect();
+        assert_eq!(found, [("goal", 12), ("hazard", 28), ("vase", 44)]);
+    }
+}

@@ -1,0 +1,139 @@
+//! Options that several verbs share.
+
+use std::path::PathBuf;
+use std::sync::Once;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::cli::console::diagnose;
+use crate::config::load::Sources;
+use crate::device::{DeviceChoice, SelectedDevice, select_device};
+
+/// Options every computing verb has.
+#[derive(Debug, Clone, Args)]
+pub struct CommonArgs {
+    /// Device: auto, cpu, wgpu, vulkan, cuda or cuda:N [auto: the best GPU compiled in and present, else cpu]
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub device: DeviceChoice,
+    /// CPU threads [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
+    pub threads: Option<u16>,
+}
+
+impl CommonArgs {
+    /// Sizes the process-wide thread pool, which the CPU backend uses too, and returns its size.
+    ///
+    /// # Errors
+    ///
+    /// When the pool cannot be started.
+    pub fn apply_threads(&self) -> Result<usize> {
+        if let Some(threads) = self.threads {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.into());
+            pool.build_global().context("cannot start the thread pool")?;
+        }
+        Ok(rayon::current_num_threads())
+    }
+
+    /// The chosen device; warns once where `auto` passed over a GPU that does not work.
+    ///
+    /// # Errors
+    ///
+    /// As [`select_device`].
+    pub fn select_device(&self) -> Result<SelectedDevice> {
+        static WARNED: Once = Once::new();
+        let selected = select_device(self.device)?;
+        if let Some(warning) = &selected.warning {
+            WARNED.call_once(|| diagnose(&format!("warning: {warning}")));
+        }
+        Ok(selected)
+    }
+}
+
+/// Options that shape the configuration.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ConfigSourceArgs {
+    /// Environment id, such as SafetyPointGoal1-v0 or PointGoal1
+    #[arg(long, value_name = "ID")]
+    pub env: Option<String>,
+    /// Algorithm name
+    #[arg(long, value_name = "NAME")]
+    pub algo: Option<String>,
+    /// Seed of every random stream of the run
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Environment steps after which training ends (1000000, 1_000_000, 1M and 1e6 are the same)
+    #[arg(long, value_name = "N", value_parser = parse_count)]
+    pub total_steps: Option<u64>,
+    /// Environments stepped at once
+    #[arg(long, value_name = "N", value_parser = parse_count)]
+    pub num_envs: Option<u64>,
+    /// Limit on the undiscounted episodic cost
+    #[arg(long, value_name = "X")]
+    pub cost_limit: Option<f64>,
+    /// Built-in configuration to start from
+    #[arg(long, value_name = "NAME")]
+    pub preset: Option<String>,
+    /// JSON file of settings, complete or partial
+    #[arg(long, value_name = "FILE.json")]
+    pub config: Option<PathBuf>,
+    /// Any setting, by its path in the configuration; may be repeated
+    #[arg(long, value_name = "key.path=value")]
+    pub set: Vec<String>,
+}
+
+impl ConfigSourceArgs {
+    /// The arguments as configuration sources.
+    pub fn sources(&self) -> Sources {
+        let flags = [
+            ("--env", "env", self.env.as_ref().map(|v| json!(v))),
+            ("--algo", "algo", self.algo.as_ref().map(|v| json!(v))),
+            ("--seed", "seed", self.seed.map(Value::from)),
+            ("--total-steps", "total_steps", self.total_steps.map(Value::from)),
+            ("--num-envs", "num_envs", self.num_envs.map(Value::from)),
+            ("--cost-limit", "cost_limit", self.cost_limit.map(Value::from)),
+        ];
+        let given = flags.into_iter().filter_map(|(flag, key, value)| Some((flag, key, value?)));
+        Sources {
+            preset: self.preset.clone(),
+            file: self.config.clone(),
+            sets: self.set.clone(),
+            flags: given.collect(),
+        }
+    }
+}
+
+/// A count typed as `20000`, `20_000`, `20k` or `2e4`.
+pub fn parse_count(text: &str) -> Result<u64, String> {
+    const WRONG: &str = "expected a whole number, for example 20000, 20_000, 20k or 2e4";
+    let digits = text.replace('_', "");
+    if let Ok(count) = digits.parse() {
+        return Ok(count);
+    }
+    let (digits, unit) = match digits.char_indices().last() {
+        Some((at, 'k' | 'K')) => (&digits[..at], 1e3),
+        Some((at, 'M')) => (&digits[..at], 1e6),
+        _ => (digits.as_str(), 1.0),
+    };
+    let number: f64 = digits.parse().map_err(|_| WRONG.to_owned())?;
+    let number = number * unit;
+    // Beyond 9e15 a double no longer holds every whole number.
+    if number.fract() == 0.0 && (0.0..9e15).contains(&number) { Ok(number as u64) } else { Err(WRONG.to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_may_be_written_as_floats() {
+        assert_eq!(parse_count("20_000"), Ok(20_000));
+        assert_eq!(parse_count("1e6"), Ok(1_000_000));
+        assert_eq!(parse_count("400k"), Ok(400_000));
+        assert_eq!(parse_count("2.5M"), Ok(2_500_000));
+        for wrong in ["", "-1", "2.5", "1e30", "many", "k", "2.5e", "\u{e9}"] {
+            assert!(parse_count(wrong).is_err(), "{wrong}");
+        }
+    }
+}

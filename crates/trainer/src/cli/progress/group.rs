@@ -1,0 +1,92 @@
+//! The progress of several runs that are trained at once, as one line.
+
+use std::time::Instant;
+
+use super::status_line::{StatusLine, count, duration};
+use crate::log::Record;
+
+/// What is known of a run.
+#[derive(Debug, Clone, Copy)]
+struct Latest {
+    /// Steps at the end of its first iteration of this session.
+    first: Option<u64>,
+    steps: u64,
+    total: u64,
+    return_mean: f64,
+    cost_mean: f64,
+}
+
+/// Shows how a group of runs is getting on.
+#[derive(Debug)]
+pub struct GroupProgress {
+    line: StatusLine,
+    started: Instant,
+    runs: Vec<Latest>,
+}
+
+impl GroupProgress {
+    /// A progress line for runs of these numbers of environment steps.
+    pub fn new(quiet: bool, totals: Vec<u64>) -> Self {
+        let latest = |total| Latest { first: None, steps: 0, total, return_mean: f64::NAN, cost_mean: f64::NAN };
+        Self { line: StatusLine::new(quiet), started: Instant::now(), runs: totals.into_iter().map(latest).collect() }
+    }
+
+    /// Takes in an iteration of run `index`.
+    pub fn show(&mut self, index: usize, record: &Record) {
+        let run = &mut self.runs[index];
+        run.first.get_or_insert(record.report.steps - record.samples);
+        run.steps = record.report.steps;
+        (run.return_mean, run.cost_mean) = (record.return_mean(), record.cost_mean());
+        let last = self.runs.iter().all(|run| run.steps >= run.total);
+        let seconds = self.started.elapsed().as_secs_f64();
+        self.line.show(last, || text(&self.runs, seconds));
+    }
+
+    /// Ends the line, so that whatever comes next stands below it.
+    pub fn finish(&mut self) {
+        self.line.finish();
+    }
+}
+
+fn text(runs: &[Latest], seconds: f64) -> String {
+    let begun = || runs.iter().filter_map(|run| run.first.map(|first| (run, first)));
+    let done: u64 = begun().map(|(run, first)| run.steps - first).sum();
+    let (steps, total) = runs.iter().fold((0, 0), |(steps, total), run| (steps + run.steps, total + run.total));
+    let speed = done as f64 / seconds.max(1e-9);
+    let left = begun().map(|(run, _)| run.total.saturating_sub(run.steps)).sum::<u64>() as f64
+        + runs.iter().filter(|run| run.first.is_none()).map(|run| run.total as f64).sum::<f64>();
+    format!(
+        "{} runs | {} / {} steps | {} steps/s | ETA {} | return {} | cost {}",
+        runs.len(),
+        count(steps as f64),
+        count(total as f64),
+        count(speed),
+        duration(left / speed.max(1e-12)),
+        range(runs.iter().map(|run| run.return_mean)),
+        range(runs.iter().map(|run| run.cost_mean)),
+    )
+}
+
+/// The smallest and the largest of the numbers known so far.
+fn range(values: impl Iterator<Item = f64>) -> String {
+    let known: Vec<f64> = values.filter(|value| !value.is_nan()).collect();
+    let least = known.iter().copied().reduce(f64::min);
+    let most = known.iter().copied().reduce(f64::max);
+    least.zip(most).map_or_else(|| "-".to_owned(), |(least, most)| format!("{least:.2} to {most:.2}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_adds_up_the_runs() {
+        let run =
+            |first, steps, return_mean| Latest { first, steps, total: 2_000_000, return_mean, cost_mean: f64::NAN };
+        let runs = [run(Some(500_000), 1_000_000, 4.5), run(None, 0, f64::NAN), run(Some(0), 500_000, 3.25)];
+        assert_eq!(
+            text(&runs, 10.0),
+            "3 runs | 1.50M / 6.00M steps | 100k steps/s | ETA 0:45 | return 3.25 to 4.50 | cost -"
+        );
+    }
+}

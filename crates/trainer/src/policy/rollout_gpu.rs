@@ -1,0 +1,104 @@
+//! The policy as a kernel's type parameter: normaliser, network and noise put together, so that a whole rollout is one
+//! launch on a GPU.
+
+use burn::tensor::Tensor;
+use cubecl::prelude::*;
+use envs::{Policy, RolloutPlan, VecEnv};
+use kfac::{forward_unit, network_header, unit_memory};
+use safe_rl::{KEY_PARTS, NoiseKey, Normalizer, RolloutArrays, act_unit, observe_unit};
+
+use crate::policy::Actor;
+
+/// A Gaussian policy over normalised observations.
+///
+/// Its weights are `[D, clip, mean D, divisor D, shift D] [A, log_std A] [network header, theta]`, its memory the moments
+/// of the observations seen, `2 D` numbers, and the network's activations.
+struct GaussianMlp;
+
+#[cube]
+impl Policy for GaussianMlp {
+    fn act(
+        weights: &[f32],
+        noise: &[f32],
+        noise_at: usize,
+        obs: &mut [f32],
+        obs_at: usize,
+        seen: &mut [f32],
+        seen_at: usize,
+        acts: &mut [f32],
+        row: usize,
+        rows: usize,
+        memory: &mut [f32],
+        env: usize,
+        envs: usize,
+    ) {
+        let dims = weights[0] as usize;
+        let spread = 2 + 3 * dims;
+        let actions = weights[spread] as usize;
+        let network = env + 2 * dims * envs;
+        observe_unit(weights, 0usize, obs, obs_at, seen, seen_at, memory, env, network, envs);
+        let shape = spread + 1 + actions;
+        let theta = shape + 3 + weights[shape] as usize; // two numbers and one size more than layers before it
+        let mean = forward_unit(weights, shape, weights, theta, memory, network, envs);
+        act_unit(weights, spread, noise, noise_at, env, memory, mean, envs, acts, row, rows);
+    }
+}
+
+/// `steps` steps of every environment under `actor`, by the noise of `key` and its successors; records the observations'
+/// moments and leaves the next observations in `obs` `[B, D]`.
+///
+/// `None` where the device has no such kernel or cannot hold the arrays: nothing has happened then.
+pub fn collect(
+    env: &mut VecEnv,
+    obs: &mut Tensor<2>,
+    normalizer: &mut Normalizer,
+    actor: &Actor,
+    key: NoiseKey,
+    steps: usize,
+    steps_per_launch: usize,
+) -> Option<RolloutArrays> {
+    let (envs, obs_dim, device) = (env.num_envs(), env.spec().obs_dim, obs.device());
+    let memory = 2 * obs_dim + unit_memory(actor.mean.spec());
+    if !env.has_rollout(steps, memory) {
+        return None;
+    }
+    normalizer.begin(obs);
+    let [mean, divisor, shift] = normalizer.unit_parts();
+    let constants = |values: &[f32]| Tensor::<1>::from_floats(values, &device);
+    let parts = vec![
+        constants(&[obs_dim as f32, normalizer.config().clip]),
+        mean,
+        divisor,
+        shift,
+        constants(&[actor.log_std.dims()[0] as f32]),
+        actor.log_std.clone(),
+        constants(&network_header(actor.mean.spec())),
+        actor.mean.theta().clone(),
+    ];
+    let noise = key.unit_keys(steps, &device);
+    debug_assert_eq!(noise.dims(), [steps, KEY_PARTS]);
+    let plan = RolloutPlan {
+        obs: std::mem::replace(obs, Tensor::empty([1, 1], &device)),
+        weights: Tensor::cat(parts, 0),
+        noise,
+        memory: Tensor::zeros([memory, envs], &device),
+        steps_per_launch,
+    };
+    let done = env.rollout::<GaussianMlp>(plan);
+    let moments = done.memory.slice([0..2 * obs_dim]).sum_dim(1).reshape([2 * obs_dim]);
+    let moment = |at: usize| moments.clone().narrow(0, at * obs_dim, obs_dim);
+    normalizer.record(moment(0), moment(1), steps * envs);
+    *obs = done.obs.clone();
+    Some(RolloutArrays {
+        steps,
+        obs: done.seen,
+        last_obs: done.obs,
+        action: done.action,
+        mean: done.mean,
+        log_std: actor.log_std.clone(),
+        log_prob: done.log_prob,
+        scalars: done.scalars,
+        final_obs: done.final_obs,
+        horizon: env.spec().max_episode_steps,
+    })
+}

@@ -1,0 +1,25 @@
+//! The policy of a checkpoint, without the environments and critics around it.
+
+use anyhow::{Context, Result};
+use burn::tensor::Device;
+use safe_rl::{Normalizer, NormalizerConfig};
+
+use crate::checkpoint::Checkpoint;
+use crate::policy::Actor;
+use crate::policy::exported::PolicySnapshot;
+
+/// Takes policy and observation normaliser out of a checkpoint.
+///
+/// # Errors
+/// When the checkpoint lacks a part of them or belongs to another network.
+pub fn saved_policy(checkpoint: &Checkpoint, device: &Device) -> Result<PolicySnapshot> {
+    let (config, state) = (&checkpoint.config, &checkpoint.state);
+    let spec = envs::find(&config.env)?;
+    let mut actor = Actor::new(config, spec.obs_dim, spec.action_dim, device)?;
+    actor.load(state)?;
+    let limits =
+        NormalizerConfig { clip: config.normalizer.clip as f32, std_floor: config.normalizer.std_floor as f32 };
+    let mut normalizer = Normalizer::new(spec.obs_dim, limits, device)?;
+    normalizer.load_state(&state.state("normalizer")?).context("state `normalizer`")?;
+    PolicySnapshot::capture(config, &actor, &normalizer)
+}

@@ -1,0 +1,66 @@
+//! `config.json` and `meta.json`: what a run is, who made it and on what.
+
+use std::time::SystemTime;
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+
+use super::Resources;
+use crate::config::TrainConfig;
+use crate::run_dir::{RunDir, timestamp};
+
+/// Where and from what a run was started or continued.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Start {
+    /// UTC.
+    time: String,
+    steps: u64,
+    version: String,
+    git_commit: String,
+    device: String,
+    threads: usize,
+    command: Vec<String>,
+}
+
+/// `meta.json`: who made this run, on what.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Meta {
+    #[serde(flatten)]
+    start: Start,
+    seed: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    resumed: Vec<Start>,
+}
+
+/// Writes `config.json` and `meta.json`, or adds this session to the latter.
+///
+/// # Errors
+///
+/// When the disk refuses, or a run that is continued has a damaged `meta.json`.
+pub fn record_start(
+    dir: &RunDir,
+    config: &TrainConfig,
+    resources: &Resources,
+    steps: u64,
+    resumed: bool,
+) -> Result<()> {
+    let start = Start {
+        time: timestamp(SystemTime::now()),
+        steps,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        git_commit: env!("GIT_COMMIT").to_owned(),
+        device: resources.device.name(),
+        threads: resources.threads,
+        command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
+    };
+    let former: Option<Meta> = if resumed { dir.read_json_if_present("meta.json")? } else { None };
+    let meta = match former {
+        None => Meta { start, seed: config.seed, resumed: Vec::new() },
+        Some(mut meta) => {
+            meta.resumed.push(start);
+            meta
+        }
+    };
+    dir.write_json("config.json", config)?;
+    dir.write_json("meta.json", &meta)
+}
