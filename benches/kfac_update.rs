@@ -13,9 +13,10 @@ use std::error::Error;
 use std::time::{Duration, Instant};
 
 use burn::tensor::{Device, Tensor};
+use compute::noise::{NoiseKey, Stream};
 use kfac::benchmark::{Operations, Peak, PolicyUpdate, UpdateKind};
 use kfac::{Activation, Factors, Mlp, MlpSpec, exact_seeds, score_seeds, trust_region};
-use safe_rl::{Gaussian, LOG_STD_FISHER, NoiseKey};
+use safe_rl::{Gaussian, LOG_STD_FISHER};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -186,11 +187,11 @@ impl Update {
         let log_std = Tensor::full([ACTIONS], -0.5, &device);
         let noise = |stream: u32, shape: [usize; 2]| {
             let standard = Gaussian::new(Tensor::zeros(shape, &device), Tensor::zeros([shape[1]], &device));
-            standard.sample(NoiseKey { seed: 1, stream, step: 0 })
+            standard.sample(NoiseKey { seed: 1, stream: Stream::Other(stream), step: 0 })
         };
         let observations = noise(1, [batch, OBSERVATIONS]);
         let behaviour = Gaussian::new(policy.forward(observations.clone()), log_std.clone());
-        let (action, old_log_prob) = behaviour.act(NoiseKey { seed: 1, stream: 2, step: 0 });
+        let (action, old_log_prob) = behaviour.act(NoiseKey { seed: 1, stream: Stream::Other(2), step: 0 });
         Ok(Update {
             factors: Factors::new(&spec, 0.95, &device)?,
             policy,
@@ -222,7 +223,7 @@ impl Update {
             exact_seeds(self.log_std.clone())
         } else {
             self.step += 1;
-            let actions = policy.sample(NoiseKey { seed: 1, stream: 4, step: self.step });
+            let actions = policy.sample(NoiseKey { seed: 1, stream: Stream::Other(4), step: self.step });
             score_seeds(actions.unsqueeze_dim(0), policy.mean.clone(), self.log_std.clone())
         };
         let statistics = forward.statistics(surrogate.mean, seeds);

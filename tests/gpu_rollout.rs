@@ -1,8 +1,9 @@
 //! The rollout in one launch against the same rollout step by step, on the device and on the CPU.
 
 use burn::tensor::{Device, DeviceKind, DeviceType, Tensor};
+use compute::noise::{NoiseKey, Stream};
 use envs::VecEnv;
-use safe_rl::{NoiseKey, Normalizer, NormalizerConfig, Rollout, RolloutBuilder};
+use safe_rl::{Normalizer, NormalizerConfig, Rollout, RolloutBuilder};
 use trainer::config::{ActivationName, TrainConfig};
 use trainer::policy::rollout_gpu::collect;
 use trainer::policy::{Act, Actor};
@@ -53,7 +54,7 @@ fn end_soon(env: &mut VecEnv) {
 }
 
 fn key(step: usize) -> NoiseKey {
-    NoiseKey { seed: 11, stream: 3, step: (1 << 33) + step as u64 }
+    NoiseKey { seed: 11, stream: Stream::Other(3), step: (1 << 33) + step as u64 }
 }
 
 fn stepwise(start: &mut Start) -> Rollout {

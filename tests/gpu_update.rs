@@ -4,10 +4,11 @@
 mod actor;
 
 use burn::tensor::{Device, DeviceKind, DeviceType, Tensor};
+use compute::noise::{NoiseKey, Stream, normals};
 use kfac::{Activation, Factors, FisherSeeds, Mlp, MlpSpec, Statistics};
 use safe_rl::{
-    Adam, AdamConfig, GaeConfig, GaeSignal, KlGuard, KlGuardConfig, MarginWeights, NoiseKey, Products, ProjectionKind,
-    Samples, Values, all_finite, blend, gae_pair, normals,
+    Adam, AdamConfig, GaeConfig, GaeSignal, KlGuard, KlGuardConfig, MarginWeights, Products, ProjectionKind, Samples,
+    Values, all_finite, blend, gae_pair,
 };
 use trainer::algorithm::{self, CostEstimate, Progress};
 use trainer::config::TrainConfig;
@@ -29,7 +30,7 @@ fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 
 /// Standard normals, the same on every device.
 fn noise(index: u64, shape: [usize; 2], device: &Device) -> Tensor<2> {
-    let values = normals(NoiseKey { seed: 6, stream: 0, step: index }, shape[0], shape[1]);
+    let values = normals(NoiseKey { seed: 6, stream: Stream::Other(0), step: index }, shape[0], shape[1]);
     Tensor::<1>::from_floats(values.as_slice(), device).reshape(shape)
 }
 
@@ -47,7 +48,7 @@ fn apart(a: &[f32], b: &[f32]) -> f32 {
 fn advantages_in_one_launch_equal_the_cpus() {
     let Some([cpu, gpu]) = devices() else { return };
     for (steps, envs) in [(1, 5), (40, 70), (129, 3)] {
-        let numbers = |index: u64| normals(NoiseKey { seed: 4, stream: 0, step: index }, steps, envs);
+        let numbers = |index: u64| normals(NoiseKey { seed: 4, stream: Stream::Other(0), step: index }, steps, envs);
         let advantages = |device: &Device| {
             let tensor = |index| Tensor::<1>::from_floats(numbers(index).as_slice(), device).reshape([steps, envs]);
             let of_critic = |index| Values { value: tensor(index), next_value: tensor(index + 1) };

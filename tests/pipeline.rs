@@ -4,8 +4,9 @@
 mod device;
 
 use burn::tensor::{Device, Tensor};
+use compute::noise::{NoiseKey, Stream, normals};
 use device::test_device;
-use safe_rl::{NoiseKey, Samples, normals};
+use safe_rl::Samples;
 use trainer::algorithm::{self, Algorithm, CostEstimate, Metrics, Progress};
 use trainer::config::TrainConfig;
 use trainer::policy::Actor;
@@ -24,7 +25,7 @@ fn config() -> TrainConfig {
 }
 
 fn noise(step: u64, rows: usize, columns: usize, device: &Device) -> Tensor<2> {
-    let values = normals(NoiseKey { seed: 4, stream: 0, step }, rows, columns);
+    let values = normals(NoiseKey { seed: 4, stream: Stream::Other(0), step }, rows, columns);
     Tensor::<1>::from_floats(values.as_slice(), device).reshape([rows, columns])
 }
 
@@ -32,7 +33,7 @@ fn noise(step: u64, rows: usize, columns: usize, device: &Device) -> Tensor<2> {
 fn samples(actor: &Actor, step: u64) -> Samples {
     let device = actor.log_std.device();
     let obs = noise(2 * step, SAMPLES, OBS, &device);
-    let act = actor.act(obs.clone(), NoiseKey { seed: 9, stream: 1, step });
+    let act = actor.act(obs.clone(), NoiseKey { seed: 9, stream: Stream::Other(1), step });
     let first = act.action.clone().narrow(1, 0, 1).reshape([1, SAMPLES]);
     let second = act.action.clone().narrow(1, 1, 1).reshape([1, SAMPLES]);
     Samples {

@@ -2,10 +2,11 @@
 
 use super::{apart, devices, noise, values};
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use compute::noise::{NoiseKey, Stream};
 use kfac::{Factors, Mlp, MlpSpec, trust_region};
 use safe_rl::{
-    Gaussian, KlGuard, KlGuardConfig, NoiseKey, Samples, Step, Verdict, all_finite_in, average_gradients,
-    clamp_log_std, mean_gaussian_kl, permutation,
+    Gaussian, KlGuard, KlGuardConfig, Samples, Step, Verdict, all_finite_in, average_gradients, clamp_log_std,
+    mean_gaussian_kl, permutation,
 };
 
 fn vector(index: u64, length: usize, device: &Device) -> Tensor<1> {
@@ -31,7 +32,7 @@ fn share(host: &[f32], device: &[f32]) -> f32 {
 fn a_minibatch_is_gathered_bit_for_bit() {
     let Some([cpu, gpu]) = devices() else { return };
     for (all, inputs, actions, taken) in [(50, 11, 2, 33), (300, 60, 3, 300), (7, 1, 1, 1)] {
-        let order = permutation(all, NoiseKey { seed: 3, stream: 1, step: 0 });
+        let order = permutation(all, NoiseKey { seed: 3, stream: Stream::Other(1), step: 0 });
         let run = |device: &Device| {
             let order: Vec<i32> = order[..taken].iter().map(|&i| i as i32).collect();
             let index = Tensor::<1, Int>::from_ints(TensorData::new(order, [taken]), device);

@@ -5,7 +5,9 @@ mod kernel;
 
 use burn::tensor::{Device, Tensor};
 
-use crate::{SafeRlError, State, all_finite, flex};
+use crate::{SafeRlError, all_finite};
+use compute::State;
+use compute::cpu::{self, View};
 
 /// Constants of Adam; the defaults are PyTorch's, which OmniSafe uses, apart from the rate.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -165,8 +167,8 @@ impl Adam {
     fn step_fused(&mut self, theta: &Tensor<1>, gradient: &Tensor<1>) -> Option<Tensor<1>> {
         let AdamConfig { beta1, beta2, epsilon, max_grad_norm, .. } = self.config;
         let (rate, correction) = self.corrections();
-        let (old, gradient) = (flex::view(theta)?, flex::view(gradient)?);
-        let (first_view, second_view) = (flex::view(&self.first)?, flex::view(&self.second)?);
+        let (old, gradient) = (View::of(theta)?, View::of(gradient)?);
+        let (first_view, second_view) = (View::of(&self.first)?, View::of(&self.second)?);
         let (old, gradient) = (old.values(), gradient.values());
         if !gradient.iter().all(|g| g.is_finite()) {
             self.skipped = self.skipped.clone() + 1.0;
@@ -185,33 +187,33 @@ impl Adam {
             *v = *v * beta2 + g * g * (1.0 - beta2);
             x - *m * rate / ((*v / correction).sqrt() + epsilon)
         }));
-        self.first = flex::tensor(first, [parameters]);
-        self.second = flex::tensor(second, [parameters]);
-        Some(flex::tensor(next, [parameters]))
+        self.first = cpu::tensor(first, [parameters]);
+        self.second = cpu::tensor(second, [parameters]);
+        Some(cpu::tensor(next, [parameters]))
     }
 
     /// Everything needed to continue bit for bit.
     ///
     /// # Errors
-    /// [`SafeRlError::ReadBack`] if the device fails.
+    /// [`SafeRlError::Compute`] if the device fails.
     pub fn state(&self) -> Result<State, SafeRlError> {
-        let mut state = State::default();
-        state.push_tensor("first", &self.first)?;
-        state.push_tensor("second", &self.second)?;
-        state.push_tensor("skipped", &self.skipped)?;
-        state.push_scalar("steps", self.steps as f64);
+        let mut state = State::new();
+        state.put_tensor("first", &self.first)?;
+        state.put_tensor("second", &self.second)?;
+        state.put_tensor("skipped", &self.skipped)?;
+        state.put("steps", self.steps)?;
         Ok(state)
     }
 
     /// Restores what [`state`](Self::state) returned.
     ///
     /// # Errors
-    /// [`SafeRlError::MissingState`] or [`SafeRlError::ShapeMismatch`].
+    /// [`SafeRlError::Compute`] if an entry is missing or of another shape.
     pub fn load_state(&mut self, state: &State) -> Result<(), SafeRlError> {
         let (shape, device) = (self.first.dims(), self.first.device());
         let (first, second) = (state.tensor("first", shape, &device)?, state.tensor("second", shape, &device)?);
         let skipped = state.tensor("skipped", [1], &device)?;
-        self.steps = state.scalar("steps")? as u64;
+        self.steps = state.get("steps")?;
         (self.first, self.second, self.skipped) = (first, second, skipped);
         Ok(())
     }
@@ -220,10 +222,12 @@ impl Adam {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{NoiseKey, noise::normals, state::read, test_device::test_device};
+    use crate::test_device::test_device;
+    use compute::noise::{NoiseKey, Stream, normals};
+    use compute::read;
 
     fn noise(step: u64) -> Tensor<1> {
-        let values = normals(NoiseKey { seed: 8, stream: 0, step }, 40, 1);
+        let values = normals(NoiseKey { seed: 8, stream: Stream::Other(0), step }, 40, 1);
         Tensor::from_floats(values.as_slice(), &test_device())
     }
 

@@ -22,7 +22,8 @@ pub fn center<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{state::read, test_device::test_device};
+    use crate::test_device::test_device;
+    use compute::read;
 
     #[test]
     fn scaling_agrees_with_numbers_worked_by_hand() {

@@ -24,7 +24,8 @@ pub fn mean_squared_error<const D: usize>(value: &Tensor<D>, target: &Tensor<D>)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{state::read, test_device::test_device};
+    use crate::test_device::test_device;
+    use compute::read;
 
     #[test]
     fn explained_variance_is_one_for_perfect_zero_for_constant_values() {

@@ -2,7 +2,8 @@
 
 use std::{collections::VecDeque, str::FromStr};
 
-use crate::{SafeRlError, State};
+use crate::SafeRlError;
+use compute::{ComputeError, HostTensor, State};
 
 /// Finished episodes remembered, as in OmniSafe.
 const WINDOW: usize = 100;
@@ -143,35 +144,39 @@ impl EpisodeTracker {
     }
 
     /// Everything needed to continue.
-    pub fn state(&self) -> State {
-        let mut state = State::default();
-        let mut push = |name: &str, get: fn(&FinishedEpisode) -> f32| {
-            state.tensors.push((name.to_string(), vec![self.recent.len()], self.recent.iter().map(get).collect()));
+    ///
+    /// # Errors
+    /// [`SafeRlError::Compute`] if an entry cannot be stored.
+    pub fn state(&self) -> Result<State, SafeRlError> {
+        let mut state = State::new();
+        let mut put = |name: &str, get: fn(&FinishedEpisode) -> f32| {
+            let values = self.recent.iter().map(get).collect();
+            state.put_host(name, HostTensor::new([self.recent.len()], values)?)
         };
-        push("return", |e| e.episode_return);
-        push("cost", |e| e.cost);
-        push("length", |e| e.length);
-        state.push_scalar("finished", self.finished as f64);
-        state.push_scalar("partial", self.partial as f64);
-        state
+        put("return", |e| e.episode_return)?;
+        put("cost", |e| e.cost)?;
+        put("length", |e| e.length)?;
+        state.put("finished", self.finished)?;
+        state.put("partial", self.partial)?;
+        Ok(state)
     }
 
     /// Restores what [`state`](Self::state) returned.
     ///
     /// # Errors
-    /// [`SafeRlError::MissingState`] or [`SafeRlError::ShapeMismatch`].
+    /// [`SafeRlError::Compute`] if an entry is missing or of another shape.
     pub fn load_state(&mut self, state: &State) -> Result<(), SafeRlError> {
-        let (shape, returns) = state.values("return")?;
-        let same_length = |name: &'static str| {
-            let (got, values) = state.values(name)?;
-            if got != shape || values.len() != returns.len() {
-                let (expected, got) = (shape.to_vec(), got.to_vec());
-                return Err(SafeRlError::ShapeMismatch { what: name, expected, got });
+        let HostTensor { shape, values: returns } = state.host("return")?;
+        let same_length = |name: &str| {
+            let found = state.host(name)?;
+            if found.shape != *shape {
+                let (name, expected, got) = (name.to_owned(), shape.clone(), found.shape.clone());
+                return Err(ComputeError::Shape { name, expected, got });
             }
-            Ok(values)
+            Ok(&found.values)
         };
         let (costs, lengths) = (same_length("cost")?, same_length("length")?);
-        let (finished, partial) = (state.scalar("finished")? as u64, state.scalar("partial")? as u64);
+        let (finished, partial) = (state.get("finished")?, state.get("partial")?);
         self.recent = returns
             .iter()
             .zip(costs)
@@ -205,8 +210,8 @@ mod tests {
         assert!((statistics.cost_mean - mean).abs() < 1e-9 && (statistics.return_mean - 2.0 * mean).abs() < 1e-9);
         assert!((statistics.return_std - 2.0 * statistics.cost_std).abs() < 1e-9);
         let mut restored = EpisodeTracker::new();
-        restored.load_state(&tracker.state()).unwrap();
-        assert_eq!(restored.state(), tracker.state());
+        restored.load_state(&tracker.state().unwrap()).unwrap();
+        assert_eq!(restored.state().unwrap(), tracker.state().unwrap());
         assert_eq!(restored.statistics(), tracker.statistics());
     }
 

@@ -1,5 +1,6 @@
 //! What can go wrong in this crate.
 
+use compute::ComputeError;
 use thiserror::Error;
 
 /// Errors of this crate. Shape mistakes inside one call panic with a message instead, as burn's own operations do.
@@ -38,18 +39,7 @@ pub enum SafeRlError {
         /// Shape given.
         got: Vec<usize>,
     },
-    /// A saved state lacks an entry.
-    #[error("the saved state has no entry `{name}`")]
-    MissingState {
-        /// Name of the entry.
-        name: String,
-    },
-    /// The device failed while a result was read back.
-    #[error("reading back {what} failed: {reason}")]
-    ReadBack {
-        /// What was read.
-        what: &'static str,
-        /// The backend's message.
-        reason: String,
-    },
+    /// A saved state does not fit, or the device failed while a result was read back.
+    #[error(transparent)]
+    Compute(#[from] ComputeError),
 }

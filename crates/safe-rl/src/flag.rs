@@ -61,7 +61,8 @@ impl From<Tensor<1, Bool>> for Flag {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{state::read, test_device::test_device};
+    use crate::test_device::test_device;
+    use compute::read;
 
     #[test]
     fn both_forms_say_the_same() {

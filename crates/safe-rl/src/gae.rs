@@ -9,7 +9,8 @@ mod kernel;
 
 use burn::tensor::Tensor;
 
-use crate::{SafeRlError, Values, flex};
+use crate::{SafeRlError, Values};
+use compute::cpu::{self, View};
 
 /// Discounts; the defaults are OmniSafe's, the same for reward and cost.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -125,8 +126,8 @@ fn fused(
     let [steps, envs] = reward.dims();
     let shape = [steps, envs];
     assert_eq!([value.dims(), next_value.dims(), done.dims()], [shape; 3], "all inputs are [T, B]");
-    let (reward, value) = (flex::view(reward)?, flex::view(value)?);
-    let (next_value, done) = (flex::view(next_value)?, flex::view(done)?);
+    let (reward, value) = (View::of(reward)?, View::of(value)?);
+    let (next_value, done) = (View::of(next_value)?, View::of(done)?);
     let decay = config.gamma * config.lambda;
     let mut advantage = vec![0.0; steps * envs];
     let mut carry = vec![0.0; envs];
@@ -140,18 +141,15 @@ fn fused(
             *out = *carry;
         }
     }
-    Some(flex::tensor(advantage, shape))
+    Some(cpu::tensor(advantage, shape))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        NoiseKey,
-        noise::normal_tensor,
-        state::read,
-        test_device::{on_cpu, test_device},
-    };
+    use crate::test_device::{on_cpu, test_device};
+    use compute::noise::{NoiseKey, Stream, normal_tensor};
+    use compute::read;
 
     #[test]
     fn truncation_bootstraps_and_termination_does_not() {
@@ -177,7 +175,7 @@ mod tests {
         let device = test_device();
         let config = GaeConfig::default();
         for steps in [1, 2, 3, 40, 64] {
-            let noise = |step| normal_tensor(NoiseKey { seed: 2, stream: 0, step }, [steps, 9], &device);
+            let noise = |step| normal_tensor(NoiseKey { seed: 2, stream: Stream::Other(0), step }, [steps, 9], &device);
             let done = noise(3).greater_scalar(1.2).float();
             let (reward, value, next) = (noise(0), noise(1), noise(2));
             let Some(a) = fused(&reward, &value, &next, &done, &config) else { return assert!(!on_cpu()) };

@@ -6,7 +6,7 @@ pub(crate) mod kernel;
 use burn::tensor::Tensor;
 use rayon::prelude::*;
 
-use crate::flex::{self, SHARD_ROWS};
+use compute::cpu::{self, SHARD_ROWS, View};
 
 /// `KL(old || new)` of each sample, `[N]`.
 ///
@@ -43,8 +43,8 @@ pub fn mean_gaussian_kl(
 fn fused(old_mean: &Tensor<2>, old_log_std: &Tensor<1>, mean: &Tensor<2>, log_std: &Tensor<1>) -> Option<Tensor<1>> {
     let [rows, columns] = mean.dims();
     assert_eq!(old_mean.dims(), [rows, columns], "both means have one shape");
-    let (old, new) = (flex::view(old_mean)?, flex::view(mean)?);
-    let (old_log_std, log_std) = (flex::view(old_log_std)?, flex::view(log_std)?);
+    let (old, new) = (View::of(old_mean)?, View::of(mean)?);
+    let (old_log_std, log_std) = (View::of(old_log_std)?, View::of(log_std)?);
     let inv_std: Vec<f32> = log_std.values().iter().map(|value| (-value).exp()).collect();
     let spread: f32 = log_std
         .values()
@@ -72,18 +72,15 @@ fn fused(old_mean: &Tensor<2>, old_log_std: &Tensor<1>, mean: &Tensor<2>, log_st
         })
         .collect();
     let shift = (0.5 * partial.iter().sum::<f64>() / rows as f64) as f32;
-    Some(flex::tensor(vec![shift + spread], [1]))
+    Some(cpu::tensor(vec![shift + spread], [1]))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        NoiseKey,
-        noise::normal_tensor,
-        state::read,
-        test_device::{on_cpu, test_device},
-    };
+    use crate::test_device::{on_cpu, test_device};
+    use compute::noise::{NoiseKey, Stream, normal_tensor};
+    use compute::read;
 
     #[test]
     fn the_closed_form_agrees_with_numbers_worked_by_hand() {
@@ -101,7 +98,7 @@ mod tests {
     #[test]
     fn the_fused_mean_equals_the_plain_one() {
         let device = test_device();
-        let noise = |step| normal_tensor(NoiseKey { seed: 1, stream: 0, step }, [3000, 2], &device);
+        let noise = |step| normal_tensor(NoiseKey { seed: 1, stream: Stream::Other(0), step }, [3000, 2], &device);
         let (old, new) = (noise(0), noise(0) + noise(1) * 0.1);
         let old_log_std = Tensor::<1>::from_floats([-0.5, 0.1], &device);
         let log_std = Tensor::<1>::from_floats([-0.45, 0.02], &device);

@@ -5,7 +5,8 @@
 
 use burn::tensor::Tensor;
 
-use crate::{SafeRlError, State};
+use crate::SafeRlError;
+use compute::State;
 
 /// Constants of the multiplier; the defaults are OmniSafe's.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -83,22 +84,25 @@ impl Lagrange {
     }
 
     /// Everything needed to continue bit for bit.
-    pub fn state(&self) -> State {
-        let mut state = State::default();
-        state.push_scalar("multiplier", self.multiplier);
-        state.push_scalar("first", self.first);
-        state.push_scalar("second", self.second);
-        state.push_scalar("steps", self.steps as f64);
-        state
+    ///
+    /// # Errors
+    /// [`SafeRlError::Compute`] if an entry cannot be stored.
+    pub fn state(&self) -> Result<State, SafeRlError> {
+        let mut state = State::new();
+        state.put_f64("multiplier", self.multiplier)?;
+        state.put_f64("first", self.first)?;
+        state.put_f64("second", self.second)?;
+        state.put("steps", self.steps)?;
+        Ok(state)
     }
 
     /// Restores what [`state`](Self::state) returned.
     ///
     /// # Errors
-    /// [`SafeRlError::MissingState`].
+    /// [`SafeRlError::Compute`] if an entry is missing.
     pub fn load_state(&mut self, state: &State) -> Result<(), SafeRlError> {
-        let (multiplier, first) = (state.scalar("multiplier")?, state.scalar("first")?);
-        let (second, steps) = (state.scalar("second")?, state.scalar("steps")? as u64);
+        let (multiplier, first) = (state.get_f64("multiplier")?, state.get_f64("first")?);
+        let (second, steps) = (state.get_f64("second")?, state.get("steps")?);
         (self.multiplier, self.first, self.second, self.steps) = (multiplier, first, second, steps);
         Ok(())
     }
@@ -112,7 +116,8 @@ pub fn lagrangian_advantage<const D: usize>(reward: Tensor<D>, cost: Tensor<D>, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{state::read, test_device::test_device};
+    use crate::test_device::test_device;
+    use compute::read;
 
     #[test]
     fn the_first_step_moves_by_the_rate_and_the_multiplier_never_turns_negative() {
@@ -147,7 +152,7 @@ mod tests {
         }
         assert_eq!(lagrange.multiplier(), 0.1);
         let mut restored = Lagrange::new(config).unwrap();
-        restored.load_state(&lagrange.state()).unwrap();
+        restored.load_state(&lagrange.state().unwrap()).unwrap();
         assert_eq!(restored, lagrange);
     }
 

@@ -28,22 +28,17 @@ mod critic;
 mod episode;
 mod error;
 mod flag;
-mod flex;
 mod gae;
 mod guard_config;
 mod kl;
 mod lagrange;
-#[cfg(feature = "gpu")]
-mod launch;
 mod margin;
 mod minibatch;
-mod noise;
 mod normalizer;
 mod policy;
 mod projection;
 mod rollback;
 mod rollout;
-mod state;
 mod surrogate;
 #[cfg(test)]
 #[path = "../../../tests/support/device.rs"]
@@ -52,8 +47,6 @@ mod test_device;
 mod unit_act;
 #[cfg(feature = "gpu")]
 mod unit_decide;
-#[cfg(feature = "gpu")]
-mod unit_sum;
 mod verdict;
 
 pub use adam::{Adam, AdamConfig};
@@ -70,7 +63,6 @@ pub use kl::{gaussian_kl, mean_gaussian_kl};
 pub use lagrange::{Lagrange, LagrangeConfig, lagrangian_advantage};
 pub use margin::{Margin, MarginConfig, MarginWeights};
 pub use minibatch::{Samples, gather_columns, gather_rows, minibatch_indices, permutation};
-pub use noise::{NoiseKey, normals};
 pub use normalizer::{Normalizer, NormalizerConfig};
 pub use policy::{Gaussian, LOG_STD_FISHER, LOG_STD_RANGE, MAX_LOG_STD_STEP, clamp_log_std, log_std_quadratic};
 pub use projection::{Products, Projection, ProjectionKind, project};
@@ -78,8 +70,7 @@ pub use projection::{Products, Projection, ProjectionKind, project};
 pub use rollback::Step;
 pub use rollback::{GuardReport, KlGuard};
 pub use rollout::{EpisodeTotals, Rollout, RolloutArrays, RolloutBuilder, RolloutStep, Values};
-pub use state::{State, read, read_backs};
 pub use surrogate::Surrogate;
 #[cfg(feature = "gpu")]
-pub use unit_act::{KEY_PARTS, act_unit, observe_unit};
+pub use unit_act::{act_unit, observe_unit};
 pub use verdict::{Verdict, all_finite, all_finite_in};

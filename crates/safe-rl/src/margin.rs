@@ -23,7 +23,8 @@
 //!   an overshoot of several iterations.
 //! - **Clamp** to `[-1, 1]`, the backstop.
 
-use crate::{SafeRlError, State};
+use crate::SafeRlError;
+use compute::State;
 
 /// Constants of the margin.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -159,18 +160,21 @@ impl Margin {
     }
 
     /// Everything needed to continue.
-    pub fn state(&self) -> State {
-        let mut state = State::default();
-        state.push_scalar("offset", self.offset);
-        state
+    ///
+    /// # Errors
+    /// [`SafeRlError::Compute`] if an entry cannot be stored.
+    pub fn state(&self) -> Result<State, SafeRlError> {
+        let mut state = State::new();
+        state.put_f64("offset", self.offset)?;
+        Ok(state)
     }
 
     /// Restores what [`state`](Self::state) returned.
     ///
     /// # Errors
-    /// [`SafeRlError::MissingState`].
+    /// [`SafeRlError::Compute`] if an entry is missing.
     pub fn load_state(&mut self, state: &State) -> Result<(), SafeRlError> {
-        self.offset = state.scalar("offset")?;
+        self.offset = state.get_f64("offset")?;
         Ok(())
     }
 }
@@ -235,7 +239,7 @@ mod tests {
         let weights = margin.weights(0.02);
         assert_eq!((weights.safety_weight, weights.projection_strength), (0.5, 1.0));
         let mut restored = self::margin(25.0);
-        restored.load_state(&margin.state()).unwrap();
+        restored.load_state(&margin.state().unwrap()).unwrap();
         assert_eq!(restored.offset(), margin.offset());
     }
 

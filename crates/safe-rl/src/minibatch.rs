@@ -8,7 +8,9 @@ use std::ops::Range;
 use burn::tensor::{Device, Int, Tensor};
 use rayon::prelude::*;
 
-use crate::{NoiseKey, flex, rollout::index_tensor};
+use crate::rollout::index_tensor;
+use compute::cpu::{self, View};
+use compute::noise::NoiseKey;
 
 /// Rows `x[index[i]]` of `x` `[N, D]`, as `[M, D]`.
 pub fn gather_rows(x: &Tensor<2>, index: &Tensor<1, Int>) -> Tensor<2> {
@@ -22,12 +24,12 @@ pub fn gather_columns(x: &Tensor<2>, index: &Tensor<1, Int>) -> Tensor<2> {
 
 fn gather_columns_fused(x: &Tensor<2>, index: &Tensor<1, Int>) -> Option<Tensor<2>> {
     let [rows, columns] = x.dims();
-    let (input, index) = (flex::view(x)?, flex::indices(index)?);
+    let (input, index) = (View::of(x)?, cpu::indices(index)?);
     let mut out = Vec::with_capacity(rows * index.len());
     for row in input.values().chunks_exact(columns.max(1)) {
         out.extend(index.iter().map(|&column| row[column]));
     }
-    Some(flex::tensor(out, [rows, index.len()]))
+    Some(cpu::tensor(out, [rows, index.len()]))
 }
 
 /// Rows moved by one task; fixed, and irrelevant for the result.
@@ -35,7 +37,7 @@ const GATHER_ROWS: usize = 512;
 
 fn gather_rows_fused(x: &Tensor<2>, index: &Tensor<1, Int>) -> Option<Tensor<2>> {
     let [rows, columns] = x.dims();
-    let (input, index) = (flex::view(x)?, flex::indices(index)?);
+    let (input, index) = (View::of(x)?, cpu::indices(index)?);
     let values = input.values();
     assert!(index.iter().all(|&row| row < rows), "row index out of range: {rows} rows");
     let mut out = vec![0.0; index.len() * columns];
@@ -49,7 +51,7 @@ fn gather_rows_fused(x: &Tensor<2>, index: &Tensor<1, Int>) -> Option<Tensor<2>>
     } else if columns > 0 {
         copy((&mut out, &index));
     }
-    Some(flex::tensor(out, [index.len(), columns]))
+    Some(cpu::tensor(out, [index.len(), columns]))
 }
 
 /// A permutation of `0..n` (Fisher and Yates), the same for the same key everywhere.
@@ -134,13 +136,12 @@ impl Samples {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        noise::normal_tensor,
-        state::read,
-        test_device::{on_cpu, test_device},
-    };
+    use crate::test_device::{on_cpu, test_device};
+    use compute::noise::Stream;
+    use compute::noise::normal_tensor;
+    use compute::read;
 
-    const KEY: NoiseKey = NoiseKey { seed: 1, stream: 9, step: 0 };
+    const KEY: NoiseKey = NoiseKey { seed: 1, stream: Stream::Other(9), step: 0 };
 
     #[test]
     fn a_permutation_holds_every_index_once_and_depends_on_the_key() {

@@ -5,7 +5,9 @@
 
 use burn::tensor::{Device, Tensor};
 
-use crate::{SafeRlError, State, flex};
+use crate::SafeRlError;
+use compute::State;
+use compute::cpu::{self, View};
 
 /// Constants of the normaliser; the defaults are OmniSafe's.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -180,23 +182,23 @@ impl Normalizer {
     /// Everything needed to continue bit for bit.
     ///
     /// # Errors
-    /// [`SafeRlError::ReadBack`] if the device fails.
+    /// [`SafeRlError::Compute`] if the device fails.
     pub fn state(&self) -> Result<State, SafeRlError> {
-        let mut state = State::default();
-        state.push_tensor("mean", &self.mean)?;
-        state.push_tensor("variance", &self.variance)?;
-        state.push_tensor("pending_shift", &self.pending.shift)?;
-        state.push_tensor("pending_sum", &self.pending.sum)?;
-        state.push_tensor("pending_squares", &self.pending.squares)?;
-        state.push_scalar("count", self.count);
-        state.push_scalar("pending_count", self.pending.count);
+        let mut state = State::new();
+        state.put_tensor("mean", &self.mean)?;
+        state.put_tensor("variance", &self.variance)?;
+        state.put_tensor("pending_shift", &self.pending.shift)?;
+        state.put_tensor("pending_sum", &self.pending.sum)?;
+        state.put_tensor("pending_squares", &self.pending.squares)?;
+        state.put_f64("count", self.count)?;
+        state.put_f64("pending_count", self.pending.count)?;
         Ok(state)
     }
 
     /// Restores what [`state`](Self::state) returned.
     ///
     /// # Errors
-    /// [`SafeRlError::MissingState`] or [`SafeRlError::ShapeMismatch`].
+    /// [`SafeRlError::Compute`] if an entry is missing or of another shape.
     pub fn load_state(&mut self, state: &State) -> Result<(), SafeRlError> {
         let shape = self.mean.dims();
         let device = self.mean.device();
@@ -206,9 +208,9 @@ impl Normalizer {
             shift: get("pending_shift")?,
             sum: get("pending_sum")?,
             squares: get("pending_squares")?,
-            count: state.scalar("pending_count")?,
+            count: state.get_f64("pending_count")?,
         };
-        self.count = state.scalar("count")?;
+        self.count = state.get_f64("count")?;
         self.mean = mean;
         self.divisor = if self.count == 0.0 {
             variance.ones_like()
@@ -227,23 +229,23 @@ impl Normalizer {
 
     fn apply_fused(&self, obs: &Tensor<2>) -> Option<Tensor<2>> {
         let [rows, columns] = obs.dims();
-        let (input, mean, divisor) = (flex::view(obs)?, flex::view(&self.mean)?, flex::view(&self.divisor)?);
+        let (input, mean, divisor) = (View::of(obs)?, View::of(&self.mean)?, View::of(&self.divisor)?);
         let (mean, divisor, clip) = (mean.values(), divisor.values(), self.config.clip);
         let mut out = Vec::with_capacity(rows * columns);
         for row in input.values().chunks_exact(columns.max(1)) {
             out.extend(row.iter().zip(mean).zip(divisor).map(|((o, m), d)| clamp((o - m) / d, clip)));
         }
-        Some(flex::tensor(out, [rows, columns]))
+        Some(cpu::tensor(out, [rows, columns]))
     }
 
     /// [`apply`](Self::apply) and the moments in one pass over the rows, serial: a vector step's batch is small.
     fn observe_fused(&mut self, obs: &Tensor<2>) -> Option<Tensor<2>> {
         let [rows, columns] = obs.dims();
-        let (input, mean, divisor) = (flex::view(obs)?, flex::view(&self.mean)?, flex::view(&self.divisor)?);
+        let (input, mean, divisor) = (View::of(obs)?, View::of(&self.mean)?, View::of(&self.divisor)?);
         let (mean, divisor, clip) = (mean.values(), divisor.values(), self.config.clip);
-        let shift = flex::view(&self.pending.shift)?;
-        let mut sum = flex::view(&self.pending.sum)?.values().to_vec();
-        let mut squares = flex::view(&self.pending.squares)?.values().to_vec();
+        let shift = View::of(&self.pending.shift)?;
+        let mut sum = View::of(&self.pending.sum)?.values().to_vec();
+        let mut squares = View::of(&self.pending.squares)?.values().to_vec();
         // Per-call sums first, then one addition to the running ones: short sums keep their low bits.
         let mut call_sum = vec![0.0f32; columns];
         let mut call_squares = vec![0.0f32; columns];
@@ -259,9 +261,9 @@ impl Normalizer {
         for (total, call) in sum.iter_mut().zip(call_sum).chain(squares.iter_mut().zip(call_squares)) {
             *total += call;
         }
-        self.pending.sum = flex::tensor(sum, [columns]);
-        self.pending.squares = flex::tensor(squares, [columns]);
-        Some(flex::tensor(out, [rows, columns]))
+        self.pending.sum = cpu::tensor(sum, [columns]);
+        self.pending.squares = cpu::tensor(squares, [columns]);
+        Some(cpu::tensor(out, [rows, columns]))
     }
 }
 
@@ -279,10 +281,12 @@ fn clamp(x: f32, limit: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{NoiseKey, noise::normal_tensor, state::read, test_device::test_device};
+    use crate::test_device::test_device;
+    use compute::noise::{NoiseKey, Stream, normal_tensor};
+    use compute::read;
 
     fn batch(step: u64, rows: usize, columns: usize) -> Tensor<2> {
-        normal_tensor(NoiseKey { seed: 3, stream: 0, step }, [rows, columns], &test_device())
+        normal_tensor(NoiseKey { seed: 3, stream: Stream::Other(0), step }, [rows, columns], &test_device())
     }
 
     #[test]

@@ -3,12 +3,9 @@
 use burn::tensor::Tensor;
 use rayon::prelude::*;
 
-use crate::{
-    NoiseKey,
-    flex::{self, SHARD_ROWS},
-    gaussian_kl, mean_gaussian_kl,
-    noise::{normal_tensor, normals},
-};
+use crate::{gaussian_kl, mean_gaussian_kl};
+use compute::cpu::{self, SHARD_ROWS, View};
+use compute::noise::{NoiseKey, normal_tensor, normals};
 
 /// Half the logarithm of a full turn: the constant of the normal density.
 pub(crate) const HALF_LN_TAU: f32 = 0.918_938_5;
@@ -109,7 +106,7 @@ impl Gaussian {
 
     fn act_fused(&self, key: NoiseKey) -> Option<(Tensor<2>, Tensor<1>)> {
         let [rows, columns] = self.mean.dims();
-        let (mean, log_std) = (flex::view(&self.mean)?, flex::view(&self.log_std)?);
+        let (mean, log_std) = (View::of(&self.mean)?, View::of(&self.log_std)?);
         let std: Vec<f32> = log_std.values().iter().map(|value| value.exp()).collect();
         let at_mean = -log_std.values().iter().map(|value| value + HALF_LN_TAU).sum::<f32>();
         let mut action = normals(key, rows, columns);
@@ -137,7 +134,7 @@ impl Gaussian {
                 .zip(log_prob.par_chunks_mut(SHARD_ROWS))
                 .for_each(|((action, mean), log_prob)| pass(action, mean, log_prob));
         }
-        Some((flex::tensor(action, self.mean.dims()), flex::tensor(log_prob, [rows])))
+        Some((cpu::tensor(action, self.mean.dims()), cpu::tensor(log_prob, [rows])))
     }
 }
 
@@ -158,9 +155,11 @@ pub fn clamp_log_std(log_std: &Tensor<1>, step: Tensor<1>) -> Tensor<1> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{state::read, test_device::test_device};
+    use crate::test_device::test_device;
+    use compute::noise::Stream;
+    use compute::read;
 
-    const KEY: NoiseKey = NoiseKey { seed: 11, stream: 4, step: 2 };
+    const KEY: NoiseKey = NoiseKey { seed: 11, stream: Stream::Other(4), step: 2 };
 
     fn policy(rows: usize) -> Gaussian {
         let device = test_device();

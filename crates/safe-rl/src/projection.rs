@@ -22,7 +22,8 @@ use std::str::FromStr;
 
 use burn::tensor::Tensor;
 
-use crate::{SafeRlError, flex};
+use crate::SafeRlError;
+use compute::cpu::{self, View};
 
 /// Squared norms below this count as a vanished gradient.
 pub(crate) const VANISHED: f32 = 1e-12;
@@ -109,11 +110,11 @@ impl Products {
 
     fn of_fused(left: &Tensor<2>, right: &Tensor<2>) -> Option<Self> {
         let [_, parameters] = left.dims();
-        let (left, right) = (flex::view(left)?, flex::view(right)?);
-        let row = |view: &flex::View, i: usize| view.values()[i * parameters..(i + 1) * parameters].to_vec();
+        let (left, right) = (View::of(left)?, View::of(right)?);
+        let row = |view: &View, i: usize| view.values()[i * parameters..(i + 1) * parameters].to_vec();
         let (left, right) = ([row(&left, 0), row(&left, 1)], [row(&right, 0), row(&right, 1)]);
         let entry = |i: usize, j: usize| dot(&left[i], &right[j]);
-        let scalar = |value: f64| flex::tensor(vec![value as f32], [1]);
+        let scalar = |value: f64| cpu::tensor(vec![value as f32], [1]);
         let kappa = -0.5 * (entry(0, 1) + entry(1, 0));
         Some(Self { q: scalar(entry(0, 0)), s: scalar(entry(1, 1)), kappa: scalar(kappa) })
     }
@@ -165,7 +166,8 @@ impl Projection {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{state::read, test_device::test_device};
+    use crate::test_device::test_device;
+    use compute::read;
 
     fn products(q: f32, s: f32, kappa: f32) -> Products {
         let scalar = |value: f32| Tensor::<1>::from_floats([value], &test_device());

@@ -15,7 +15,8 @@ mod step;
 
 use burn::tensor::{Bool, Device, Tensor};
 
-use crate::{Flag, KlGuardConfig, SafeRlError, State, Verdict, state::read};
+use crate::{Flag, KlGuardConfig, SafeRlError, Verdict};
+use compute::{State, read};
 
 #[cfg(feature = "gpu")]
 pub use step::Step;
@@ -90,7 +91,7 @@ impl KlGuard {
     fn of(config: KlGuardConfig, all: Tensor<1>) -> Self {
         let slots = std::array::from_fn(|i| all.clone().narrow(0, i, 1));
         #[cfg(feature = "gpu")]
-        let together = crate::launch::lives_here(&all).then_some(all);
+        let together = crate::launch::is_gpu(&all.device()).then_some(all);
         #[cfg(not(feature = "gpu"))]
         let together = None;
         Self { config, slots, together }
@@ -216,7 +217,7 @@ impl KlGuard {
     /// Reads every counter back in one transfer.
     ///
     /// # Errors
-    /// [`SafeRlError::ReadBack`] if the device fails.
+    /// [`SafeRlError::Compute`] if the device fails.
     pub fn report(&self) -> Result<GuardReport, SafeRlError> {
         Ok(Self::report_of(&read("the guard's counters", self.counters())?))
     }
@@ -250,22 +251,22 @@ impl KlGuard {
     /// Everything needed to continue bit for bit.
     ///
     /// # Errors
-    /// [`SafeRlError::ReadBack`] if the device fails.
+    /// [`SafeRlError::Compute`] if the device fails.
     pub fn state(&self) -> Result<State, SafeRlError> {
-        let mut state = State::default();
-        state.push_tensor("slots", &self.counters())?;
-        state.push_scalar("kl_limit", self.config.kl_limit.into());
+        let mut state = State::new();
+        state.put_tensor("slots", &self.counters())?;
+        state.put_f64("kl_limit", self.config.kl_limit.into())?;
         Ok(state)
     }
 
     /// Restores what [`state`](Self::state) returned.
     ///
     /// # Errors
-    /// [`SafeRlError::MissingState`] or [`SafeRlError::ShapeMismatch`].
+    /// [`SafeRlError::Compute`] if an entry is missing or of another shape.
     pub fn load_state(&mut self, state: &State) -> Result<(), SafeRlError> {
         let device = self.slots[0].device();
         let slots = state.tensor("slots", [SLOTS], &device)?;
-        let config = KlGuardConfig { kl_limit: state.scalar("kl_limit")? as f32, ..self.config };
+        let config = KlGuardConfig { kl_limit: state.get_f64("kl_limit")? as f32, ..self.config };
         *self = Self::of(config, slots);
         Ok(())
     }
@@ -273,7 +274,7 @@ impl KlGuard {
     /// All slots, where kernels can be launched on them.
     #[cfg(feature = "gpu")]
     fn here(&self) -> Option<Tensor<1>> {
-        crate::launch::lives_here(&self.slots[0]).then(|| self.counters())
+        compute::gpu::is_gpu(&self.slots[0].device()).then(|| self.counters())
     }
 
     /// Takes the slots apart, to change some of them.

@@ -10,7 +10,8 @@ pub use steps::RolloutArrays;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use crate::{FinishedEpisode, SafeRlError, gather_rows, state::read};
+use crate::{FinishedEpisode, SafeRlError, gather_rows};
+use compute::read;
 
 /// What one vector step contributes.
 #[derive(Debug, Clone)]
@@ -165,7 +166,7 @@ impl RolloutBuilder {
     /// only if there are any.
     ///
     /// # Errors
-    /// [`SafeRlError::EmptyRollout`], or [`SafeRlError::ReadBack`] if the device fails.
+    /// [`SafeRlError::EmptyRollout`], or [`SafeRlError::Compute`] if the device fails.
     pub fn finish(
         self,
         last_obs: Tensor<2>,

@@ -10,11 +10,8 @@ mod kernel;
 use burn::tensor::Tensor;
 use rayon::prelude::*;
 
-use crate::{
-    Gaussian,
-    flex::{self, SHARD_ROWS},
-    policy::HALF_LN_TAU,
-};
+use crate::{Gaussian, policy::HALF_LN_TAU};
+use compute::cpu::{self, SHARD_ROWS, View};
 
 /// Surrogates of S objectives and their derivatives; `1 / N` is folded in, so that sums over samples are gradients.
 #[derive(Debug, Clone)]
@@ -100,8 +97,8 @@ fn fused(
 ) -> Option<Surrogate> {
     let [objectives, samples] = advantage.dims();
     let [_, actions] = action.dims();
-    let (mean, log_std) = (flex::view(&policy.mean)?, flex::view(&policy.log_std)?);
-    let (action, old_log_prob, advantage) = (flex::view(action)?, flex::view(old_log_prob)?, flex::view(advantage)?);
+    let (mean, log_std) = (View::of(&policy.mean)?, View::of(&policy.log_std)?);
+    let (action, old_log_prob, advantage) = (View::of(action)?, View::of(old_log_prob)?, View::of(advantage)?);
     let (mean, action) = (mean.values(), action.values());
     let (old_log_prob, advantage) = (old_log_prob.values(), advantage.values());
     let inv_std: Vec<f32> = log_std.values().iter().map(|value| (-value).exp()).collect();
@@ -164,21 +161,18 @@ fn fused(
         value.iter_mut().zip(&shard.value).for_each(|(total, part)| *total += part);
     }
     Some(Surrogate {
-        mean: flex::tensor(mean, [objectives, samples, actions]),
-        log_std: flex::tensor(log_std, [objectives, actions]),
-        value: flex::tensor(value, [objectives]),
+        mean: cpu::tensor(mean, [objectives, samples, actions]),
+        log_std: cpu::tensor(log_std, [objectives, actions]),
+        value: cpu::tensor(value, [objectives]),
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        NoiseKey,
-        noise::normal_tensor,
-        state::read,
-        test_device::{on_cpu, test_device},
-    };
+    use crate::test_device::{on_cpu, test_device};
+    use compute::noise::{NoiseKey, Stream, normal_tensor};
+    use compute::read;
 
     struct Case {
         policy: Gaussian,
@@ -189,9 +183,9 @@ mod tests {
 
     fn case(samples: usize) -> Case {
         let device = test_device();
-        let noise = |step, shape| normal_tensor(NoiseKey { seed: 5, stream: 0, step }, shape, &device);
+        let noise = |step, shape| normal_tensor(NoiseKey { seed: 5, stream: Stream::Other(0), step }, shape, &device);
         let old = Gaussian::new(noise(0, [samples, 2]), Tensor::from_floats([-0.3, 0.2], &device));
-        let (action, old_log_prob) = old.act(NoiseKey { seed: 5, stream: 1, step: 0 });
+        let (action, old_log_prob) = old.act(NoiseKey { seed: 5, stream: Stream::Other(1), step: 0 });
         let mean = old.mean + noise(1, [samples, 2]) * 0.2;
         let policy = Gaussian::new(mean, Tensor::from_floats([-0.25, 0.1], &device));
         Case { policy, action, old_log_prob, advantage: noise(2, [2, samples]) }

@@ -7,34 +7,26 @@ use cubecl::calculate_cube_count_elemwise;
 use cubecl::prelude::*;
 
 use crate::Products;
-use crate::launch::{empty_like, lives_here, primitive, tensor};
-use crate::unit_sum::{LANES, fold};
+use compute::gpu::finite::finite;
+use compute::gpu::sum::{UNITS, fold};
+use compute::gpu::{empty_like, into_tensor, is_gpu, primitive};
 
 /// Numbers that a unit asks for at once: one after another, each would wait for the memory.
 const AHEAD: usize = 4;
 /// Units a cube where every unit has a number of its own.
 const CUBE: u32 = 64;
-/// The exponent of a float32: all ones in infinities and NaN.
-const EXPONENT: u32 = 0x7f80_0000;
-
-/// Whether a number is finite, by its bits: compilers of shaders may assume that comparisons meet no NaN.
-#[cube]
-pub(crate) fn finite(x: f32) -> bool {
-    (u32::reinterpret(x) & EXPONENT) != EXPONENT
-}
-
 /// `q = l_0 r_0`, `s = l_1 r_1`, `kappa = -(l_0 r_1 + l_1 r_0) / 2` of the rows of `[2, P]`.
 #[cube(launch)]
 fn products_kernel(left: &[f32], right: &[f32], q: &mut [f32], s: &mut [f32], kappa: &mut [f32], length: usize) {
-    let mut shared = Shared::<[f32]>::new_slice(3 * LANES);
+    let mut shared = Shared::<[f32]>::new_slice(3 * UNITS);
     let lane = UNIT_POS as usize;
     let mut of_q = 0.0f32;
     let mut of_s = 0.0f32;
     let mut of_kappa = 0.0f32;
-    for round in 0..(length + AHEAD * LANES - 1) / (AHEAD * LANES) {
+    for round in 0..(length + AHEAD * UNITS - 1) / (AHEAD * UNITS) {
         #[unroll]
         for k in 0..AHEAD {
-            let at = (round * AHEAD + k) * LANES + lane;
+            let at = (round * AHEAD + k) * UNITS + lane;
             if at < length {
                 of_q += left[at] * right[at];
                 of_s += left[length + at] * right[length + at];
@@ -43,30 +35,30 @@ fn products_kernel(left: &[f32], right: &[f32], q: &mut [f32], s: &mut [f32], ka
         }
     }
     shared[lane] = of_q;
-    shared[LANES + lane] = of_s;
-    shared[2 * LANES + lane] = of_kappa;
+    shared[UNITS + lane] = of_s;
+    shared[2 * UNITS + lane] = of_kappa;
     fold(&mut shared, 0usize, lane);
-    fold(&mut shared, LANES, lane);
-    fold(&mut shared, 2 * LANES, lane);
+    fold(&mut shared, UNITS, lane);
+    fold(&mut shared, 2 * UNITS, lane);
     if lane == 0 {
         q[0] = shared[0];
-        s[0] = shared[LANES];
-        kappa[0] = -0.5f32 * shared[2 * LANES];
+        s[0] = shared[UNITS];
+        kappa[0] = -0.5f32 * shared[2 * UNITS];
     }
 }
 
 /// [`Products`] of the rows of two tensors `[2, P]`, or `None` on a device without kernels.
 pub(crate) fn products(left: &Tensor<2>, right: &Tensor<2>) -> Option<Products> {
-    if !lives_here(left) {
+    if !is_gpu(&left.device()) {
         return None;
     }
     let length = left.dims()[1];
     let (left, right) = (primitive(left)?, primitive(right)?);
-    let [q, s, kappa] = [(); 3].map(|()| empty_like(&left, 1));
+    let [q, s, kappa] = [(); 3].map(|()| empty_like(&left, [1]));
     products_kernel::launch(
         &left.client.clone(),
         CubeCount::Static(1, 1, 1),
-        CubeDim::new_1d(LANES as u32),
+        CubeDim::new_1d(UNITS as u32),
         left.into_buffer_arg(),
         right.into_buffer_arg(),
         q.clone().into_buffer_arg(),
@@ -74,7 +66,7 @@ pub(crate) fn products(left: &Tensor<2>, right: &Tensor<2>) -> Option<Products> 
         kappa.clone().into_buffer_arg(),
         length,
     );
-    Some(Products { q: tensor(q), s: tensor(s), kappa: tensor(kappa) })
+    Some(Products { q: into_tensor(q), s: into_tensor(s), kappa: into_tensor(kappa) })
 }
 
 /// `alpha n_r - beta n_s`, or zero where unusable.
@@ -103,12 +95,12 @@ pub(crate) fn direction(
     beta: &Tensor<1>,
     usable: Tensor<1>,
 ) -> Option<Tensor<1>> {
-    if !lives_here(natural) {
+    if !is_gpu(&natural.device()) {
         return None;
     }
     let length = natural.dims()[1];
     let natural = primitive(natural)?;
-    let out = empty_like(&natural, length);
+    let out = empty_like(&natural, [length]);
     let (client, dim) = (natural.client.clone(), CubeDim::new_1d(CUBE));
     direction_kernel::launch(
         &client,
@@ -121,7 +113,7 @@ pub(crate) fn direction(
         out.clone().into_buffer_arg(),
         length,
     );
-    Some(tensor(out))
+    Some(into_tensor(out))
 }
 
 /// What [`blend_kernel`] is told beside the products.
@@ -229,13 +221,13 @@ fn blend_kernel(
 
 /// Projects and blends, or `None` on a device without kernels.
 pub(crate) fn blend(metric: &Products, projection: &Products, weights: &BlendWeights) -> Option<Blended> {
-    if !lives_here(&metric.q) {
+    if !is_gpu(&metric.q.device()) {
         return None;
     }
     let part = |x: &Tensor<1>| primitive(x);
     let q = part(&metric.q)?;
     let client = q.client.clone();
-    let [alpha, beta, norm_squared, usable] = [(); 4].map(|()| empty_like(&q, 1));
+    let [alpha, beta, norm_squared, usable] = [(); 4].map(|()| empty_like(&q, [1]));
     let (strength, rest) = if weights.projects { (weights.strength, weights.rest) } else { (0.0, 0.0) };
     blend_kernel::launch(
         &client,
@@ -257,6 +249,6 @@ pub(crate) fn blend(metric: &Products, projection: &Products, weights: &BlendWei
         weights.vanished,
         weights.fade,
     );
-    let [alpha, beta, norm_squared, usable] = [alpha, beta, norm_squared, usable].map(tensor);
+    let [alpha, beta, norm_squared, usable] = [alpha, beta, norm_squared, usable].map(into_tensor);
     Some(Blended { alpha, beta, norm_squared, usable })
 }

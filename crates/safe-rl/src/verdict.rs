@@ -5,7 +5,8 @@ mod kernel;
 
 use burn::tensor::Tensor;
 
-use crate::{Flag, flex};
+use crate::Flag;
+use compute::cpu::View;
 
 /// The decision on one candidate.
 #[derive(Debug, Clone)]
@@ -20,7 +21,7 @@ impl Verdict {
     /// A verdict from a flag or a mask `[1]`.
     pub fn new(accept: impl Into<Flag>) -> Self {
         let accept = accept.into();
-        let known = flex::view(&accept.float()).map(|view| view.values()[0] > 0.5);
+        let known = View::of(&accept.float()).map(|view| view.values()[0] > 0.5);
         Self { accept, known }
     }
 

@@ -9,11 +9,11 @@
 mod device;
 
 use burn::tensor::{Tensor, TensorData};
+use compute::noise::{NoiseKey, Stream, normals};
 use device::test_device;
 use safe_rl::{
     CostEstimator, EpisodeTotals, EpisodeTracker, GaeConfig, Gaussian, KlGuard, KlGuardConfig, Margin, MarginConfig,
-    NoiseKey, Products, ProjectionKind, Rollout, RolloutBuilder, RolloutStep, all_finite, blend, center, gae, normals,
-    standardize,
+    Products, ProjectionKind, Rollout, RolloutBuilder, RolloutStep, all_finite, blend, center, gae, standardize,
 };
 
 const A: f64 = 0.95;
@@ -91,8 +91,8 @@ impl Systems {
             let obs = table(self.x.clone());
             let mean = -(obs.clone() * gains.clone().unsqueeze());
             let policy = Gaussian::new(mean.clone(), log_std.clone());
-            let (action, log_prob) = policy.act(NoiseKey { seed: 4, stream: 0, step: self.step });
-            let noise = normals(NoiseKey { seed: 4, stream: 1, step: self.step }, ENVS, 2);
+            let (action, log_prob) = policy.act(NoiseKey { seed: 4, stream: Stream::Other(0), step: self.step });
+            let noise = normals(NoiseKey { seed: 4, stream: Stream::Other(1), step: self.step }, ENVS, 2);
             self.step += 1;
             let u = host(action.clone());
             let (mut reward, mut cost, mut truncated, mut partial) = (vec![], vec![], vec![], vec![]);

@@ -7,11 +7,12 @@
 mod device;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use compute::noise::{NoiseKey, Stream, normals};
 use device::plain_device;
 use safe_rl::{
-    Adam, AdamConfig, EpisodeTotals, GaeConfig, Gaussian, KlGuard, KlGuardConfig, Margin, MarginConfig, NoiseKey,
-    Normalizer, NormalizerConfig, Products, ProjectionKind, RolloutBuilder, RolloutStep, Samples, all_finite, blend,
-    center, gae, minibatch_indices, normals, standardize,
+    Adam, AdamConfig, EpisodeTotals, GaeConfig, Gaussian, KlGuard, KlGuardConfig, Margin, MarginConfig, Normalizer,
+    NormalizerConfig, Products, ProjectionKind, RolloutBuilder, RolloutStep, Samples, all_finite, blend, center, gae,
+    minibatch_indices, standardize,
 };
 
 const ENVS: usize = 300;
@@ -23,7 +24,7 @@ const ACTIONS: usize = 2;
 type Trace = Vec<(&'static str, Vec<f32>)>;
 
 fn key(stream: u32, step: u64) -> NoiseKey {
-    NoiseKey { seed: 21, stream, step }
+    NoiseKey { seed: 21, stream: Stream::Other(stream), step }
 }
 
 fn noise<const D: usize>(stream: u32, step: u64, shape: [usize; D], device: &Device) -> Tensor<D> {
@@ -122,7 +123,7 @@ fn chain(device: &Device) -> Trace {
     }
     trace.push(("theta", host(theta)));
     trace.push(("value", host(value)));
-    trace.push(("guard", guard.state().unwrap().tensors[0].2.clone()));
+    trace.push(("guard", guard.state().unwrap().tensors["slots"].values.clone()));
     trace
 }
 

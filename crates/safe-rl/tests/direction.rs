@@ -4,10 +4,9 @@
 mod device;
 
 use burn::tensor::{Tensor, TensorData};
+use compute::noise::{NoiseKey, Stream, normals};
 use device::test_device;
-use safe_rl::{
-    Blend, MarginConfig, MarginWeights, NoiseKey, Products, ProjectionKind, all_finite, blend, normals, project,
-};
+use safe_rl::{Blend, MarginConfig, MarginWeights, Products, ProjectionKind, all_finite, blend, project};
 
 /// Parameters of a problem.
 const P: usize = 12;
@@ -21,7 +20,7 @@ struct Problem {
 }
 
 fn random(seed: u64, step: u64, n: usize) -> Vec<f64> {
-    normals(NoiseKey { seed, stream: 0, step }, n, 1).into_iter().map(f64::from).collect()
+    normals(NoiseKey { seed, stream: Stream::Other(0), step }, n, 1).into_iter().map(f64::from).collect()
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {

@@ -5,8 +5,8 @@
 use crate::config::TrainConfig;
 use crate::error::UsageError;
 use crate::policy::Actor;
-use crate::state_dict::StateDict;
 use anyhow::Result;
+use compute::State;
 use safe_rl::Samples;
 
 mod kfcpo;
@@ -48,13 +48,13 @@ pub trait Algorithm: Send {
     ///
     /// # Errors
     /// When the device cannot be read.
-    fn save(&self, state: &mut StateDict) -> Result<()>;
+    fn save(&self, state: &mut State) -> Result<()>;
 
     /// Takes its state from a checkpoint.
     ///
     /// # Errors
     /// When an entry is missing or of another shape.
-    fn load(&mut self, state: &StateDict, actor: &Actor) -> Result<()>;
+    fn load(&mut self, state: &State, actor: &Actor) -> Result<()>;
 }
 
 /// A row of the algorithm table.

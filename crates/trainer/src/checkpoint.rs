@@ -1,6 +1,6 @@
 //! Checkpoints: one file each, replaced atomically, checked when read.
 //!
-//! A checkpoint is a safetensors file: the arrays of the [`StateDict`], and as metadata the format's name and
+//! A checkpoint is a safetensors file: the arrays of the [`State`], and as metadata the format's name and
 //! version, the configuration, the scalars and a CRC-32C over the whole file. A truncated, altered or foreign file
 //! is therefore refused with its name, never half loaded.
 //!
@@ -19,15 +19,15 @@ use crate::atomic_file::write_atomically;
 use crate::config::TrainConfig;
 use crate::container;
 use crate::crc32c::{crc32c, extend};
-use crate::state_dict::StateDict;
+use compute::State;
 
 const FORMAT: &str = "kfcpo-checkpoint";
-const FORMAT_VERSION: &str = "1";
+const FORMAT_VERSION: &str = "2";
 const NO_CHECKSUM: &str = "00000000";
 const LATEST: &str = "latest";
 const BEST: &str = "best";
 
-/// What the loop around the runner must remember: the runner's own state is the [`StateDict`].
+/// What the loop around the runner must remember: the runner's own state is the [`State`].
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Session {
     /// Seconds of training so far, over all sessions of the run.
@@ -46,7 +46,7 @@ pub struct Checkpoint {
     /// State of the loop.
     pub session: Session,
     /// State of the runner.
-    pub state: StateDict,
+    pub state: State,
 }
 
 impl Checkpoint {
@@ -88,7 +88,11 @@ impl Checkpoint {
             bail!("not a checkpoint of this program (a safetensors file of another origin)");
         }
         let version = text("format_version")?;
-        ensure!(version == FORMAT_VERSION, "has format version {version}; this program reads version {FORMAT_VERSION}");
+        ensure!(
+            version == FORMAT_VERSION,
+            "has format version {version}, this program reads version {FORMAT_VERSION}: continue the run with the program \
+             that wrote it (`git_commit` in the run's meta.json), or start a new run"
+        );
         ensure!(
             text("checksum")? == format!("{:08x}", checksum_of(bytes)?),
             "damaged: its checksum does not match its content"
@@ -99,7 +103,7 @@ impl Checkpoint {
                 .context("its configuration does not fit this version of the program")?,
             steps: text("steps")?.parse().context("steps")?,
             session: serde_json::from_str(text("session")?).context("session")?,
-            state: StateDict { tensors, scalars },
+            state: State { tensors, scalars },
         })
     }
 
@@ -297,10 +301,10 @@ fn steps_in_name(name: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state_dict::HostTensor;
+    use compute::HostTensor;
 
     fn sample(steps: u64) -> Checkpoint {
-        let mut state = StateDict::new();
+        let mut state = State::new();
         let theta = HostTensor::new([3], vec![1.0, f32::NAN, -0.0]).unwrap();
         state.put_host("policy.theta", theta).unwrap();
         state.put_f64("mean", 0.1 + 0.2).unwrap();
@@ -329,6 +333,14 @@ mod tests {
             assert!(Checkpoint::from_bytes(&damaged).is_err(), "byte {position}");
             assert!(Checkpoint::from_bytes(&bytes[..position]).is_err(), "cut at {position}");
         }
+    }
+
+    #[test]
+    fn a_checkpoint_of_an_older_format_is_refused_with_advice() {
+        let metadata = [("format", FORMAT), ("format_version", "1")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+        let bytes = container::to_bytes(&BTreeMap::new(), &BTreeMap::from(metadata));
+        let error = Checkpoint::from_bytes(&bytes).unwrap_err().to_string();
+        assert!(error.contains("format version 1") && error.contains("start a new run"), "{error}");
     }
 
     #[test]

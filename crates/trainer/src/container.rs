@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::{Map, Value, json};
 
-use crate::state_dict::HostTensor;
+use compute::HostTensor;
 
 /// Arrays by name and metadata strings by name.
 pub type Content = (BTreeMap<String, HostTensor>, BTreeMap<String, String>);

@@ -2,19 +2,17 @@
 
 use crate::config::{CriticConfig, TrainConfig};
 use crate::policy::exported::activation;
-use crate::state_dict::StateDict;
 use anyhow::Result;
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use compute::State;
+use compute::noise::{NoiseKey, Stream};
 use kfac::{Mlp, MlpSpec};
-use safe_rl::{Adam, AdamConfig, NoiseKey, Samples, gather_columns, gather_rows, permutation};
+use safe_rl::{Adam, AdamConfig, Samples, gather_columns, gather_rows, permutation};
 
 /// Offset of the cost critic's initialisation seed from the run's seed, so that no two networks start alike.
 const COST_SEED: u64 = 0xc057;
 /// The same for the reward critic.
 const REWARD_SEED: u64 = 0x4e3a;
-
-/// Stream of the noise that orders the critics' samples.
-const SHUFFLE_STREAM: u32 = 0x5348_0002;
 
 /// One value network with its optimiser.
 #[derive(Clone)]
@@ -54,16 +52,16 @@ impl Critic {
         losses.collect()
     }
 
-    fn save(&self, state: &mut StateDict) -> Result<()> {
+    fn save(&self, state: &mut State) -> Result<()> {
         state.put_tensor(&format!("critic.{}.theta", self.name), self.value.theta())?;
-        state.put_state(&format!("critic.{}.adam", self.name), self.adam.state()?)
+        Ok(state.put_part(&format!("critic.{}.adam", self.name), self.adam.state()?)?)
     }
 
-    fn load(&mut self, state: &StateDict) -> Result<()> {
+    fn load(&mut self, state: &State) -> Result<()> {
         let theta = self.value.theta();
-        let saved = state.tensor_shaped(&format!("critic.{}.theta", self.name), theta.dims(), &theta.device())?;
+        let saved = state.tensor(&format!("critic.{}.theta", self.name), theta.dims(), &theta.device())?;
         self.value = self.value.with_theta(saved);
-        self.adam.load_state(&state.state(&format!("critic.{}.adam", self.name))?)?;
+        self.adam.load_state(&state.part(&format!("critic.{}.adam", self.name))?)?;
         Ok(())
     }
 }
@@ -125,7 +123,7 @@ impl Critics {
     fn shuffled(&self, samples: &Samples, iteration: u64, epoch: usize) -> (Tensor<2>, Tensor<2>) {
         let count = samples.len();
         let step = iteration * self.config.epochs as u64 + epoch as u64;
-        let order = permutation(count, NoiseKey { seed: self.seed, stream: SHUFFLE_STREAM, step });
+        let order = permutation(count, NoiseKey { seed: self.seed, stream: Stream::CriticOrder, step });
         let order: Vec<i32> = order.into_iter().map(|i| i as i32).collect();
         let order = Tensor::<1, Int>::from_ints(TensorData::new(order, [count]), &samples.obs.device());
         (gather_rows(&samples.obs, &order), gather_columns(&samples.target, &order))
@@ -166,7 +164,7 @@ impl Critics {
     ///
     /// # Errors
     /// When the device cannot be read.
-    pub fn save(&self, state: &mut StateDict) -> Result<()> {
+    pub fn save(&self, state: &mut State) -> Result<()> {
         self.reward.save(state)?;
         self.cost.save(state)
     }
@@ -175,7 +173,7 @@ impl Critics {
     ///
     /// # Errors
     /// When an entry is missing or of another size.
-    pub fn load(&mut self, state: &StateDict) -> Result<()> {
+    pub fn load(&mut self, state: &State) -> Result<()> {
         self.reward.load(state)?;
         self.cost.load(state)
     }

@@ -4,11 +4,9 @@ use crate::policy::Actor;
 use crate::policy::exported::{PolicySnapshot, host};
 use anyhow::{Result, ensure};
 use burn::tensor::{Device, Tensor};
+use compute::noise::{NoiseKey, Stream};
 use envs::{EnvSpec, StepBatch, VecEnv};
-use safe_rl::{NoiseKey, Normalizer};
-
-/// Noise stream of stochastic evaluation; training uses others.
-const EVALUATION_STREAM: u32 = 0x4556_414c;
+use safe_rl::Normalizer;
 
 /// One finished episode.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -75,7 +73,7 @@ impl Play {
     pub fn advance(&mut self) -> StepBatch {
         let input = self.normalizer.apply(self.obs.clone());
         let action = if self.stochastic {
-            let key = NoiseKey { seed: self.seed, stream: EVALUATION_STREAM, step: self.step };
+            let key = NoiseKey { seed: self.seed, stream: Stream::Evaluation, step: self.step };
             self.actor.act(input, key).action
         } else {
             self.actor.mean.forward(input)

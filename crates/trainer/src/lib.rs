@@ -7,7 +7,6 @@
 mod atomic_file;
 mod container;
 mod crc32c;
-mod library_state;
 
 pub mod algorithm;
 pub mod checkpoint;
@@ -22,5 +21,4 @@ pub mod log;
 pub mod policy;
 pub mod run_dir;
 pub mod runner;
-pub mod state_dict;
 pub mod training;

@@ -7,11 +7,12 @@ pub mod saved;
 
 use crate::config::TrainConfig;
 use crate::policy::exported::{activation, upload};
-use crate::state_dict::StateDict;
 use anyhow::Result;
 use burn::tensor::{Device, Tensor};
+use compute::State;
+use compute::noise::NoiseKey;
 use kfac::{Mlp, MlpSpec};
-use safe_rl::{Gaussian, NoiseKey};
+use safe_rl::Gaussian;
 
 /// A Gaussian policy pi(a|s) = N(mean(s), diag exp(2 log_std)).
 #[derive(Clone)]
@@ -63,20 +64,20 @@ impl Actor {
     ///
     /// # Errors
     /// When the device cannot be read.
-    pub fn save(&self, state: &mut StateDict) -> Result<()> {
+    pub fn save(&self, state: &mut State) -> Result<()> {
         state.put_tensor("actor.theta", self.mean.theta())?;
-        state.put_tensor("actor.log_std", &self.log_std)
+        Ok(state.put_tensor("actor.log_std", &self.log_std)?)
     }
 
     /// Takes the parameters from a checkpoint.
     ///
     /// # Errors
     /// When a tensor is missing or has another size.
-    pub fn load(&mut self, state: &StateDict) -> Result<()> {
+    pub fn load(&mut self, state: &State) -> Result<()> {
         let device = self.log_std.device();
-        let theta = state.tensor_shaped("actor.theta", self.mean.theta().dims(), &device)?;
+        let theta = state.tensor("actor.theta", self.mean.theta().dims(), &device)?;
         self.mean = self.mean.with_theta(theta);
-        self.log_std = state.tensor_shaped("actor.log_std", self.log_std.dims(), &device)?;
+        self.log_std = state.tensor("actor.log_std", self.log_std.dims(), &device)?;
         Ok(())
     }
 }

@@ -5,18 +5,16 @@ use crate::config::TrainConfig;
 use crate::critics::Critics;
 use crate::policy::Actor;
 use crate::policy::exported::PolicySnapshot;
-use crate::state_dict::StateDict;
 use anyhow::{Context, Result};
 use burn::tensor::{Device, Tensor};
+use compute::State;
+use compute::noise::{NoiseKey, Stream};
 use envs::{StepBatch, VecEnv};
 use safe_rl::{
-    EpisodeStatistics, EpisodeTotals, EpisodeTracker, GaeConfig, GaeSignal, NoiseKey, Normalizer, NormalizerConfig,
-    Rollout, RolloutBuilder, RolloutStep, Samples, center, explained_variance, gae_pair, standardize,
+    EpisodeStatistics, EpisodeTotals, EpisodeTracker, GaeConfig, GaeSignal, Normalizer, NormalizerConfig, Rollout,
+    RolloutBuilder, RolloutStep, Samples, center, explained_variance, gae_pair, standardize,
 };
 use std::time::Instant;
-
-/// Stream of the action noise.
-const ACTION_STREAM: u32 = 0x4143_5401;
 
 /// A run in progress: environments, networks, statistics and counters.
 pub struct Runner {
@@ -187,7 +185,7 @@ impl Runner {
 
     #[cfg(feature = "gpu")]
     fn collect_fused(&mut self, watch: Watch) -> Result<Option<Rollout>> {
-        let key = NoiseKey { seed: self.config.seed, stream: ACTION_STREAM, step: self.vector_steps };
+        let key = NoiseKey { seed: self.config.seed, stream: Stream::Action, step: self.vector_steps };
         let steps = self.config.rollout_steps;
         let (env, obs, normalizer) = (&mut self.env, &mut self.obs, &mut self.normalizer);
         let arrays =
@@ -209,7 +207,7 @@ impl Runner {
         for _ in 0..self.config.rollout_steps {
             let obs = self.normalizer.observe(self.obs.clone());
             watch(Phase::Normalize);
-            let key = NoiseKey { seed: self.config.seed, stream: ACTION_STREAM, step: self.vector_steps };
+            let key = NoiseKey { seed: self.config.seed, stream: Stream::Action, step: self.vector_steps };
             let act = self.actor.act(obs.clone(), key);
             watch(Phase::Act);
             let step = self.env.step(act.action.clone());
@@ -333,13 +331,13 @@ impl Runner {
     ///
     /// # Errors
     /// When the device cannot be read.
-    pub fn save(&self) -> Result<StateDict> {
-        let mut state = StateDict::new();
+    pub fn save(&self) -> Result<State> {
+        let mut state = State::new();
         self.actor.save(&mut state)?;
         self.critics.save(&mut state)?;
         self.algorithm.save(&mut state)?;
-        state.put_state("normalizer", self.normalizer.state()?)?;
-        state.put_state("episodes", self.episodes.state())?;
+        state.put_part("normalizer", self.normalizer.state()?)?;
+        state.put_part("episodes", self.episodes.state()?)?;
         state.put_tensor("env.state", &self.env.state())?;
         state.put_tensor("env.obs", &self.obs)?;
         state.put("runner.iteration", self.iteration)?;
@@ -352,15 +350,17 @@ impl Runner {
     ///
     /// # Errors
     /// When an entry is missing or belongs to another configuration (it is named).
-    pub fn load(&mut self, state: &StateDict) -> Result<()> {
+    pub fn load(&mut self, state: &State) -> Result<()> {
         let device = self.obs.device();
         self.actor.load(state)?;
         self.critics.load(state)?;
         self.algorithm.load(state, &self.actor)?;
-        self.normalizer.load_state(&state.state("normalizer")?).context("state `normalizer`")?;
-        self.episodes.load_state(&state.state("episodes")?).context("state `episodes`")?;
-        self.env.set_state(state.tensor("env.state", &device)?).context("state `env.state`")?;
-        self.obs = state.tensor_shaped("env.obs", self.obs.dims(), &device)?;
+        self.normalizer.load_state(&state.part("normalizer")?).context("state `normalizer`")?;
+        self.episodes.load_state(&state.part("episodes")?).context("state `episodes`")?;
+        self.env
+            .set_state(state.tensor("env.state", self.env.state().dims(), &device)?)
+            .context("state `env.state`")?;
+        self.obs = state.tensor("env.obs", self.obs.dims(), &device)?;
         self.iteration = state.get("runner.iteration")?;
         self.vector_steps = state.get("runner.vector_steps")?;
         self.totals = state.get("runner.totals")?;

@@ -5,12 +5,12 @@
 use burn::tensor::Tensor;
 use cubecl::prelude::*;
 
-use crate::launch::{empty_like, lives_here, primitive, tensor};
-use crate::unit_decide::finite;
+use compute::gpu::finite::finite;
+use compute::gpu::{empty_like, into_tensor, is_gpu, primitive};
 
 /// Units of a cube. Each cube goes through the whole gradient of its network before it changes its own parameters: a
 /// few thousand numbers, which takes less time than another launch.
-const LANES: usize = 256;
+const UNITS: usize = 256;
 
 /// One step of several networks of `length` parameters each. A cube belongs to network `CUBE_POS / cubes`.
 #[cube(launch)]
@@ -33,14 +33,14 @@ fn step_kernel(
     length: usize,
     cubes: usize,
 ) {
-    let mut shared = Shared::<[f32]>::new_slice(2 * LANES);
+    let mut shared = Shared::<[f32]>::new_slice(2 * UNITS);
     let lane = UNIT_POS as usize;
     let net = CUBE_POS / cubes;
     let base = net * length;
     let mut bad = 0.0f32;
     let mut squares = 0.0f32;
-    for round in 0..(length + LANES - 1) / LANES {
-        let at = round * LANES + lane;
+    for round in 0..(length + UNITS - 1) / UNITS {
+        let at = round * UNITS + lane;
         if at < length {
             let g = gradient[base + at];
             if !finite(g) {
@@ -50,15 +50,15 @@ fn step_kernel(
         }
     }
     shared[lane] = bad;
-    shared[LANES + lane] = squares;
+    shared[UNITS + lane] = squares;
     sync_cube();
     let mut any = 0.0f32;
     let mut sum = 0.0f32;
-    for other in 0..LANES {
+    for other in 0..UNITS {
         any = any.max(shared[other]);
-        sum += shared[LANES + other];
+        sum += shared[UNITS + other];
     }
-    let own = (CUBE_POS % cubes) * LANES + lane;
+    let own = (CUBE_POS % cubes) * UNITS + lane;
     if own < length {
         let at = base + own;
         let mut next = theta[at];
@@ -116,12 +116,12 @@ pub(super) fn step(tensors: [&Tensor<1>; 5], rates: &Rates) -> Option<Stepped> {
     let [theta, gradient, first, second, skipped] = tensors.map(primitive);
     let theta = theta?;
     let client = theta.client.clone();
-    let next = [all, all, all, nets].map(|length| empty_like(&theta, length));
-    let cubes = length.div_ceil(LANES);
+    let next = [all, all, all, nets].map(|length| empty_like(&theta, [length]));
+    let cubes = length.div_ceil(UNITS);
     step_kernel::launch(
         &client,
         CubeCount::Static((cubes * nets) as u32, 1, 1),
-        CubeDim::new_1d(LANES as u32),
+        CubeDim::new_1d(UNITS as u32),
         theta.into_buffer_arg(),
         gradient?.into_buffer_arg(),
         first?.into_buffer_arg(),
@@ -140,6 +140,6 @@ pub(super) fn step(tensors: [&Tensor<1>; 5], rates: &Rates) -> Option<Stepped> {
         length,
         cubes,
     );
-    let [theta, first, second, skipped] = next.map(tensor);
+    let [theta, first, second, skipped] = next.map(into_tensor);
     Some(Stepped { theta, first, second, skipped })
 }

@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use cubecl::calculate_cube_count_elemwise;
 use cubecl::prelude::*;
 
-use crate::launch::{empty_like, lives_here, primitive, tensor};
+use compute::gpu::{empty_like, into_tensor, is_gpu, primitive};
 
 /// Units a cube.
 const CUBE: u32 = 256;
@@ -31,7 +31,7 @@ fn average_kernel(
 
 /// [`super::average_gradients`], or `None` on a device without kernels.
 pub(super) fn average(average: &Tensor<2>, new: &[Tensor<2>; 2], decay: f32) -> Option<Tensor<2>> {
-    if !lives_here(average) {
+    if !is_gpu(&average.device()) {
         return None;
     }
     let [rows, width] = average.dims();
@@ -39,7 +39,7 @@ pub(super) fn average(average: &Tensor<2>, new: &[Tensor<2>; 2], decay: f32) -> 
     let ([_, of_head], [_, of_tail]) = (head.dims(), tail.dims());
     assert_eq!((head.dims()[0], tail.dims()[0], of_head + of_tail), (rows, rows, width), "[S, P], [S, A], [S, P + A]");
     let (average, head, tail) = (primitive(average)?, primitive(head)?, primitive(tail)?);
-    let out = empty_like(&average, rows * width);
+    let out = empty_like(&average, [rows * width]);
     let (client, dim) = (average.client.clone(), CubeDim::new_1d(CUBE));
     average_kernel::launch(
         &client,
@@ -54,5 +54,5 @@ pub(super) fn average(average: &Tensor<2>, new: &[Tensor<2>; 2], decay: f32) -> 
         of_tail,
         decay,
     );
-    Some(tensor(out).reshape([rows, width]))
+    Some(into_tensor::<1>(out).reshape([rows, width]))
 }

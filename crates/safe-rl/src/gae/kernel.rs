@@ -5,7 +5,7 @@ use cubecl::calculate_cube_count_elemwise;
 use cubecl::prelude::*;
 
 use super::{Gae, GaeSignal};
-use crate::launch::{empty_like, lives_here, primitive, tensor};
+use compute::gpu::{empty_like, into_tensor, is_gpu, primitive};
 
 /// Environments a cube.
 const CUBE: u32 = 64;
@@ -51,7 +51,7 @@ fn gae_kernel(
 
 /// Both signals' advantages, or `None` on a device without kernels.
 pub(super) fn launch(reward: &GaeSignal, cost: &GaeSignal, done: &Tensor<2>) -> Option<(Gae, Gae)> {
-    if !lives_here(done) {
+    if !is_gpu(&done.device()) {
         return None;
     }
     let [steps, envs] = done.dims();
@@ -60,7 +60,7 @@ pub(super) fn launch(reward: &GaeSignal, cost: &GaeSignal, done: &Tensor<2>) -> 
     let [r, rv, rn, c, cv, cn, done] = inputs.map(primitive);
     let done = done?;
     let client = done.client.clone();
-    let out = [(); 4].map(|()| empty_like(&done, steps * envs));
+    let out = [(); 4].map(|()| empty_like(&done, [steps * envs]));
     let dim = CubeDim::new_1d(CUBE);
     gae_kernel::launch(
         &client,
@@ -84,6 +84,6 @@ pub(super) fn launch(reward: &GaeSignal, cost: &GaeSignal, done: &Tensor<2>) -> 
         steps,
         envs,
     );
-    let [reward, reward_target, cost, cost_target] = out.map(|x| tensor(x).reshape([steps, envs]));
+    let [reward, reward_target, cost, cost_target] = out.map(|x| into_tensor::<1>(x).reshape([steps, envs]));
     Some((Gae { advantage: reward, target: reward_target }, Gae { advantage: cost, target: cost_target }))
 }

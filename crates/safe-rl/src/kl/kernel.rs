@@ -8,8 +8,8 @@
 use burn::tensor::Tensor;
 use cubecl::prelude::*;
 
-use crate::launch::{empty_like, lives_here, primitive, tensor};
-use crate::unit_sum::{LANES, fold};
+use compute::gpu::sum::{UNITS, fold};
+use compute::gpu::{empty_like, into_tensor, is_gpu, primitive};
 
 /// Numbers that a unit asks for at once: one after another, each would wait for the memory.
 const AHEAD: usize = 8;
@@ -37,7 +37,7 @@ pub(crate) fn spread(old_log_std: &[f32], log_std: &[f32], actions: usize) -> f3
     sum * 0.5f32
 }
 
-/// Sum of `((left - right) / sigma)^2` over every [`LANES`]th of the numbers `[begin, end)` of `[N, A]`; of
+/// Sum of `((left - right) / sigma)^2` over every [`UNITS`]th of the numbers `[begin, end)` of `[N, A]`; of
 /// `(left / sigma)^2` where `alone` is 1.
 #[cube]
 pub(crate) fn lane_squares(
@@ -51,10 +51,10 @@ pub(crate) fn lane_squares(
     alone: u32,
 ) -> f32 {
     let mut sum = 0.0f32;
-    for round in 0..(end - begin + AHEAD * LANES - 1) / (AHEAD * LANES) {
+    for round in 0..(end - begin + AHEAD * UNITS - 1) / (AHEAD * UNITS) {
         #[unroll]
         for k in 0..AHEAD {
-            let at = begin + (round * AHEAD + k) * LANES + lane;
+            let at = begin + (round * AHEAD + k) * UNITS + lane;
             if at < end {
                 let mut difference = left[at];
                 if alone == 0 {
@@ -80,7 +80,7 @@ fn squares_kernel(
     actions: usize,
     cubes: usize,
 ) {
-    let mut shared = Shared::<[f32]>::new_slice(LANES);
+    let mut shared = Shared::<[f32]>::new_slice(UNITS);
     let lane = UNIT_POS as usize;
     let begin = CUBE_POS * PART;
     let mut end = begin + PART;
@@ -109,11 +109,11 @@ fn finish_kernel(
     numbers: usize,
     actions: usize,
 ) {
-    let mut shared = Shared::<[f32]>::new_slice(LANES);
+    let mut shared = Shared::<[f32]>::new_slice(UNITS);
     let lane = UNIT_POS as usize;
     let mut sum = 0.0f32;
-    for round in 0..(cubes + LANES - 1) / LANES {
-        let at = round * LANES + lane;
+    for round in 0..(cubes + UNITS - 1) / UNITS {
+        let at = round * UNITS + lane;
         if at < cubes {
             sum += sums[at];
         }
@@ -134,17 +134,17 @@ pub(super) fn mean_kl(
 ) -> Option<Tensor<1>> {
     let [samples, actions] = mean.dims();
     let numbers = samples * actions;
-    if !lives_here(mean) || numbers == 0 {
+    if !is_gpu(&mean.device()) || numbers == 0 {
         return None;
     }
     let (old_log_std, log_std, mean) = (primitive(old_log_std)?, primitive(log_std)?, primitive(mean)?);
     let client = mean.client.clone();
     let cubes = numbers.div_ceil(PART);
-    let sums = empty_like(&mean, cubes);
+    let sums = empty_like(&mean, [cubes]);
     squares_kernel::launch(
         &client,
         CubeCount::Static(cubes as u32, 1, 1),
-        CubeDim::new_1d(LANES as u32),
+        CubeDim::new_1d(UNITS as u32),
         primitive(old_mean)?.into_buffer_arg(),
         old_log_std.clone().into_buffer_arg(),
         mean.into_buffer_arg(),
@@ -155,13 +155,13 @@ pub(super) fn mean_kl(
         cubes,
     );
     if cubes == 1 {
-        return Some(tensor(sums));
+        return Some(into_tensor(sums));
     }
-    let kl = empty_like(&sums, 1);
+    let kl = empty_like(&sums, [1]);
     finish_kernel::launch(
         &client,
         CubeCount::Static(1, 1, 1),
-        CubeDim::new_1d(LANES as u32),
+        CubeDim::new_1d(UNITS as u32),
         sums.into_buffer_arg(),
         old_log_std.into_buffer_arg(),
         log_std.into_buffer_arg(),
@@ -170,5 +170,5 @@ pub(super) fn mean_kl(
         numbers,
         actions,
     );
-    Some(tensor(kl))
+    Some(into_tensor(kl))
 }

@@ -7,7 +7,7 @@ use cubecl::calculate_cube_count_elemwise;
 use cubecl::prelude::*;
 
 use super::Samples;
-use crate::launch::{empty_like, lives_here, primitive, tensor};
+use compute::gpu::{empty_like, into_tensor, is_gpu, primitive};
 
 /// Units a cube.
 const CUBE: u32 = 256;
@@ -65,7 +65,7 @@ fn gather_kernel(
 
 /// [`Samples::select`], or `None` on a device without kernels.
 pub(super) fn select(samples: &Samples, index: &Tensor<1, Int>) -> Option<Samples> {
-    if !lives_here(&samples.obs) {
+    if !is_gpu(&samples.obs.device()) {
         return None;
     }
     let ([all, inputs], [_, actions], [taken]) = (samples.obs.dims(), samples.action.dims(), index.dims());
@@ -83,7 +83,7 @@ pub(super) fn select(samples: &Samples, index: &Tensor<1, Int>) -> Option<Sample
     let target = primitive(&samples.target)?;
     let (client, dim) = (obs.client.clone(), CubeDim::new_1d(CUBE));
     let widths = [inputs, actions, actions, 1, objectives, critics];
-    let out = widths.map(|width| empty_like(&obs, taken * width));
+    let out = widths.map(|width| empty_like(&obs, [taken * width]));
     gather_kernel::launch(
         &client,
         calculate_cube_count_elemwise(&client, taken * widths.iter().sum::<usize>(), dim),
@@ -108,7 +108,7 @@ pub(super) fn select(samples: &Samples, index: &Tensor<1, Int>) -> Option<Sample
         objectives,
         critics,
     );
-    let [obs, action, mean, log_prob, advantage, target] = out.map(tensor);
+    let [obs, action, mean, log_prob, advantage, target] = out.map(into_tensor);
     Some(Samples {
         obs: obs.reshape([taken, inputs]),
         action: action.reshape([taken, actions]),

@@ -6,9 +6,9 @@ use burn::tensor::Tensor;
 use cubecl::prelude::*;
 
 use super::{SLOTS, Slot};
-use crate::launch::{empty_like, lives_here, primitive, tensor};
-use crate::unit_decide::finite;
 use crate::{Flag, KlGuardConfig};
+use compute::gpu::finite::finite;
+use compute::gpu::{empty_like, into_tensor, is_gpu, primitive};
 
 pub(super) const STEP_LIMIT: usize = Slot::StepLimit as usize;
 const DAMPING: usize = Slot::Damping as usize;
@@ -88,11 +88,11 @@ pub(super) fn judge(
     sound: &Flag,
     usable: &Flag,
 ) -> Option<(Tensor<1>, Flag)> {
-    if !lives_here(slots) {
+    if !is_gpu(&slots.device()) {
         return None;
     }
     let slots = primitive(slots)?;
-    let (client, out, accept) = (slots.client.clone(), empty_like(&slots, SLOTS), empty_like(&slots, 1));
+    let (client, out, accept) = (slots.client.clone(), empty_like(&slots, [SLOTS]), empty_like(&slots, [1]));
     let unbounded = (1.0, 1.0, f32::MIN, f32::MAX);
     let (on_accept, on_reject, low, high) = if config.adapt_damping {
         let (up, down) = config.damping_factors;
@@ -120,7 +120,7 @@ pub(super) fn judge(
         high,
         config.max_rejections as f32,
     );
-    Some((tensor(out), Flag::of_number(tensor(accept))))
+    Some((into_tensor(out), Flag::of_number(into_tensor(accept))))
 }
 
 #[cube(launch)]
@@ -140,7 +140,7 @@ fn begin_kernel(slots: &[f32], out: &mut [f32], scale: f32, clears: u32) {
 /// The counters `[11]` with another step limit, or of a new rollout; `None` on a device without kernels.
 pub(super) fn begin(slots: &Tensor<1>, scale: f32, clears: bool) -> Option<Tensor<1>> {
     let slots = primitive(slots)?;
-    let (client, out) = (slots.client.clone(), empty_like(&slots, SLOTS));
+    let (client, out) = (slots.client.clone(), empty_like(&slots, [SLOTS]));
     begin_kernel::launch(
         &client,
         CubeCount::Static(1, 1, 1),
@@ -150,7 +150,7 @@ pub(super) fn begin(slots: &Tensor<1>, scale: f32, clears: bool) -> Option<Tenso
         scale,
         u32::from(clears),
     );
-    Some(tensor(out))
+    Some(into_tensor(out))
 }
 
 #[cube(launch)]
@@ -183,7 +183,7 @@ fn epoch_kernel(
 /// The counters `[11]` after an epoch and whether it stands, or `None` on a device without kernels.
 pub(super) fn judge_epoch(config: &KlGuardConfig, slots: &Tensor<1>, kl: &Tensor<1>) -> Option<(Tensor<1>, Flag)> {
     let slots = primitive(slots)?;
-    let (client, out, keep) = (slots.client.clone(), empty_like(&slots, SLOTS), empty_like(&slots, 1));
+    let (client, out, keep) = (slots.client.clone(), empty_like(&slots, [SLOTS]), empty_like(&slots, [1]));
     epoch_kernel::launch(
         &client,
         CubeCount::Static(1, 1, 1),
@@ -197,7 +197,7 @@ pub(super) fn judge_epoch(config: &KlGuardConfig, slots: &Tensor<1>, kl: &Tensor
         config.kl_limit * config.min_step_share,
         config.shrink,
     );
-    Some((tensor(out), Flag::of_number(tensor(keep))))
+    Some((into_tensor(out), Flag::of_number(into_tensor(keep))))
 }
 
 /// `fraction * min(sqrt(2 delta_step), [root - sqrt(2 kl)]+)`; zero where the divergence is not finite.
@@ -219,11 +219,11 @@ fn radius_kernel(slots: &[f32], kl: &[f32], radius: &mut [f32], root: f32, fract
 
 /// The radius `[1]`, or `None` on a device without kernels.
 pub(super) fn radius(config: &KlGuardConfig, slots: &Tensor<1>, kl: &Tensor<1>) -> Option<Tensor<1>> {
-    if !lives_here(slots) {
+    if !is_gpu(&slots.device()) {
         return None;
     }
     let slots = primitive(slots)?;
-    let (client, out) = (slots.client.clone(), empty_like(&slots, 1));
+    let (client, out) = (slots.client.clone(), empty_like(&slots, [1]));
     radius_kernel::launch(
         &client,
         CubeCount::Static(1, 1, 1),
@@ -234,5 +234,5 @@ pub(super) fn radius(config: &KlGuardConfig, slots: &Tensor<1>, kl: &Tensor<1>) 
         (2.0 * config.kl_limit).sqrt(),
         config.radius_fraction,
     );
-    Some(tensor(out))
+    Some(into_tensor(out))
 }

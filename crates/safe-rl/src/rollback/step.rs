@@ -9,10 +9,10 @@ use cubecl::prelude::*;
 use super::KlGuard;
 use super::kernel::{STEP_LIMIT, radius_of};
 use crate::kl::kernel::{lane_squares, spread};
-use crate::launch::{empty_like, lives_here, primitive, tensor};
-use crate::unit_decide::finite;
-use crate::unit_sum::{LANES, fold};
 use crate::{Gaussian, LOG_STD_FISHER, LOG_STD_RANGE, MAX_LOG_STD_STEP};
+use compute::gpu::finite::finite;
+use compute::gpu::sum::{UNITS, fold};
+use compute::gpu::{empty_like, into_tensor, is_gpu, primitive};
 
 /// Numbers of a cube of the first launch.
 const PART: usize = 1 << 12;
@@ -54,7 +54,7 @@ fn squares_kernel(
     actions: usize,
     cubes: usize,
 ) {
-    let mut shared = Shared::<[f32]>::new_slice(2 * LANES);
+    let mut shared = Shared::<[f32]>::new_slice(2 * UNITS);
     let lane = UNIT_POS as usize;
     let begin = CUBE_POS * PART;
     let mut end = begin + PART;
@@ -62,12 +62,12 @@ fn squares_kernel(
         end = numbers;
     }
     shared[lane] = lane_squares(old_mean, mean, log_std, begin, end, actions, lane, 0u32);
-    shared[LANES + lane] = lane_squares(moved, moved, log_std, begin, end, actions, lane, 1u32);
+    shared[UNITS + lane] = lane_squares(moved, moved, log_std, begin, end, actions, lane, 1u32);
     fold(&mut shared, 0usize, lane);
-    fold(&mut shared, LANES, lane);
+    fold(&mut shared, UNITS, lane);
     if lane == 0 {
         sums[CUBE_POS] = shared[0];
-        sums[cubes + CUBE_POS] = shared[LANES];
+        sums[cubes + CUBE_POS] = shared[UNITS];
     }
 }
 
@@ -146,7 +146,7 @@ impl KlGuard {
     /// # Panics
     /// If the shapes do not fit.
     pub fn launch_step(&self, step: &Step) -> Option<(Tensor<1>, Tensor<1>)> {
-        if !lives_here(step.theta) {
+        if !is_gpu(&step.theta.device()) {
             return None;
         }
         let ([samples, actions], [params]) = (step.policy.mean.dims(), step.theta.dims());
@@ -160,11 +160,11 @@ impl KlGuard {
         let log_std = primitive(&step.policy.log_std)?;
         let client = theta.client.clone();
         let cubes = numbers.div_ceil(PART);
-        let sums = empty_like(&theta, 2 * cubes);
+        let sums = empty_like(&theta, [2 * cubes]);
         squares_kernel::launch(
             &client,
             CubeCount::Static(cubes as u32, 1, 1),
-            CubeDim::new_1d(LANES as u32),
+            CubeDim::new_1d(UNITS as u32),
             primitive(step.old_mean)?.into_buffer_arg(),
             primitive(&step.policy.mean)?.into_buffer_arg(),
             primitive(step.moved)?.into_buffer_arg(),
@@ -174,7 +174,7 @@ impl KlGuard {
             actions,
             cubes,
         );
-        let (next_theta, next_log_std) = (empty_like(&theta, params), empty_like(&theta, actions));
+        let (next_theta, next_log_std) = (empty_like(&theta, [params]), empty_like(&theta, [actions]));
         let dim = CubeDim::new_1d(CUBE);
         candidate_kernel::launch(
             &client,
@@ -202,6 +202,6 @@ impl KlGuard {
             LOG_STD_RANGE.1,
             f32::NAN,
         );
-        Some((tensor(next_theta), tensor(next_log_std)))
+        Some((into_tensor(next_theta), into_tensor(next_log_std)))
     }
 }

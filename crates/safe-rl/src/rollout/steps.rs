@@ -3,7 +3,8 @@
 use burn::tensor::Tensor;
 
 use super::{Rollout, index_tensor};
-use crate::{FinishedEpisode, SafeRlError, gather_rows, state::read};
+use crate::{FinishedEpisode, SafeRlError, gather_rows};
+use compute::read;
 
 /// Rows of [`RolloutArrays::scalars`].
 const ROWS: usize = 8;
@@ -48,7 +49,7 @@ impl Rollout {
     /// `normalize` maps raw observations `[K, D]` to what the critics see.
     ///
     /// # Errors
-    /// [`SafeRlError::EmptyRollout`], [`SafeRlError::ShapeMismatch`], or [`SafeRlError::ReadBack`] if the device fails.
+    /// [`SafeRlError::EmptyRollout`], [`SafeRlError::ShapeMismatch`], or [`SafeRlError::Compute`] if the device fails.
     pub fn from_arrays(
         arrays: RolloutArrays,
         normalize: impl FnOnce(Tensor<2>) -> Tensor<2>,

@@ -8,9 +8,9 @@ use cubecl::prelude::*;
 
 use super::Surrogate;
 use crate::Gaussian;
-use crate::launch::{empty_like, lives_here, primitive, tensor};
 use crate::policy::HALF_LN_TAU;
-use crate::unit_sum::{LANES, fold};
+use compute::gpu::sum::{UNITS, fold};
+use compute::gpu::{empty_like, into_tensor, is_gpu, primitive};
 
 /// Samples a cube of the first launch.
 const CUBE: u32 = 64;
@@ -83,15 +83,15 @@ fn sums_kernel(
     samples: usize,
     actions: usize,
 ) {
-    let mut shared = Shared::<[f32]>::new_slice(LANES);
+    let mut shared = Shared::<[f32]>::new_slice(UNITS);
     let lane = UNIT_POS as usize;
     let s = CUBE_POS / (actions + 1);
     let k = CUBE_POS % (actions + 1);
     let mut sum = 0.0f32;
-    for round in 0..(samples + AHEAD * LANES - 1) / (AHEAD * LANES) {
+    for round in 0..(samples + AHEAD * UNITS - 1) / (AHEAD * UNITS) {
         #[unroll]
         for ahead in 0..AHEAD {
-            let n = (round * AHEAD + ahead) * LANES + lane;
+            let n = (round * AHEAD + ahead) * UNITS + lane;
             if n < samples {
                 if k == actions {
                     sum += shares[s * samples + n];
@@ -121,16 +121,16 @@ pub(super) fn surrogate(
     advantage: &Tensor<2>,
     clip: Option<f32>,
 ) -> Option<Surrogate> {
-    if !lives_here(&policy.mean) {
+    if !is_gpu(&policy.mean.device()) {
         return None;
     }
     let ([objectives, samples], [_, actions]) = (advantage.dims(), action.dims());
     let (mean, log_std, action) = (primitive(&policy.mean)?, primitive(&policy.log_std)?, primitive(action)?);
     let (old_log_prob, advantage) = (primitive(old_log_prob)?, primitive(advantage)?);
     let (client, dim) = (mean.client.clone(), CubeDim::new_1d(CUBE));
-    let cotangents = empty_like(&mean, objectives * samples * actions);
-    let (weights, shares) = (empty_like(&mean, objectives * samples), empty_like(&mean, objectives * samples));
-    let (of_log_std, value) = (empty_like(&mean, objectives * actions), empty_like(&mean, objectives));
+    let cotangents = empty_like(&mean, [objectives * samples * actions]);
+    let (weights, shares) = (empty_like(&mean, [objectives * samples]), empty_like(&mean, [objectives * samples]));
+    let (of_log_std, value) = (empty_like(&mean, [objectives * actions]), empty_like(&mean, [objectives]));
     let (low, high) = clip.map_or((1.0, 1.0), |epsilon| (1.0 - epsilon, 1.0 + epsilon));
     sample_kernel::launch(
         &client,
@@ -155,7 +155,7 @@ pub(super) fn surrogate(
     sums_kernel::launch(
         &client,
         CubeCount::Static((objectives * (actions + 1)) as u32, 1, 1),
-        CubeDim::new_1d(LANES as u32),
+        CubeDim::new_1d(UNITS as u32),
         mean.into_buffer_arg(),
         log_std.into_buffer_arg(),
         action.into_buffer_arg(),
@@ -167,8 +167,8 @@ pub(super) fn surrogate(
         actions,
     );
     Some(Surrogate {
-        mean: tensor(cotangents).reshape([objectives, samples, actions]),
-        log_std: tensor(of_log_std).reshape([objectives, actions]),
-        value: tensor(value),
+        mean: into_tensor::<1>(cotangents).reshape([objectives, samples, actions]),
+        log_std: into_tensor::<1>(of_log_std).reshape([objectives, actions]),
+        value: into_tensor(value),
     })
 }

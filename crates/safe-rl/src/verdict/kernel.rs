@@ -7,23 +7,23 @@ use cubecl::calculate_cube_count_elemwise;
 use cubecl::prelude::*;
 
 use crate::Flag;
-use crate::launch::{empty_like, lives_here, primitive, tensor};
-use crate::unit_decide::finite;
-use crate::unit_sum::{LANES, fold};
+use compute::gpu::finite::finite;
+use compute::gpu::sum::{UNITS, fold};
+use compute::gpu::{empty_like, into_tensor, is_gpu, primitive};
 
 /// Numbers that a unit asks for at once: one after another, each would wait for the memory.
 const AHEAD: usize = 8;
 /// Units a cube where every unit has a number of its own.
 const CUBE: u32 = 64;
 
-/// How many of `x[lane]`, `x[lane + LANES]`, .. are not finite.
+/// How many of `x[lane]`, `x[lane + UNITS]`, .. are not finite.
 #[cube]
 fn lane_bad(x: &[f32], length: usize, lane: usize) -> f32 {
     let mut bad = 0.0f32;
-    for round in 0..(length + AHEAD * LANES - 1) / (AHEAD * LANES) {
+    for round in 0..(length + AHEAD * UNITS - 1) / (AHEAD * UNITS) {
         #[unroll]
         for k in 0..AHEAD {
-            let at = (round * AHEAD + k) * LANES + lane;
+            let at = (round * AHEAD + k) * UNITS + lane;
             if at < length {
                 if !finite(x[at]) {
                     bad += 1.0f32;
@@ -45,7 +45,7 @@ fn finite_kernel(
     of_second: usize,
     of_third: usize,
 ) {
-    let mut shared = Shared::<[f32]>::new_slice(LANES);
+    let mut shared = Shared::<[f32]>::new_slice(UNITS);
     let lane = UNIT_POS as usize;
     let one = lane_bad(first, of_first, lane);
     let two = lane_bad(second, of_second, lane);
@@ -59,20 +59,20 @@ fn finite_kernel(
 
 /// [`super::all_finite_in`], or `None` on a device without kernels.
 pub(super) fn all_finite<const N: usize>(tensors: [Tensor<1>; N]) -> Option<Flag> {
-    if !lives_here(&tensors[0]) {
+    if !is_gpu(&tensors[0].device()) {
         return None;
     }
     let mut parts = Vec::with_capacity(3);
     for x in &tensors {
         parts.push((primitive(x)?, x.dims()[0]));
     }
-    let flag = empty_like(&parts[0].0, 1);
+    let flag = empty_like(&parts[0].0, [1]);
     // A place without a tensor has no numbers of its own.
     let [first, second, third] = [0, 1, 2].map(|i| parts.get(i).cloned().unwrap_or_else(|| (parts[0].0.clone(), 0)));
     finite_kernel::launch(
         &flag.client.clone(),
         CubeCount::Static(1, 1, 1),
-        CubeDim::new_1d(LANES as u32),
+        CubeDim::new_1d(UNITS as u32),
         first.0.into_buffer_arg(),
         second.0.into_buffer_arg(),
         third.0.into_buffer_arg(),
@@ -81,7 +81,7 @@ pub(super) fn all_finite<const N: usize>(tensors: [Tensor<1>; N]) -> Option<Flag
         second.1,
         third.1,
     );
-    Some(Flag::of_number(tensor(flag)))
+    Some(Flag::of_number(into_tensor(flag)))
 }
 
 /// Of every pair the first where `accept` is 1, else the second: never a product, which a NaN would survive.
@@ -118,7 +118,7 @@ fn select_kernel(
 /// [`super::Verdict::select_three`], or `None` on a device without kernels.
 pub(super) fn select_three(accept: &Flag, pairs: &[(Tensor<1>, Tensor<1>); 3]) -> Option<[Tensor<1>; 3]> {
     let accept = accept.float();
-    if !lives_here(&accept) {
+    if !is_gpu(&accept.device()) {
         return None;
     }
     let mut parts = Vec::with_capacity(3);
@@ -127,7 +127,7 @@ pub(super) fn select_three(accept: &Flag, pairs: &[(Tensor<1>, Tensor<1>); 3]) -
         parts.push((primitive(candidate)?, primitive(current)?, current.dims()[0]));
     }
     let accept = primitive(&accept)?;
-    let chosen = [0, 1, 2].map(|i| empty_like(&accept, parts[i].2));
+    let chosen = [0, 1, 2].map(|i| empty_like(&accept, [parts[i].2]));
     let lengths = [parts[0].2, parts[1].2, parts[2].2];
     let (client, dim) = (accept.client.clone(), CubeDim::new_1d(CUBE));
     let mut parts = parts.into_iter().map(|(candidate, current, _)| (candidate, current));
@@ -151,5 +151,5 @@ pub(super) fn select_three(accept: &Flag, pairs: &[(Tensor<1>, Tensor<1>); 3]) -
         lengths[1],
         lengths[2],
     );
-    Some(chosen.map(tensor))
+    Some(chosen.map(into_tensor))
 }

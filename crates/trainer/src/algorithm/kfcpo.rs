@@ -10,19 +10,15 @@
 use super::{Algorithm, CostEstimate, Pending, Progress};
 use crate::config::{FisherKind, KfcpoConfig, ProjectionKind as ConfiguredProjection, TrainConfig};
 use crate::policy::Actor;
-use crate::state_dict::StateDict;
 use anyhow::Result;
 use burn::tensor::Tensor;
+use compute::State;
+use compute::noise::{NoiseKey, Stream};
 use kfac::{Factors, FisherSeeds, ForwardPass, InverseSet, Statistics, exact_seeds, score_seeds, trust_region};
 use safe_rl::{
-    Blend, Gaussian, KlGuard, KlGuardConfig, LOG_STD_FISHER, Margin, MarginConfig, MarginWeights, NoiseKey, Products,
+    Blend, Gaussian, KlGuard, KlGuardConfig, LOG_STD_FISHER, Margin, MarginConfig, MarginWeights, Products,
     ProjectionKind, Samples, all_finite_in, average_gradients, blend, clamp_log_std, minibatch_indices,
 };
-
-/// Stream of the noise that orders the actor's samples.
-const SHUFFLE_STREAM: u32 = 0x4b46_0001;
-/// Stream of the actions drawn for a sampled Fisher matrix.
-const FISHER_STREAM: u32 = 0x4b46_0002;
 
 /// The algorithm's state between iterations.
 pub struct Kfcpo {
@@ -188,7 +184,7 @@ impl Kfcpo {
             FisherKind::Sampled => {
                 // The count of minibatches begins anew with every iteration; the noise must not.
                 let step = (at.number << 32) + self.minibatches;
-                let key = NoiseKey { seed: self.seed, stream: FISHER_STREAM, step };
+                let key = NoiseKey { seed: self.seed, stream: Stream::KfcpoFisher, step };
                 scores(policy.sample(key))
             }
         }
@@ -223,7 +219,7 @@ impl Algorithm for Kfcpo {
         for epoch in 0..self.config.epochs {
             let before = actor.clone();
             let step = at.number * self.config.epochs as u64 + epoch as u64;
-            let key = NoiseKey { seed: self.seed, stream: SHUFFLE_STREAM, step };
+            let key = NoiseKey { seed: self.seed, stream: Stream::KfcpoOrder, step };
             for index in minibatch_indices(samples.len(), self.config.minibatch_size, key, &device) {
                 last = Some(self.step(actor, &mut inverse, &samples.select(&index), &at)?);
             }
@@ -232,21 +228,26 @@ impl Algorithm for Kfcpo {
         Ok(self.metrics(actor, &at, kl, last, inverse))
     }
 
-    fn save(&self, state: &mut StateDict) -> Result<()> {
-        state.put_matrices("kfcpo.factors", &self.factors.to_tensors())?;
+    fn save(&self, state: &mut State) -> Result<()> {
+        for (name, factor) in self.factors.to_tensors() {
+            state.put_tensor(&format!("kfcpo.factors.{name}"), &factor)?;
+        }
         state.put_tensor("kfcpo.average", &self.average)?;
         state.put_f64("kfcpo.cost", self.cost.unwrap_or(f64::NAN))?;
-        state.put_state("kfcpo.margin", self.margin.state())?;
-        state.put_state("kfcpo.guard", self.guard.state()?)
+        state.put_part("kfcpo.margin", self.margin.state()?)?;
+        Ok(state.put_part("kfcpo.guard", self.guard.state()?)?)
     }
 
-    fn load(&mut self, state: &StateDict, actor: &Actor) -> Result<()> {
-        let matrices = state.matrices("kfcpo.factors", &actor.log_std.device())?;
+    fn load(&mut self, state: &State, actor: &Actor) -> Result<()> {
+        let (device, saved) = (actor.log_std.device(), state.part("kfcpo.factors")?);
+        let names = saved.tensors.keys();
+        let matrices =
+            names.map(|name| Ok((name.clone(), saved.matrix(name, &device)?))).collect::<Result<Vec<_>>>()?;
         self.factors = Factors::from_tensors(actor.mean.spec(), self.config.ema_decay as f32, &matrices)?;
-        self.average = state.tensor_shaped("kfcpo.average", self.average.dims(), &actor.log_std.device())?;
+        self.average = state.tensor("kfcpo.average", self.average.dims(), &device)?;
         self.cost = Some(state.get_f64("kfcpo.cost")?).filter(|cost| cost.is_finite());
-        self.margin.load_state(&state.state("kfcpo.margin")?)?;
-        self.guard.load_state(&state.state("kfcpo.guard")?)?;
+        self.margin.load_state(&state.part("kfcpo.margin")?)?;
+        self.guard.load_state(&state.part("kfcpo.guard")?)?;
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use burn::tensor::Tensor;
-use safe_rl::read;
+use compute::read;
 
 use super::Metrics;
 

@@ -9,13 +9,11 @@ use super::{Algorithm, CostEstimate, Pending, Progress};
 use crate::config::{PpoConfig, TrainConfig};
 use crate::policy::Actor;
 use crate::policy::exported::scalar;
-use crate::state_dict::StateDict;
 use anyhow::Result;
 use burn::tensor::Tensor;
-use safe_rl::{Adam, AdamConfig, Lagrange, LagrangeConfig, NoiseKey, Samples, lagrangian_advantage, minibatch_indices};
-
-/// Stream of the noise that orders the actor's samples.
-const SHUFFLE_STREAM: u32 = 0x5050_0001;
+use compute::State;
+use compute::noise::{NoiseKey, Stream};
+use safe_rl::{Adam, AdamConfig, Lagrange, LagrangeConfig, Samples, lagrangian_advantage, minibatch_indices};
 
 /// PPO, with or without a Lagrange multiplier.
 pub struct Ppo {
@@ -96,7 +94,7 @@ impl Algorithm for Ppo {
         let (mut kl, mut epochs) = (0.0, 0);
         for epoch in 0..self.config.epochs {
             let step = at.iteration * self.config.epochs as u64 + epoch as u64;
-            let key = NoiseKey { seed: self.seed, stream: SHUFFLE_STREAM, step };
+            let key = NoiseKey { seed: self.seed, stream: Stream::PpoOrder, step };
             for index in minibatch_indices(samples.len(), self.config.minibatch_size, key, &samples.obs.device()) {
                 self.step(actor, &samples.select(&index));
             }
@@ -119,18 +117,18 @@ impl Algorithm for Ppo {
         }))
     }
 
-    fn save(&self, state: &mut StateDict) -> Result<()> {
-        state.put_state("ppo.adam", self.adam.state()?)?;
+    fn save(&self, state: &mut State) -> Result<()> {
+        state.put_part("ppo.adam", self.adam.state()?)?;
         match &self.lagrange {
-            Some(lagrange) => state.put_state("ppo.lagrange", lagrange.state()),
+            Some(lagrange) => Ok(state.put_part("ppo.lagrange", lagrange.state()?)?),
             None => Ok(()),
         }
     }
 
-    fn load(&mut self, state: &StateDict, _actor: &Actor) -> Result<()> {
-        self.adam.load_state(&state.state("ppo.adam")?)?;
+    fn load(&mut self, state: &State, _actor: &Actor) -> Result<()> {
+        self.adam.load_state(&state.part("ppo.adam")?)?;
         if let Some(lagrange) = &mut self.lagrange {
-            lagrange.load_state(&state.state("ppo.lagrange")?)?;
+            lagrange.load_state(&state.part("ppo.lagrange")?)?;
         }
         Ok(())
     }

@@ -67,13 +67,13 @@ impl LaunchCounter {
             _watching: LaunchObservation::new(counts.clone()),
             #[cfg(feature = "gpu")]
             counts,
-            read_backs: safe_rl::read_backs(),
+            read_backs: compute::read_backs(),
         }
     }
 
     /// What was counted since the last call, or since the beginning.
     pub fn take(&mut self) -> Launched {
-        let before = std::mem::replace(&mut self.read_backs, safe_rl::read_backs());
+        let before = std::mem::replace(&mut self.read_backs, compute::read_backs());
         #[allow(unused_mut)]
         let mut kernels: Vec<(String, u64)> = Vec::new();
         #[cfg(feature = "gpu")]

@@ -4,9 +4,9 @@ use crate::atomic_file::write_atomically;
 use crate::config::{ActivationName, TrainConfig};
 use crate::container;
 use crate::policy::Actor;
-use crate::state_dict::HostTensor;
 use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::{Device, Tensor, TensorData};
+use compute::HostTensor;
 use kfac::{Activation, Mlp, MlpSpec};
 use safe_rl::{Normalizer, NormalizerConfig};
 use std::collections::BTreeMap;
@@ -171,7 +171,7 @@ pub fn activation(name: ActivationName) -> Activation {
 /// # Errors
 /// When the device cannot be read.
 pub fn host<const D: usize>(tensor: &Tensor<D>) -> Result<Vec<f32>> {
-    Ok(safe_rl::read("a tensor", tensor.clone())?)
+    Ok(compute::read("a tensor", tensor.clone())?)
 }
 
 /// Copies a vector to a device, `[len]`.

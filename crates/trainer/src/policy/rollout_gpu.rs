@@ -2,10 +2,11 @@
 //! launch on a GPU.
 
 use burn::tensor::Tensor;
+use compute::noise::NoiseKey;
 use cubecl::prelude::*;
 use envs::{Policy, RolloutPlan, VecEnv};
 use kfac::{forward_unit, network_header, unit_memory};
-use safe_rl::{KEY_PARTS, NoiseKey, Normalizer, RolloutArrays, act_unit, observe_unit};
+use safe_rl::{Normalizer, RolloutArrays, act_unit, observe_unit};
 
 use crate::policy::Actor;
 
@@ -76,7 +77,7 @@ pub fn collect(
         actor.mean.theta().clone(),
     ];
     let noise = key.unit_keys(steps, &device);
-    debug_assert_eq!(noise.dims(), [steps, KEY_PARTS]);
+    debug_assert_eq!(noise.dims(), [steps, compute::noise::gpu::KEY_PARTS]);
     let plan = RolloutPlan {
         obs: std::mem::replace(obs, Tensor::empty([1, 1], &device)),
         weights: Tensor::cat(parts, 0),

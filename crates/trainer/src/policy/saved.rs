@@ -20,6 +20,6 @@ pub fn saved_policy(checkpoint: &Checkpoint, device: &Device) -> Result<PolicySn
     let limits =
         NormalizerConfig { clip: config.normalizer.clip as f32, std_floor: config.normalizer.std_floor as f32 };
     let mut normalizer = Normalizer::new(spec.obs_dim, limits, device)?;
-    normalizer.load_state(&state.state("normalizer")?).context("state `normalizer`")?;
+    normalizer.load_state(&state.part("normalizer")?).context("state `normalizer`")?;
     PolicySnapshot::capture(config, &actor, &normalizer)
 }

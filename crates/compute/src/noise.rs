@@ -5,20 +5,29 @@
 //! are short polynomials written here, so the same key gives the same float32 bits on every machine: a libm's last
 //! bit would differ between platforms.
 //!
-//! The noise is made on the host for every backend and uploaded (8 bytes an environment and step for two actions), since
-//! wrapping 32-bit products and logical shifts are not expressible portably as tensor operations. The upload is
-//! asynchronous and there is no read-back.
+//! Tensors of noise are made on the host for every backend and uploaded (8 bytes per environment and step for two
+//! actions), since wrapping 32-bit products and logical shifts are not expressible portably as tensor operations. The
+//! upload is asynchronous and there is no read-back. Kernels that draw for themselves use `gpu`, which gives the same
+//! numbers but for the last bits of the device's square root.
+
+#[cfg(feature = "gpu")]
+use cubecl::prelude::*;
+
+pub mod gpu;
+mod stream;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
+
+pub use stream::Stream;
 
 /// What a block of noise depends on, besides its shape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoiseKey {
     /// The run's seed.
     pub seed: u64,
-    /// Separates the consumers of one seed (action noise, sampled Fisher, permutations, ...).
-    pub stream: u32,
+    /// Separates the consumers of one seed.
+    pub stream: Stream,
     /// Counts vector steps (or epochs) of this stream.
     pub step: u64,
 }
@@ -26,25 +35,38 @@ pub struct NoiseKey {
 const GOLDEN: u32 = 0x9e37_79b9;
 
 /// A bijection of the 32-bit integers whose output bits each depend on every input bit.
-fn mix(mut x: u32) -> u32 {
-    x ^= x >> 16;
-    x = x.wrapping_mul(0x7feb_352d);
-    x ^= x >> 15;
-    x = x.wrapping_mul(0x846c_a68b);
-    x ^ (x >> 16)
+///
+/// Its products wrap by design; the same text compiles for kernels, where `wrapping_mul` does not exist, so this crate is
+/// built without overflow checks.
+#[cfg_attr(feature = "gpu", cube)]
+#[inline(always)]
+pub fn mix(x: u32) -> u32 {
+    let a = x ^ (x >> 16);
+    let b = a * 0x7feb_352d;
+    let c = b ^ (b >> 15);
+    let d = c * 0x846c_a68b;
+    d ^ (d >> 16)
+}
+
+/// SplitMix64's step and finaliser (Steele, Lea and Flood, OOPSLA 2014): a bijective 64-bit hash.
+pub fn splitmix64(x: u64) -> u64 {
+    let mut z = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
 }
 
 impl NoiseKey {
     /// Two independent 32-bit words for the whole block.
-    pub(crate) fn words(&self) -> [u32; 2] {
-        let parts =
-            [self.seed as u32, (self.seed >> 32) as u32, self.stream, self.step as u32, (self.step >> 32) as u32];
+    fn words(&self) -> [u32; 2] {
+        let [seed, step] = [self.seed, self.step].map(|x| [x as u32, (x >> 32) as u32]);
+        let parts = [seed[0], seed[1], self.stream.number(), step[0], step[1]];
         [GOLDEN, GOLDEN.rotate_left(16)]
             .map(|start| parts.iter().fold(start, |word, part| mix(word ^ part).wrapping_add(GOLDEN)))
     }
 
     /// 32 random bits for each element `index` of the block, in lane 0 or 1.
-    pub(crate) fn bits(&self) -> impl Fn(u32, u32) -> u32 + Copy + Sync + Send + use<> {
+    pub fn bits(&self) -> impl Fn(u32, u32) -> u32 + Copy + Sync + Send + use<> {
         let [first, second] = self.words();
         move |index, lane| mix(mix(index ^ first).wrapping_add(second ^ lane.wrapping_mul(GOLDEN)))
     }
@@ -76,7 +98,7 @@ fn cos_sin(turn: u32) -> (f32, f32) {
     if quadrant & 2 == 0 { (c, s) } else { (-c, -s) }
 }
 
-/// Two independent standard normals from 64 random bits (Box and Muller, 1958). Magnitudes stay below 5.8.
+/// Two independent standard normals from 64 random bits, by the Box-Muller transform (1958). Magnitudes stay below 5.8.
 fn box_muller(radius_bits: u32, angle_bits: u32) -> (f32, f32) {
     let u = ((radius_bits >> 8) + 1) as f32 * (1.0 / 16_777_216.0);
     let radius = (-2.0 * ln(u)).max(0.0).sqrt();
@@ -88,6 +110,14 @@ fn box_muller(radius_bits: u32, angle_bits: u32) -> (f32, f32) {
 const SHARD_VALUES: usize = 4096;
 
 /// Standard normals `[rows, columns]`, row-major. Row `r` does not depend on the number of rows.
+///
+/// ```
+/// use compute::noise::{NoiseKey, Stream, normals};
+///
+/// let key = NoiseKey { seed: 7, stream: Stream::Action, step: 0 };
+/// assert_eq!(normals(key, 100, 2)[..20], normals(key, 10, 2));
+/// assert_ne!(normals(NoiseKey { step: 1, ..key }, 10, 2), normals(key, 10, 2));
+/// ```
 pub fn normals(key: NoiseKey, rows: usize, columns: usize) -> Vec<f32> {
     let bits = key.bits();
     let pairs = columns.div_ceil(2);
@@ -117,8 +147,8 @@ pub fn normals(key: NoiseKey, rows: usize, columns: usize) -> Vec<f32> {
     values
 }
 
-/// The same normals as a tensor `[rows, columns]` on `device`.
-pub(crate) fn normal_tensor(key: NoiseKey, shape: [usize; 2], device: &Device) -> Tensor<2> {
+/// The normals of [`normals`] as a tensor `[rows, columns]` on `device`.
+pub fn normal_tensor(key: NoiseKey, shape: [usize; 2], device: &Device) -> Tensor<2> {
     Tensor::from_data(TensorData::new(normals(key, shape[0], shape[1]), shape), device)
 }
 
@@ -127,7 +157,7 @@ mod tests {
     use super::*;
 
     fn key(step: u64) -> NoiseKey {
-        NoiseKey { seed: 7, stream: 1, step }
+        NoiseKey { seed: 7, stream: Stream::Other(1), step }
     }
 
     #[test]
@@ -173,7 +203,7 @@ mod tests {
             a.iter().zip(&b).map(|(x, y)| f64::from(x * y)).sum::<f64>() / (2 * n) as f64
         };
         let other_stream: f64 = {
-            let b = normals(NoiseKey { stream: 2, ..key(1) }, n, 2);
+            let b = normals(NoiseKey { stream: Stream::Other(2), ..key(1) }, n, 2);
             a.iter().zip(&b).map(|(x, y)| f64::from(x * y)).sum::<f64>() / (2 * n) as f64
         };
         // Standard error 2.2e-3 for n products, 1.6e-3 for 2n.
