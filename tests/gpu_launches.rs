@@ -1,6 +1,7 @@
 //! What an iteration of training asks of a GPU. Alone in its program: launches are counted for the whole process.
 
 use burn::tensor::{Device, DeviceKind, DeviceType};
+use trainer::algorithm::kfcpo::KfcpoConfig;
 use trainer::cli::launches::{LaunchCounter, Launched};
 use trainer::config::TrainConfig;
 use trainer::runner::{Phase, Runner};
@@ -16,12 +17,12 @@ fn an_iteration_launches_little() {
     config.policy.hidden = vec![16, 16];
     config.critic.hidden = vec![16, 16];
     config.critic.minibatch_size = 128;
-    config.kfcpo.minibatch_size = 128;
+    config.section_mut::<KfcpoConfig>().minibatch_size = 128;
     let mut runner = Runner::new(config.clone(), Device::wgpu(DeviceKind::DefaultDevice)).expect("a GPU");
     runner.iterate().expect("a device that works"); // the first iteration only sets the normaliser
     let mut counter = LaunchCounter::new();
     let mut phases: Vec<(Phase, Launched)> = Vec::new();
-    runner.iterate_watched(&mut |phase| phases.push((phase, counter.take()))).expect("a device that works");
+    runner.iterate_observed(&mut |phase| phases.push((phase, counter.take()))).expect("a device that works");
     let rest = counter.take();
     for (phase, launched) in &phases {
         eprintln!(
@@ -38,7 +39,7 @@ fn an_iteration_launches_little() {
     let others = rollout.total() - steps;
     assert!(others <= 16, "{others} launches around the steps");
     let (_, actor) = phases.iter().find(|(phase, _)| *phase == Phase::Actor).expect("an update");
-    let minibatches = (config.num_envs * config.rollout_steps / config.kfcpo.minibatch_size) as u64;
+    let minibatches = (config.num_envs * config.rollout_steps / config.section::<KfcpoConfig>().minibatch_size) as u64;
     assert!(actor.total() <= 25 * minibatches + 24, "{} launches for {minibatches} minibatches", actor.total());
     let read_backs: u64 = phases.iter().map(|(_, launched)| launched.read_backs).sum::<u64>() + rest.read_backs;
     assert_eq!(read_backs, 2, "one after the rollout, one after the update");

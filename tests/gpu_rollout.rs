@@ -6,7 +6,7 @@ use envs::VecEnv;
 use safe_rl::{Normalizer, NormalizerConfig, Rollout, RolloutBuilder};
 use trainer::config::{ActivationName, TrainConfig};
 use trainer::policy::rollout_gpu::collect;
-use trainer::policy::{Act, Actor};
+use trainer::policy::{Act, Policy};
 use trainer::runner::rollout_step;
 
 const ENVS: usize = 96;
@@ -21,7 +21,7 @@ struct Start {
     env: VecEnv,
     obs: Tensor<2>,
     normalizer: Normalizer,
-    actor: Actor,
+    policy: Policy,
 }
 
 fn start(id: &str, hidden: &[usize], activation: ActivationName, device: &Device) -> Start {
@@ -37,8 +37,8 @@ fn start(id: &str, hidden: &[usize], activation: ActivationName, device: &Device
     let constant = |value: f32| Tensor::full([obs_dim], value, device);
     let normalizer =
         Normalizer::frozen(constant(0.1), constant(0.7), NormalizerConfig::default()).expect("valid constants");
-    let actor = Actor::new(&config, obs_dim, action_dim, device).expect("a usable shape");
-    Start { env, obs, normalizer, actor }
+    let policy = Policy::new(&config.policy, obs_dim, action_dim, config.seed, device).expect("a usable shape");
+    Start { env, obs, normalizer, policy }
 }
 
 /// Puts every third environment a few steps before the end of its episode.
@@ -61,18 +61,20 @@ fn stepwise(start: &mut Start) -> Rollout {
     let mut builder = RolloutBuilder::with_capacity(STEPS);
     for step in 0..STEPS {
         let obs = start.normalizer.observe(start.obs.clone());
-        let act = start.actor.act(obs.clone(), key(step));
+        let act = start.policy.act(obs.clone(), key(step));
         let batch = start.env.step(act.action.clone());
         start.obs = batch.obs.clone();
         builder.push(rollout_step(obs, act.action, act.mean, act.log_prob, batch)).expect("equal shapes");
     }
     let last = start.normalizer.apply(start.obs.clone());
-    builder.finish(last, start.actor.log_std.clone(), |obs| start.normalizer.apply(obs)).expect("a device that works")
+    builder
+        .finish(last, start.policy.log_std().clone(), |obs| start.normalizer.apply(obs))
+        .expect("a device that works")
 }
 
 fn fused(start: &mut Start, steps_per_launch: usize) -> Rollout {
-    let Start { env, obs, normalizer, actor } = start;
-    let arrays = collect(env, obs, normalizer, actor, key(0), STEPS, steps_per_launch).expect("a GPU");
+    let Start { env, obs, normalizer, policy } = start;
+    let arrays = collect(env, obs, normalizer, policy, key(0), STEPS, steps_per_launch).expect("a GPU");
     Rollout::from_arrays(arrays, |obs| start.normalizer.apply(obs)).expect("a device that works")
 }
 
@@ -120,10 +122,10 @@ fn assert_equal(a: &Rollout, b: &Rollout) {
 }
 
 /// Holds what the policy did on the device equal to what it does on the CPU, at the observations of the device.
-fn assert_same_policy(rollout: &Rollout, actor: &Actor) {
+fn assert_same_policy(rollout: &Rollout, policy: &Policy) {
     let cpu = Device::flex();
     let obs = Tensor::<1>::from_floats(values(rollout.obs.clone()).as_slice(), &cpu).reshape(rollout.obs.dims());
-    let acts: Vec<_> = (0..STEPS).map(|t| actor.act(obs.clone().narrow(0, t * ENVS, ENVS), key(t))).collect();
+    let acts: Vec<_> = (0..STEPS).map(|t| policy.act(obs.clone().narrow(0, t * ENVS, ENVS), key(t))).collect();
     let of = |get: fn(&Act) -> Vec<f32>| acts.iter().flat_map(get).collect::<Vec<f32>>();
     for (name, host, device) in [
         ("actions", of(|act| values(act.action.clone())), values(rollout.action.clone())),
@@ -166,7 +168,7 @@ fn compare(id: &str, hidden: &[usize], activation: ActivationName) {
     let single = fused(&mut b, 1);
     let plain = stepwise(&mut c);
     assert_equal(&plain, &single);
-    assert_same_policy(&single, &a.actor);
+    assert_same_policy(&single, &a.policy);
     assert_same_course(&host, &single);
     let [_, one, other] = [&a, &b, &c].map(|start| values(start.obs.clone()));
     assert!(apart(&one, &other, 1e-3).1 <= 1e-3, "next observations");

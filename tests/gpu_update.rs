@@ -10,10 +10,12 @@ use safe_rl::{
     Adam, AdamConfig, GaeConfig, GaeSignal, KlGuard, KlGuardConfig, MarginWeights, Products, ProjectionKind, Samples,
     Values, all_finite, blend, gae_pair,
 };
-use trainer::algorithm::{self, CostEstimate, Progress};
+use trainer::algorithm::kfcpo::KfcpoConfig;
+use trainer::algorithm::{self, Context, CostEstimate, Progress, Setup};
+use trainer::comm::Alone;
 use trainer::config::TrainConfig;
 use trainer::critics::Critics;
-use trainer::policy::Actor;
+use trainer::policy::Policy;
 
 /// The CPU and the GPU, or `None` where there is no adapter.
 fn devices() -> Option<[Device; 2]> {
@@ -301,35 +303,38 @@ fn an_update_equals_the_cpus() {
     config.policy.output_gain = 0.5;
     config.critic.hidden = vec![24, 16];
     config.critic.minibatch_size = 100;
-    config.kfcpo.minibatch_size = 100;
+    config.section_mut::<KfcpoConfig>().minibatch_size = 100;
     let run = |device: &Device| {
-        let mut actor = Actor::new(&config, OBS, 2, device).expect("a usable shape");
+        let mut policy = Policy::new(&config.policy, OBS, 2, config.seed, device).expect("a usable shape");
         let obs = noise(1, [800, OBS], device);
-        let policy = actor.distribution(obs.clone());
-        let action = policy.mean.clone() + noise(2, [800, 2], device) * 0.6;
+        let behaviour = policy.distribution(obs.clone());
+        let action = behaviour.mean.clone() + noise(2, [800, 2], device) * 0.6;
         let samples = Samples {
-            log_prob: policy.log_prob(&action),
-            mean: policy.mean,
+            log_prob: behaviour.log_prob(&action),
+            mean: behaviour.mean,
             action,
             advantage: noise(3, [2, 800], device) + obs.clone().narrow(1, 0, 2).transpose(),
             target: noise(4, [2, 800], device),
             obs,
         };
-        let before = values(actor.mean.theta().clone());
-        let mut kfcpo = algorithm::build(&config, &actor).expect("a known algorithm");
+        let before = values(policy.network().theta().clone());
+        let constraints = config.cost_limit.of(&["cost".to_owned()]).expect("one limit");
+        let setup = Setup { config: &config, policy: &policy, constraints: &constraints };
+        let mut kfcpo = algorithm::build(&setup).expect("a known algorithm");
         let mut metrics = Vec::new();
         for iteration in 1..3 {
-            let cost = CostEstimate { rollout: 30.0, episodes: 30.0 };
-            let at = Progress { fraction: 0.1, iteration };
-            metrics = kfcpo.update(&mut actor, &samples, cost, at).expect("an update").read().expect("numbers");
+            let costs = [CostEstimate { rollout: 30.0, episodes: 30.0 }];
+            let context = Context { costs: &costs, progress: Progress { fraction: 0.1, iteration }, comm: &Alone };
+            let update = kfcpo.update(&mut policy, &samples, &context).expect("an update");
+            metrics = update.read().expect("numbers").metrics;
         }
         let mut critics = Critics::new(&config, OBS, device).expect("a usable shape");
         let (reward_loss, cost_loss) = critics.fit(&samples, 1);
         let (reward, cost) = critics.values(samples.obs);
         let moved: Vec<f32> =
-            values(actor.mean.theta().clone()).iter().zip(before).map(|(after, before)| after - before).collect();
+            values(policy.network().theta().clone()).iter().zip(before).map(|(after, before)| after - before).collect();
         let critics = [values(reward_loss), values(cost_loss), values(reward), values(cost)].concat();
-        (moved, [values(actor.log_std), critics].concat(), metrics)
+        (moved, [values(policy.log_std().clone()), critics].concat(), metrics)
     };
     let (host, device) = (run(&cpu), run(&gpu));
     let length = |x: &[f32]| x.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();

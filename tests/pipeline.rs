@@ -7,9 +7,12 @@ use burn::tensor::{Device, Tensor};
 use compute::noise::{NoiseKey, Stream, normals};
 use device::test_device;
 use safe_rl::Samples;
-use trainer::algorithm::{self, Algorithm, CostEstimate, Metrics, Progress};
+use trainer::algorithm::kfcpo::KfcpoConfig;
+use trainer::algorithm::ppo::PpoConfig;
+use trainer::algorithm::{self, Algorithm, Context, CostEstimate, Progress, Setup, UpdateReport};
+use trainer::comm::Alone;
 use trainer::config::TrainConfig;
-use trainer::policy::Actor;
+use trainer::policy::Policy;
 use trainer::policy::exported::{host, scalar};
 use trainer::runner::Runner;
 
@@ -20,7 +23,7 @@ const SAMPLES: usize = 4096;
 fn config() -> TrainConfig {
     let mut config = TrainConfig::default();
     config.policy.hidden = vec![16, 16];
-    config.kfcpo.minibatch_size = 1024;
+    config.section_mut::<KfcpoConfig>().minibatch_size = 1024;
     config
 }
 
@@ -30,10 +33,10 @@ fn noise(step: u64, rows: usize, columns: usize, device: &Device) -> Tensor<2> {
 }
 
 /// Samples whose reward advantage rises and whose cost advantage falls with the first action.
-fn samples(actor: &Actor, step: u64) -> Samples {
-    let device = actor.log_std.device();
+fn samples(policy: &Policy, step: u64) -> Samples {
+    let device = policy.device();
     let obs = noise(2 * step, SAMPLES, OBS, &device);
-    let act = actor.act(obs.clone(), NoiseKey { seed: 9, stream: Stream::Other(1), step });
+    let act = policy.act(obs.clone(), NoiseKey { seed: 9, stream: Stream::Other(1), step });
     let first = act.action.clone().narrow(1, 0, 1).reshape([1, SAMPLES]);
     let second = act.action.clone().narrow(1, 1, 1).reshape([1, SAMPLES]);
     Samples {
@@ -46,36 +49,49 @@ fn samples(actor: &Actor, step: u64) -> Samples {
     }
 }
 
-fn update(algorithm: &mut dyn Algorithm, actor: &mut Actor, samples: &Samples, cost: f64, iteration: u64) -> Metrics {
-    let cost = CostEstimate { rollout: cost, episodes: cost };
-    let at = Progress { fraction: 0.0, iteration };
-    let numbers = algorithm.update(actor, samples, cost, at).expect("the CPU can be read");
-    numbers.read().expect("the CPU can be read")
+fn start(config: &TrainConfig) -> (Policy, Box<dyn Algorithm>) {
+    let policy = Policy::new(&config.policy, OBS, ACTIONS, config.seed, &test_device()).expect("a valid shape");
+    let constraints = config.cost_limit.of(&["cost".to_owned()]).expect("one limit");
+    let setup = Setup { config, policy: &policy, constraints: &constraints };
+    let algorithm = algorithm::build(&setup).expect("a known algorithm");
+    (policy, algorithm)
 }
 
-fn value(metrics: &Metrics, name: &str) -> f64 {
-    metrics.iter().find(|(key, _)| *key == name).expect("a metric of this name").1
+fn update(
+    algorithm: &mut dyn Algorithm,
+    policy: &mut Policy,
+    samples: &Samples,
+    cost: f64,
+    iteration: u64,
+) -> UpdateReport {
+    let costs = [CostEstimate { rollout: cost, episodes: cost }];
+    let context = Context { costs: &costs, progress: Progress { fraction: 0.0, iteration }, comm: &Alone };
+    let update = algorithm.update(policy, samples, &context).expect("the CPU can be read");
+    update.read().expect("the CPU can be read")
 }
 
-fn parameters(actor: &Actor) -> Vec<f32> {
-    [host(actor.mean.theta()).expect("readable"), host(&actor.log_std).expect("readable")].concat()
+fn accepted(update: &UpdateReport) -> f64 {
+    update.accepted.expect("KFCPO counts its steps")
+}
+
+fn parameters(policy: &Policy) -> Vec<f32> {
+    host(policy.params()).expect("readable")
 }
 
 #[test]
 fn accepted_steps_stay_within_the_trust_region_and_raise_the_surrogate() {
     let config = config();
-    let mut actor = Actor::new(&config, OBS, ACTIONS, &test_device()).expect("a valid shape");
-    let mut kfcpo = algorithm::build(&config, &actor).expect("a known algorithm");
+    let (mut policy, mut kfcpo) = start(&config);
     for iteration in 0..20 {
-        let samples = samples(&actor, iteration);
-        let before = actor.clone();
-        let metrics = update(&mut *kfcpo, &mut actor, &samples, 0.0, iteration);
-        assert!(value(&metrics, "KFCPO/Accepted") >= 1.0, "{metrics:?}");
-        let kl = actor.distribution(samples.obs.clone()).mean_kl(&samples.mean, &before.log_std);
+        let samples = samples(&policy, iteration);
+        let before = policy.clone();
+        let metrics = update(&mut *kfcpo, &mut policy, &samples, 0.0, iteration);
+        assert!(accepted(&metrics) >= 1.0, "{metrics:?}");
+        let kl = policy.distribution(samples.obs.clone()).mean_kl(&samples.mean, &before.log_std());
         let kl = scalar(kl).expect("readable");
-        assert!(kl > 0.0 && kl <= 1.5 * config.kfcpo.target_kl, "KL {kl}");
+        assert!(kl > 0.0 && kl <= 1.5 * KfcpoConfig::default().target_kl, "KL {kl}");
         // Far below the limit the direction is the reward's: the mean of the first action rises.
-        let rise = actor.mean.forward(samples.obs.clone()) - before.mean.forward(samples.obs.clone());
+        let rise = policy.forward(samples.obs.clone()) - before.forward(samples.obs.clone());
         let rise = host(&rise.narrow(1, 0, 1).mean()).expect("readable")[0];
         assert!(rise > 0.0, "iteration {iteration}: {rise}");
     }
@@ -84,13 +100,12 @@ fn accepted_steps_stay_within_the_trust_region_and_raise_the_surrogate() {
 #[test]
 fn far_beyond_the_limit_the_cost_surrogate_falls() {
     let config = config();
-    let mut actor = Actor::new(&config, OBS, ACTIONS, &test_device()).expect("a valid shape");
-    let mut kfcpo = algorithm::build(&config, &actor).expect("a known algorithm");
+    let (mut policy, mut kfcpo) = start(&config);
     for iteration in 0..5 {
-        let samples = samples(&actor, iteration);
-        let before = actor.mean.forward(samples.obs.clone());
-        update(&mut *kfcpo, &mut actor, &samples, 500.0, iteration);
-        let rise = actor.mean.forward(samples.obs.clone()) - before;
+        let samples = samples(&policy, iteration);
+        let before = policy.forward(samples.obs.clone());
+        update(&mut *kfcpo, &mut policy, &samples, 500.0, iteration);
+        let rise = policy.forward(samples.obs.clone()) - before;
         let rise = host(&rise.narrow(1, 1, 1).mean()).expect("readable")[0];
         assert!(rise < 0.0, "iteration {iteration}: {rise}");
     }
@@ -99,27 +114,26 @@ fn far_beyond_the_limit_the_cost_surrogate_falls() {
 #[test]
 fn numbers_that_are_not_finite_leave_the_policy_bit_for_bit() {
     let config = config();
-    let mut actor = Actor::new(&config, OBS, ACTIONS, &test_device()).expect("a valid shape");
-    let mut kfcpo = algorithm::build(&config, &actor).expect("a known algorithm");
-    let good = samples(&actor, 0);
-    update(&mut *kfcpo, &mut actor, &good, 30.0, 0);
-    let before = parameters(&actor);
-    let good = samples(&actor, 1);
+    let (mut policy, mut kfcpo) = start(&config);
+    let good = samples(&policy, 0);
+    update(&mut *kfcpo, &mut policy, &good, 30.0, 0);
+    let before = parameters(&policy);
+    let good = samples(&policy, 1);
     for bad in [f32::NAN, f32::INFINITY] {
         let mut poisoned = good.clone();
-        poisoned.advantage = Tensor::full([2, SAMPLES], bad, &actor.log_std.device());
-        let metrics = update(&mut *kfcpo, &mut actor, &poisoned, 30.0, 1);
-        assert_eq!(value(&metrics, "KFCPO/Accepted"), 0.0);
-        assert_eq!(parameters(&actor), before);
+        poisoned.advantage = Tensor::full([2, SAMPLES], bad, &policy.device());
+        let metrics = update(&mut *kfcpo, &mut policy, &poisoned, 30.0, 1);
+        assert_eq!(accepted(&metrics), 0.0);
+        assert_eq!(parameters(&policy), before);
         let mut poisoned = good.clone();
-        poisoned.obs = Tensor::full([SAMPLES, OBS], bad, &actor.log_std.device());
-        update(&mut *kfcpo, &mut actor, &poisoned, f64::NAN, 2);
-        assert_eq!(parameters(&actor), before);
+        poisoned.obs = Tensor::full([SAMPLES, OBS], bad, &policy.device());
+        update(&mut *kfcpo, &mut policy, &poisoned, f64::NAN, 2);
+        assert_eq!(parameters(&policy), before);
     }
     // Nothing stuck: the next good batch is learned from.
-    let metrics = update(&mut *kfcpo, &mut actor, &good, 30.0, 3);
-    assert!(value(&metrics, "KFCPO/Accepted") >= 1.0, "{metrics:?}");
-    let after = parameters(&actor);
+    let metrics = update(&mut *kfcpo, &mut policy, &good, 30.0, 3);
+    assert!(accepted(&metrics) >= 1.0, "{metrics:?}");
+    let after = parameters(&policy);
     assert!(after != before && after.iter().all(|x| x.is_finite()));
 }
 
@@ -128,7 +142,8 @@ fn a_restored_run_takes_the_same_steps_bit_for_bit_under_its_schedules() {
     for algo in ["kfcpo", "ppo", "ppo-lag"] {
         let mut config = TrainConfig { algo: algo.into(), num_envs: 16, rollout_steps: 16, ..TrainConfig::default() };
         config.total_steps = 8 * config.batch_size() as u64;
-        (config.ppo.epochs, config.ppo.minibatch_size, config.critic.minibatch_size) = (2, 64, 64);
+        config.critic.minibatch_size = 64;
+        *config.section_mut() = PpoConfig { epochs: 2, minibatch_size: 64, ..PpoConfig::default() };
         let mut whole = Runner::new(config.clone(), test_device()).expect("a valid configuration");
         (0..4).for_each(|_| drop(whole.iterate().expect("the CPU works")));
         let saved = whole.save().expect("readable");

@@ -1,21 +1,22 @@
-//! The algorithms: each composes `kfac` and `safe-rl` into one actor update behind the same interface.
+//! The algorithms: each composes `kfac` and `safe-rl` into one update of the policy behind the same interface.
 //!
-//! A new algorithm is one file here and one row of [`ALGORITHMS`].
+//! A new algorithm is one file here, with its own section of the configuration, and one row of [`ALGORITHMS`].
 
-use crate::config::TrainConfig;
+use crate::comm::Comm;
+use crate::config::{Constraint, SectionInfo, TrainConfig};
 use crate::error::UsageError;
-use crate::policy::Actor;
+use crate::policy::Policy;
 use anyhow::Result;
 use compute::State;
 use safe_rl::Samples;
 
-mod kfcpo;
-mod pending;
-mod ppo;
+pub mod kfcpo;
+pub mod ppo;
+mod update;
 
-pub use pending::Pending;
+pub use update::{Metrics, Number, Update, UpdateReport};
 
-/// The cost of the policy that gathered the batch.
+/// The cost, by one constraint, of the policy that gathered the batch.
 #[derive(Clone, Copy, Debug)]
 pub struct CostEstimate {
     /// Horizon times the mean step cost of the rollout: what KFCPO steers by.
@@ -24,37 +25,68 @@ pub struct CostEstimate {
     pub episodes: f64,
 }
 
+impl CostEstimate {
+    /// The mean over finished episodes; before any has ended, the horizon estimate stands in.
+    pub fn of_episodes(self) -> f64 {
+        if self.episodes.is_nan() { self.rollout } else { self.episodes }
+    }
+}
+
 /// Where an update stands in the run.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
-    /// Share of the run's environment steps done, 0 to 1.
+    /// Fraction of the run's environment steps done, 0 to 1.
     pub fraction: f64,
     /// Iterations done before this one.
     pub iteration: u64,
 }
 
-/// Named numbers of one update, for the logs.
-pub type Metrics = Vec<(&'static str, f64)>;
+/// What an update is told besides its batch.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// One estimate per constraint, in their order.
+    pub costs: &'a [CostEstimate],
+    /// Where the run stands.
+    pub progress: Progress,
+    /// The processes that train together.
+    pub comm: &'a dyn Comm,
+}
 
-/// Updates the actor from one batch; the critics are trained apart from it, alike for every algorithm.
+/// Updates the policy from one batch; the critics are trained apart from it, alike for every algorithm.
 pub trait Algorithm: Send {
-    /// One iteration's actor update. Its numbers are left on the device, to be read with others.
+    /// One iteration's update of the policy from samples whose row 0 of the advantages is the reward's and whose others are
+    /// the constraints'.
     ///
     /// # Errors
-    /// When the device cannot be read. Numerical trouble is counted in the metrics instead.
-    fn update(&mut self, actor: &mut Actor, samples: &Samples, cost: CostEstimate, at: Progress) -> Result<Pending>;
+    /// When the device cannot be read. Numerical trouble is counted in the [`Update`] instead.
+    fn update(&mut self, policy: &mut Policy, batch: &Samples, context: &Context) -> Result<Update>;
 
-    /// Adds everything a resume needs to a checkpoint.
+    /// Everything that a continuation needs besides the policy; nothing, unless said otherwise.
     ///
     /// # Errors
     /// When the device cannot be read.
-    fn save(&self, state: &mut State) -> Result<()>;
+    fn state(&self) -> Result<State> {
+        Ok(State::new())
+    }
 
-    /// Takes its state from a checkpoint.
+    /// Takes what [`Self::state`] gave.
     ///
     /// # Errors
     /// When an entry is missing or of another shape.
-    fn load(&mut self, state: &State, actor: &Actor) -> Result<()>;
+    fn load_state(&mut self, _state: &State) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// What an algorithm is built from.
+#[derive(Clone, Copy)]
+pub struct Setup<'a> {
+    /// Every setting; an algorithm reads its own section by [`TrainConfig::section`].
+    pub config: &'a TrainConfig,
+    /// The policy that it will update.
+    pub policy: &'a Policy,
+    /// What is limited; one row of the advantages each, behind the reward's.
+    pub constraints: &'a [Constraint],
 }
 
 /// A row of the algorithm table.
@@ -63,27 +95,14 @@ pub struct AlgorithmInfo {
     pub name: &'static str,
     /// One line for `trainer algos`.
     pub summary: &'static str,
-    build: fn(&TrainConfig, &Actor) -> Result<Box<dyn Algorithm>>,
+    /// The sections of the configuration that it reads.
+    pub sections: &'static [SectionInfo],
+    /// Makes it.
+    pub build: fn(&Setup) -> Result<Box<dyn Algorithm>>,
 }
 
 /// Every algorithm, in the order `trainer algos` prints them.
-pub const ALGORITHMS: &[AlgorithmInfo] = &[
-    AlgorithmInfo {
-        name: "kfcpo",
-        summary: "K-FAC natural gradients of reward and cost, margin-aware blend, projection, minibatch KL rollback",
-        build: |config, actor| Ok(Box::new(kfcpo::Kfcpo::new(config, actor)?)),
-    },
-    AlgorithmInfo {
-        name: "ppo",
-        summary: "PPO with a clipped surrogate; ignores cost (the unconstrained yardstick)",
-        build: |config, actor| Ok(Box::new(ppo::Ppo::unconstrained(config, actor)?)),
-    },
-    AlgorithmInfo {
-        name: "ppo-lag",
-        summary: "PPO on (A_r - lambda A_c) / (1 + lambda), lambda learned by Adam (OmniSafe's PPOLag)",
-        build: |config, actor| Ok(Box::new(ppo::Ppo::lagrangian(config, actor)?)),
-    },
-];
+pub const ALGORITHMS: &[AlgorithmInfo] = &[kfcpo::INFO, ppo::INFO, ppo::LAGRANGIAN];
 
 /// Finds an algorithm by name, ignoring case, `-` and `_`.
 ///
@@ -97,10 +116,10 @@ pub fn find(name: &str) -> Result<&'static AlgorithmInfo> {
     })
 }
 
-/// Builds the configured algorithm for an actor.
+/// Builds the configured algorithm.
 ///
 /// # Errors
-/// An unknown algorithm name.
-pub fn build(config: &TrainConfig, actor: &Actor) -> Result<Box<dyn Algorithm>> {
-    (find(&config.algo)?.build)(config, actor)
+/// An unknown algorithm name, or a setting out of range.
+pub fn build(setup: &Setup) -> Result<Box<dyn Algorithm>> {
+    (find(&setup.config.algo)?.build)(setup)
 }

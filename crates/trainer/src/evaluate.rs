@@ -1,6 +1,6 @@
 //! Evaluation of a policy on fresh episodes, its normaliser frozen.
 
-use crate::policy::Actor;
+use crate::policy::Policy;
 use crate::policy::exported::{PolicySnapshot, host};
 use anyhow::{Result, ensure};
 use burn::tensor::{Device, Tensor};
@@ -20,8 +20,8 @@ pub struct EpisodeResult {
 }
 
 /// A policy at play: fresh episodes at once, one an environment.
-pub struct Play {
-    actor: Actor,
+pub struct Evaluator {
+    policy: Policy,
     normalizer: Normalizer,
     env: VecEnv,
     obs: Tensor<2>,
@@ -30,7 +30,7 @@ pub struct Play {
     step: u64,
 }
 
-impl Play {
+impl Evaluator {
     /// Begins `episodes` episodes, whose layouts follow from `seed`. The policy acts with its mean, or with samples where
     /// `stochastic`; the environment clips actions to [-1, 1].
     ///
@@ -52,11 +52,10 @@ impl Play {
             env.id,
             env.obs_dim
         );
-        let actor = policy.actor(device)?;
-        let normalizer = policy.normalizer(device)?;
+        let (network, normalizer) = (policy.policy(device)?, policy.normalizer(device)?);
         let mut env = VecEnv::new(env.clone(), episodes, seed, device)?;
         let obs = env.reset();
-        Ok(Self { actor, normalizer, env, obs, seed, stochastic, step: 0 })
+        Ok(Self { policy: network, normalizer, env, obs, seed, stochastic, step: 0 })
     }
 
     /// The environments.
@@ -74,9 +73,9 @@ impl Play {
         let input = self.normalizer.apply(self.obs.clone());
         let action = if self.stochastic {
             let key = NoiseKey { seed: self.seed, stream: Stream::Evaluation, step: self.step };
-            self.actor.act(input, key).action
+            self.policy.act(input, key).action
         } else {
-            self.actor.mean.forward(input)
+            self.policy.forward(input)
         };
         let batch = self.env.step(action);
         self.obs = batch.obs.clone();
@@ -97,7 +96,7 @@ pub fn evaluate(
     stochastic: bool,
     device: &Device,
 ) -> Result<Vec<EpisodeResult>> {
-    let mut play = Play::new(policy, env, episodes, seed, stochastic, device)?;
+    let mut play = Evaluator::new(policy, env, episodes, seed, stochastic, device)?;
     let mut results: Vec<Option<EpisodeResult>> = vec![None; episodes];
     while results.iter().any(Option::is_none) {
         let batch = play.advance();

@@ -12,6 +12,7 @@ pub mod algorithm;
 pub mod checkpoint;
 #[cfg(feature = "cli")]
 pub mod cli;
+pub mod comm;
 pub mod config;
 pub mod critics;
 pub mod device;

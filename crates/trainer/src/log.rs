@@ -51,22 +51,17 @@ impl Record<'_> {
     pub fn length_mean(&self) -> f64 {
         self.report.recent.map_or(f64::NAN, |recent| recent.length_mean)
     }
-
-    /// The algorithm's metric of this name.
-    pub fn metric(&self, name: &str) -> Option<f64> {
-        self.report.metrics.iter().find(|(key, _)| *key == name).map(|(_, value)| *value)
-    }
 }
 
 #[cfg(test)]
 pub(crate) mod fixture {
     use safe_rl::EpisodeStatistics;
 
-    use crate::algorithm::Metrics;
+    use crate::algorithm::UpdateReport;
     use crate::runner::IterationReport;
 
     /// An iteration of 100 steps in a second; the first two end no episode.
-    pub fn report(iteration: u64, metrics: Metrics) -> IterationReport {
+    pub fn report(iteration: u64, metrics: Vec<(&'static str, f64)>) -> IterationReport {
         let recent = EpisodeStatistics {
             episodes: 3,
             return_mean: 4.567,
@@ -85,7 +80,10 @@ pub(crate) mod fixture {
             recent: (iteration > 2).then_some(recent),
             step_cost: 12.5,
             step_return: 2.0,
-            metrics,
+            update: UpdateReport {
+                metrics: metrics.into_iter().map(|(name, value)| (name.into(), value)).collect(),
+                ..UpdateReport::default()
+            },
         }
     }
 }

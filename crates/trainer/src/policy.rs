@@ -1,63 +1,169 @@
-//! The policy network: an MLP for the mean, one log sigma per action dimension.
+//! The policy: a Gaussian whose mean is a network and whose log sigma is a vector, both in one vector of parameters.
 
 pub mod exported;
 #[cfg(feature = "gpu")]
 pub mod rollout_gpu;
 pub mod saved;
 
-use crate::config::TrainConfig;
-use crate::policy::exported::{activation, upload};
-use anyhow::Result;
-use burn::tensor::{Device, Tensor};
+use crate::config::PolicyConfig;
+use anyhow::{Result, ensure};
+use burn::tensor::{Device, Tensor, TensorData};
 use compute::State;
 use compute::noise::NoiseKey;
-use kfac::{Mlp, MlpSpec};
-use safe_rl::Gaussian;
+use kfac::{FactorSample, FisherSeeds, ForwardPass, Mlp, MlpSpec, Statistics};
+use safe_rl::{Gaussian, LOG_STD_FISHER, Surrogate, clamp_log_std};
 
-/// A Gaussian policy pi(a|s) = N(mean(s), diag exp(2 log_std)).
-#[derive(Clone)]
-pub struct Actor {
-    /// The mean network, `[N, obs_dim]` to `[N, act_dim]`.
-    pub mean: Mlp,
-    /// Log standard deviation, `[act_dim]`.
-    pub log_std: Tensor<1>,
+use exported::activation;
+
+/// A Gaussian policy `pi(a|s) = N(mean(s), diag exp(2 log sigma))`.
+///
+/// Its parameters are one vector `[P + A]`: the mean network's P numbers, then the A log standard deviations. Gradients,
+/// directions and steps have the same layout. Cloning shares the tensors: a clone is a snapshot.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use compute::noise::{NoiseKey, Stream};
+/// use trainer::config::PolicyConfig;
+/// use trainer::policy::Policy;
+///
+/// # fn main() -> anyhow::Result<()> {
+/// let policy = Policy::new(&PolicyConfig::default(), 12, 2, 0, &Device::flex())?;
+/// let obs = Tensor::zeros([5, 12], &Device::flex());
+/// let act = policy.act(obs, NoiseKey { seed: 0, stream: Stream::Action, step: 0 });
+/// assert_eq!((act.action.dims(), act.log_prob.dims()), ([5, 2], [5]));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Policy {
+    params: Tensor<1>,
+    mean: Mlp,
+    log_std: Tensor<1>,
 }
 
 /// What the policy did on one batch of observations.
 pub struct Act {
-    /// Sampled actions, `[B, act_dim]`, unclipped.
+    /// Sampled actions, `[B, A]`, unclipped.
     pub action: Tensor<2>,
-    /// Means they were drawn around, `[B, act_dim]`.
+    /// Means they were drawn around, `[B, A]`.
     pub mean: Tensor<2>,
     /// Log density of the actions, `[B]`.
     pub log_prob: Tensor<1>,
 }
 
-impl Actor {
-    /// A fresh policy of the configured shape.
+impl Policy {
+    /// A fresh policy of the configured shape: orthogonal weights that follow from `seed`.
     ///
     /// # Errors
     /// When the layer widths are not usable.
-    pub fn new(config: &TrainConfig, obs_dim: usize, act_dim: usize, device: &Device) -> Result<Self> {
-        let policy = &config.policy;
-        let sizes = [&[obs_dim], policy.hidden.as_slice(), &[act_dim]].concat();
-        let spec = MlpSpec::new(sizes, activation(policy.activation))?;
-        Ok(Self {
-            mean: Mlp::init(spec, config.seed, policy.output_gain as f32, device),
-            log_std: upload(&vec![policy.initial_log_std as f32; act_dim], device),
-        })
+    pub fn new(config: &PolicyConfig, obs_dim: usize, action_dim: usize, seed: u64, device: &Device) -> Result<Self> {
+        let sizes = [&[obs_dim], config.hidden.as_slice(), &[action_dim]].concat();
+        let spec = MlpSpec::new(sizes, activation(config.activation))?;
+        let mean = Mlp::init(spec, seed, config.output_gain as f32, device);
+        let log_std = TensorData::new(vec![config.initial_log_std as f32; action_dim], [action_dim]);
+        let log_std = Tensor::from_data(log_std, device);
+        Ok(Self { params: Tensor::cat(vec![mean.theta().clone(), log_std.clone()], 0), mean, log_std })
     }
 
-    /// The policy's distribution at normalised observations `[N, obs_dim]`.
+    /// The policy of a network of this shape with the parameters `[P + A]`.
+    ///
+    /// # Errors
+    /// When the number of parameters does not fit the network.
+    pub fn from_params(spec: MlpSpec, params: Tensor<1>) -> Result<Self> {
+        let (network, actions) = (spec.num_params(), spec.output_size());
+        let [found] = params.dims();
+        ensure!(found == network + actions, "a policy of this shape has {} parameters, not {found}", network + actions);
+        let mean = Mlp::from_theta(spec, params.clone().narrow(0, 0, network))?;
+        Ok(Self { log_std: params.clone().narrow(0, network, actions), mean, params })
+    }
+
+    /// The same policy with other parameters `[P + A]`.
+    ///
+    /// # Panics
+    /// If their number differs.
+    #[must_use]
+    pub fn with_params(&self, params: Tensor<1>) -> Self {
+        assert_eq!(params.dims(), self.params.dims(), "parameters must be [P + A]");
+        let (network, actions) = (self.spec().num_params(), self.action_dim());
+        Self {
+            mean: self.mean.with_theta(params.clone().narrow(0, 0, network)),
+            log_std: params.clone().narrow(0, network, actions),
+            params,
+        }
+    }
+
+    /// All parameters, `[P + A]`.
+    pub fn params(&self) -> &Tensor<1> {
+        &self.params
+    }
+
+    /// The number of parameters, P + A.
+    pub fn num_params(&self) -> usize {
+        self.params.dims()[0]
+    }
+
+    /// Sizes and activation of the mean network.
+    pub fn spec(&self) -> &MlpSpec {
+        self.mean.spec()
+    }
+
+    /// The mean network, `[N, obs_dim]` to `[N, A]`.
+    pub fn network(&self) -> &Mlp {
+        &self.mean
+    }
+
+    /// Log standard deviations, `[A]`.
+    pub fn log_std(&self) -> &Tensor<1> {
+        &self.log_std
+    }
+
+    /// The number of actions, A.
+    pub fn action_dim(&self) -> usize {
+        self.spec().output_size()
+    }
+
+    /// Where the parameters are.
+    pub fn device(&self) -> Device {
+        self.params.device()
+    }
+
+    /// The mean actions `[N, A]` at normalised observations `[N, obs_dim]`.
+    pub fn forward(&self, obs: Tensor<2>) -> Tensor<2> {
+        self.mean.forward(obs)
+    }
+
+    /// The distribution at normalised observations `[N, obs_dim]`.
     pub fn distribution(&self, obs: Tensor<2>) -> Gaussian {
-        Gaussian::new(self.mean.forward(obs), self.log_std.clone())
+        Gaussian::new(self.forward(obs), self.log_std.clone())
     }
 
-    /// Samples one action a row of normalised observations `[B, obs_dim]`, by the noise of `key` and the row.
+    /// Samples one action per row of normalised observations `[B, obs_dim]`, by the noise of `key` and the row.
     pub fn act(&self, obs: Tensor<2>, key: NoiseKey) -> Act {
         let policy = self.distribution(obs);
         let (action, log_prob) = policy.act(key);
         Act { action, mean: policy.mean, log_prob }
+    }
+
+    /// The distribution at normalised observations `[N, obs_dim]`, with what its derivatives need.
+    pub fn pass(&self, obs: Tensor<2>) -> PolicyPass {
+        let pass = self.mean.forward_pass(obs);
+        PolicyPass { distribution: Gaussian::new(pass.outputs(), self.log_std.clone()), pass }
+    }
+
+    /// Gradients `[S, P + A]` of S surrogates at normalised observations `[N, obs_dim]`.
+    pub fn gradients(&self, obs: Tensor<2>, surrogate: Surrogate) -> Tensor<2> {
+        Tensor::cat(vec![self.mean.gradients(obs, surrogate.mean), surrogate.log_std], 1)
+    }
+
+    /// The policy `length` `[1]` further along `direction` `[P + A]`. Log sigma moves and stays within its bounds.
+    #[must_use]
+    pub fn step(&self, direction: &Tensor<1>, length: &Tensor<1>) -> Self {
+        let (network, actions) = (self.spec().num_params(), self.action_dim());
+        let theta = direction.clone().narrow(0, 0, network) * length.clone();
+        let log_std = direction.clone().narrow(0, network, actions) * length.clone();
+        let theta = self.mean.theta().clone() + theta;
+        let log_std = clamp_log_std(&self.log_std, log_std);
+        self.with_params(Tensor::cat(vec![theta, log_std], 0))
     }
 
     /// Adds the parameters to a checkpoint.
@@ -65,19 +171,114 @@ impl Actor {
     /// # Errors
     /// When the device cannot be read.
     pub fn save(&self, state: &mut State) -> Result<()> {
-        state.put_tensor("actor.theta", self.mean.theta())?;
-        Ok(state.put_tensor("actor.log_std", &self.log_std)?)
+        Ok(state.put_tensor("policy.params", &self.params)?)
     }
 
     /// Takes the parameters from a checkpoint.
     ///
     /// # Errors
-    /// When a tensor is missing or has another size.
+    /// When they are missing or of another number.
     pub fn load(&mut self, state: &State) -> Result<()> {
-        let device = self.log_std.device();
-        let theta = state.tensor("actor.theta", self.mean.theta().dims(), &device)?;
-        self.mean = self.mean.with_theta(theta);
-        self.log_std = state.tensor("actor.log_std", self.log_std.dims(), &device)?;
+        let params = state.tensor("policy.params", self.params.dims(), &self.device())?;
+        *self = self.with_params(params);
         Ok(())
+    }
+}
+
+/// A batch that went through the policy: its distribution, and derivatives without another forward pass.
+pub struct PolicyPass {
+    /// The policy at the N states.
+    pub distribution: Gaussian,
+    pass: ForwardPass,
+}
+
+impl PolicyPass {
+    /// Gradients `[S, P + A]` of S surrogates.
+    pub fn gradients(&self, surrogate: Surrogate) -> Tensor<2> {
+        Tensor::cat(vec![self.pass.gradients(surrogate.mean), surrogate.log_std], 1)
+    }
+
+    /// Gradients `[S, P + A]` of S surrogates and the Kronecker factors of the batch.
+    pub fn statistics(&self, surrogate: Surrogate, seeds: FisherSeeds) -> (Tensor<2>, FactorSample) {
+        let Statistics { gradients, factors } = self.pass.statistics(surrogate.mean, seeds);
+        (Tensor::cat(vec![gradients, surrogate.log_std], 1), factors)
+    }
+
+    /// How the means move along a direction `[P + A]`: `[N, A]`.
+    pub fn jvp(&self, direction: Tensor<1>) -> Tensor<2> {
+        self.pass.jvp(direction)
+    }
+
+    /// The exact Fisher matrix of the batch times a vector `[P + A]`.
+    ///
+    /// For a Gaussian it is `mean_n J_n^T diag(1 / sigma^2) J_n` for the network and `2 I` for log sigma.
+    pub fn fisher_product(&self, vector: &Tensor<1>) -> Tensor<1> {
+        let moved = self.jvp(vector.clone());
+        let [samples, actions] = moved.dims();
+        let weighted = moved * self.distribution.inverse_variance().unsqueeze() * (1.0 / samples as f32);
+        let network = self.pass.gradients(weighted.unsqueeze_dim(0)).squeeze_dim::<1>(0);
+        let params = network.dims()[0];
+        let log_std = vector.clone().narrow(0, params, actions) * LOG_STD_FISHER;
+        Tensor::cat(vec![network, log_std], 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::PolicyConfig;
+    use compute::noise::{Stream, normals};
+    use exported::host;
+
+    fn policy() -> Policy {
+        let config = PolicyConfig { hidden: vec![5], output_gain: 1.0, ..PolicyConfig::default() };
+        Policy::new(&config, 3, 2, 7, &Device::flex()).expect("a usable shape")
+    }
+
+    fn noise(step: u64, rows: usize, columns: usize) -> Tensor<2> {
+        let values = normals(NoiseKey { seed: 3, stream: Stream::Other(0), step }, rows, columns);
+        Tensor::<1>::from_floats(values.as_slice(), &Device::flex()).reshape([rows, columns])
+    }
+
+    #[test]
+    fn parameters_are_the_network_then_log_sigma() {
+        let policy = policy();
+        let params = host(policy.params()).expect("readable");
+        assert_eq!(params.len(), policy.spec().num_params() + 2);
+        assert_eq!(params[policy.spec().num_params()..], [-0.5, -0.5]);
+        let again = Policy::from_params(policy.spec().clone(), policy.params().clone()).expect("it fits");
+        let obs = noise(0, 4, 3);
+        assert_eq!(host(&again.forward(obs.clone())).unwrap(), host(&policy.forward(obs)).unwrap());
+        assert!(Policy::from_params(policy.spec().clone(), Tensor::zeros([3], &policy.device())).is_err());
+    }
+
+    #[test]
+    fn a_step_moves_the_network_freely_and_log_sigma_within_its_bounds() {
+        let policy = policy();
+        let count = policy.num_params();
+        let direction = Tensor::<1>::ones([count], &policy.device());
+        let moved = policy.step(&direction, &Tensor::from_floats([0.5], &policy.device()));
+        let (before, after) = (host(policy.params()).unwrap(), host(moved.params()).unwrap());
+        for (i, (before, after)) in before.iter().zip(after).enumerate() {
+            let expected = if i + 2 < count { 0.5 } else { 0.2 };
+            assert!((after - before - expected).abs() < 1e-6, "{i}: {before} {after}");
+        }
+    }
+
+    #[test]
+    fn the_fisher_product_is_the_curvature_of_the_kl() {
+        let (policy, obs, vector) = (policy(), noise(1, 6, 3), noise(2, 1, 34).reshape([34]));
+        assert_eq!(policy.num_params(), 34);
+        let pass = policy.pass(obs.clone());
+        let product = pass.fisher_product(&vector);
+        let quadratic = f64::from(host(&(product * vector.clone()).sum()).unwrap()[0]);
+        // KL(pi_0 || pi_h) = h^2 / 2 v F v + O(h^3); both signs cancel the cubic term.
+        let h = 0.02;
+        let kl = |h: f32| {
+            let moved = policy.with_params(policy.params().clone() + vector.clone() * h).distribution(obs.clone());
+            f64::from(host(&moved.mean_kl(&pass.distribution.mean, policy.log_std())).unwrap()[0])
+        };
+        let measured = (kl(h) + kl(-h)) / f64::from(h * h);
+        assert!((measured - quadratic).abs() < 2e-2 * quadratic, "{measured} {quadratic}");
     }
 }

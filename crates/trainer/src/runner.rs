@@ -1,11 +1,18 @@
-//! The training loop: rollout, values, advantages, actor update, critic update.
+//! The training loop: rollout, values, advantages, the policy's update, the critics' update.
 
-use crate::algorithm::{self, Algorithm, CostEstimate, Metrics, Progress};
-use crate::config::TrainConfig;
+mod phase;
+mod report;
+
+pub use phase::{Phase, PhaseObserver};
+pub use report::{IterationReport, Totals};
+
+use crate::algorithm::{self, Algorithm, Context, CostEstimate, Progress, Setup, UpdateReport};
+use crate::comm::{Alone, Comm};
+use crate::config::{Constraint, TrainConfig};
 use crate::critics::Critics;
-use crate::policy::Actor;
+use crate::policy::Policy;
 use crate::policy::exported::PolicySnapshot;
-use anyhow::{Context, Result};
+use anyhow::{Context as _, Result};
 use burn::tensor::{Device, Tensor};
 use compute::State;
 use compute::noise::{NoiseKey, Stream};
@@ -19,12 +26,14 @@ use std::time::Instant;
 /// A run in progress: environments, networks, statistics and counters.
 pub struct Runner {
     config: TrainConfig,
+    constraints: Vec<Constraint>,
     env: VecEnv,
     obs: Tensor<2>,
     normalizer: Normalizer,
-    actor: Actor,
+    policy: Policy,
     critics: Critics,
     algorithm: Box<dyn Algorithm>,
+    comm: Box<dyn Comm>,
     episodes: EpisodeTracker,
     iteration: u64,
     vector_steps: u64,
@@ -33,105 +42,58 @@ pub struct Runner {
     steps_per_launch: usize,
 }
 
-/// A part of an iteration, for those who time it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// Observations normalised, their moments counted; every step.
-    Normalize,
-    /// The policy's forward pass and its actions; every step.
-    Act,
-    /// The environments' step; every step.
-    Step,
-    /// All steps of the rollout in one launch: normalised, acted on, simulated, judged.
-    Rollout,
-    /// The rollout put together, finished episodes read back.
-    Assemble,
-    /// Both critics' values of every observation.
-    Values,
-    /// Advantages and value targets.
-    Advantages,
-    /// The algorithm's update of the actor.
-    Actor,
-    /// The critics' regression.
-    Critics,
-}
-
-/// Is told when a phase has ended.
-pub type Watch<'a> = &'a mut dyn FnMut(Phase);
-
-/// Sums over the run, for the summary.
-#[derive(Clone, Copy, Debug, Default, serde::Serialize, serde::Deserialize)]
-pub struct Totals {
-    /// Seconds spent in rollouts.
-    pub rollout_s: f64,
-    /// Seconds spent in updates.
-    pub update_s: f64,
-    /// Actor steps accepted.
-    pub accepted: f64,
-    /// Actor steps rolled back.
-    pub rollbacks: f64,
-    /// Sum over iterations of the mean KL from the old policy.
-    pub kl_sum: f64,
-    /// Largest mean KL of an iteration.
-    pub kl_max: f64,
-    /// Iterations with an actor update.
-    pub updates: f64,
-}
-
-/// What one iteration did.
-#[derive(Clone, Debug)]
-pub struct IterationReport {
-    /// Iterations done, this one included.
-    pub iteration: u64,
-    /// Environment steps done.
-    pub steps: u64,
-    /// Environment steps the run will take.
-    pub total_steps: u64,
-    /// Seconds this iteration spent in its rollout.
-    pub rollout_s: f64,
-    /// Seconds this iteration spent learning.
-    pub update_s: f64,
-    /// Whole episodes finished since the start.
-    pub episodes: u64,
-    /// Figures over the last 100 finished episodes; `None` before the first.
-    pub recent: Option<EpisodeStatistics>,
-    /// Episode length times the mean step cost of this rollout.
-    pub step_cost: f64,
-    /// Episode length times the mean step reward of this rollout.
-    pub step_return: f64,
-    /// The algorithm's own numbers.
-    pub metrics: Metrics,
-}
-
 impl Runner {
-    /// Prepares a run: environments at random episode phases, fresh networks.
+    /// Prepares a run of the configured environment: environments at random episode phases, fresh networks.
     ///
     /// # Errors
     /// A configuration that does not hold, an unknown environment or algorithm, or a device that cannot be used.
     pub fn new(config: TrainConfig, device: Device) -> Result<Self> {
         config.validate()?;
         let spec = envs::find(&config.env)?;
-        let (obs_dim, action_dim) = (spec.obs_dim, spec.action_dim);
-        let actor = Actor::new(&config, obs_dim, action_dim, &device)?;
-        let algorithm = algorithm::build(&config, &actor)?;
+        let env = VecEnv::new(spec, config.num_envs, config.seed, &device)?;
+        Self::with_env(config, env, device)
+    }
+
+    /// Prepares a run of these environments, whatever the configuration calls them.
+    ///
+    /// # Errors
+    /// A configuration that does not hold or does not fit the environments, an unknown algorithm, or a device that cannot
+    /// be used.
+    pub fn with_env(config: TrainConfig, mut env: VecEnv, device: Device) -> Result<Self> {
+        config.validate()?;
+        let (obs_dim, action_dim) = (env.spec().obs_dim, env.spec().action_dim);
+        let constraints = config.cost_limit.of(&["cost".to_owned()])?;
+        let policy = Policy::new(&config.policy, obs_dim, action_dim, config.seed, &device)?;
+        let algorithm = algorithm::build(&Setup { config: &config, policy: &policy, constraints: &constraints })?;
         let normalizer =
             NormalizerConfig { clip: config.normalizer.clip as f32, std_floor: config.normalizer.std_floor as f32 };
-        let mut env = VecEnv::new(spec, config.num_envs, config.seed, &device)?;
         Ok(Self {
             obs: env.reset_staggered(),
             env,
             normalizer: Normalizer::new(obs_dim, normalizer, &device)?,
-            actor,
+            policy,
             critics: Critics::new(&config, obs_dim, &device)?,
             algorithm,
+            comm: Box::new(Alone),
             episodes: EpisodeTracker::new(),
             iteration: 0,
             vector_steps: 0,
             totals: Totals::default(),
             #[cfg(feature = "gpu")]
             steps_per_launch: crate::device::steps_per_launch(&device),
+            constraints,
             config,
         })
+    }
+
+    /// Trains by another algorithm than the configured one: one that is in no table.
+    ///
+    /// # Errors
+    /// What `build` refuses.
+    pub fn with_algorithm(mut self, build: impl FnOnce(&Setup) -> Result<Box<dyn Algorithm>>) -> Result<Self> {
+        let setup = Setup { config: &self.config, policy: &self.policy, constraints: &self.constraints };
+        self.algorithm = build(&setup)?;
+        Ok(self)
     }
 
     /// One rollout and one update.
@@ -141,22 +103,22 @@ impl Runner {
     /// # Errors
     /// When the device fails.
     pub fn iterate(&mut self) -> Result<IterationReport> {
-        self.iterate_watched(&mut |_| ())
+        self.iterate_observed(&mut |_| ())
     }
 
-    /// [`Self::iterate`], with `watch` called at the end of every phase.
+    /// [`Self::iterate`], with `observer` called at the end of every phase.
     ///
     /// # Errors
     /// When the device fails.
-    pub fn iterate_watched(&mut self, watch: Watch) -> Result<IterationReport> {
+    pub fn iterate_observed(&mut self, observer: PhaseObserver) -> Result<IterationReport> {
         let start = Instant::now();
-        let rollout = self.collect(watch)?;
+        let rollout = self.collect(observer)?;
         let rollout_s = start.elapsed().as_secs_f64();
-        let metrics = if self.iteration == 0 { Metrics::new() } else { self.update(&rollout, watch)? };
+        let update = if self.iteration == 0 { UpdateReport::default() } else { self.update(&rollout, observer)? };
         self.normalizer.commit();
         self.iteration += 1;
         let update_s = start.elapsed().as_secs_f64() - rollout_s;
-        self.tally(rollout_s, update_s, &metrics);
+        self.totals.add(rollout_s, update_s, &update);
         let horizon = self.env.spec().max_episode_steps as f64;
         Ok(IterationReport {
             iteration: self.iteration,
@@ -168,87 +130,77 @@ impl Runner {
             recent: self.episodes.statistics(),
             step_cost: horizon * rollout.mean_step_cost,
             step_return: horizon * rollout.mean_step_reward,
-            metrics,
+            update,
         })
     }
 
     /// T steps of every environment under the current policy: in one launch where the device can.
-    fn collect(&mut self, watch: Watch) -> Result<Rollout> {
-        let rollout = match self.collect_fused(watch)? {
+    fn collect(&mut self, observer: PhaseObserver) -> Result<Rollout> {
+        let rollout = match self.collect_in_kernel(observer)? {
             Some(rollout) => rollout,
-            None => self.collect_stepwise(watch)?,
+            None => self.collect_stepwise(observer)?,
         };
         self.episodes.record(&rollout.finished);
-        watch(Phase::Assemble);
+        observer(Phase::Assemble);
         Ok(rollout)
     }
 
     #[cfg(feature = "gpu")]
-    fn collect_fused(&mut self, watch: Watch) -> Result<Option<Rollout>> {
+    fn collect_in_kernel(&mut self, observer: PhaseObserver) -> Result<Option<Rollout>> {
         let key = NoiseKey { seed: self.config.seed, stream: Stream::Action, step: self.vector_steps };
         let steps = self.config.rollout_steps;
         let (env, obs, normalizer) = (&mut self.env, &mut self.obs, &mut self.normalizer);
         let arrays =
-            crate::policy::rollout_gpu::collect(env, obs, normalizer, &self.actor, key, steps, self.steps_per_launch);
+            crate::policy::rollout_gpu::collect(env, obs, normalizer, &self.policy, key, steps, self.steps_per_launch);
         let Some(arrays) = arrays else { return Ok(None) };
         self.vector_steps += steps as u64;
-        watch(Phase::Rollout);
+        observer(Phase::Rollout);
         Ok(Some(Rollout::from_arrays(arrays, |obs| self.normalizer.apply(obs))?))
     }
 
     #[cfg(not(feature = "gpu"))]
-    fn collect_fused(&mut self, _watch: Watch) -> Result<Option<Rollout>> {
+    fn collect_in_kernel(&mut self, _observer: PhaseObserver) -> Result<Option<Rollout>> {
         Ok(None)
     }
 
     /// The same step by step, nothing read back before the end: the CPU's way.
-    fn collect_stepwise(&mut self, watch: Watch) -> Result<Rollout> {
+    fn collect_stepwise(&mut self, observer: PhaseObserver) -> Result<Rollout> {
         let mut builder = RolloutBuilder::with_capacity(self.config.rollout_steps);
         for _ in 0..self.config.rollout_steps {
             let obs = self.normalizer.observe(self.obs.clone());
-            watch(Phase::Normalize);
+            observer(Phase::Normalize);
             let key = NoiseKey { seed: self.config.seed, stream: Stream::Action, step: self.vector_steps };
-            let act = self.actor.act(obs.clone(), key);
-            watch(Phase::Act);
+            let act = self.policy.act(obs.clone(), key);
+            observer(Phase::Act);
             let step = self.env.step(act.action.clone());
             self.obs = step.obs.clone();
             self.vector_steps += 1;
             builder.push(rollout_step(obs, act.action, act.mean, act.log_prob, step))?;
-            watch(Phase::Step);
+            observer(Phase::Step);
         }
         let last = self.normalizer.apply(self.obs.clone());
-        Ok(builder.finish(last, self.actor.log_std.clone(), |obs| self.normalizer.apply(obs))?)
+        Ok(builder.finish(last, self.policy.log_std().clone(), |obs| self.normalizer.apply(obs))?)
     }
 
-    /// Values, advantages, the algorithm's actor update, the critics' regression.
-    fn update(&mut self, rollout: &Rollout, watch: Watch) -> Result<Metrics> {
-        let (samples, explained) = self.samples(rollout, watch);
-        let horizon = self.env.spec().max_episode_steps as f64;
-        let cost = CostEstimate {
-            rollout: horizon * rollout.mean_step_cost,
-            episodes: self.episodes.statistics().map_or(f64::NAN, |s| s.cost_mean),
-        };
-        let at = Progress {
-            fraction: (self.steps() as f64 / self.config.total_steps as f64).min(1.0),
-            iteration: self.iteration,
-        };
-        let numbers = self.algorithm.update(&mut self.actor, &samples, cost, at)?;
-        watch(Phase::Actor);
-        let (reward_loss, cost_loss) = self.critics.fit(&samples, self.iteration);
-        watch(Phase::Critics);
-        let critics = [
-            ("Loss/RewardCritic", reward_loss),
-            ("Loss/CostCritic", cost_loss),
-            ("Value/RewardExplained", explained.0),
-            ("Value/CostExplained", explained.1),
-        ];
-        numbers.with(critics).read()
+    /// Values, advantages, the algorithm's update of the policy, the critics' regression.
+    fn update(&mut self, rollout: &Rollout, observer: PhaseObserver) -> Result<UpdateReport> {
+        let (batch, explained) = self.estimate(rollout, observer);
+        let context = Context { costs: &self.costs(rollout), progress: self.progress(), comm: self.comm.as_ref() };
+        let mut update = self.algorithm.update(&mut self.policy, &batch, &context)?;
+        observer(Phase::Actor);
+        let (reward_loss, cost_loss) = self.critics.fit(&batch, self.iteration);
+        observer(Phase::Critics);
+        update.push("Loss/RewardCritic", reward_loss);
+        update.push("Loss/CostCritic", cost_loss);
+        update.push("Value/RewardExplained", explained.0);
+        update.push("Value/CostExplained", explained.1);
+        update.read()
     }
 
     /// The rollout as samples with advantages and value targets; also the critics' explained variances.
-    fn samples(&self, rollout: &Rollout, watch: Watch) -> (Samples, (Tensor<1>, Tensor<1>)) {
+    fn estimate(&self, rollout: &Rollout, observer: PhaseObserver) -> (Samples, (Tensor<1>, Tensor<1>)) {
         let (reward, cost) = self.critics.values(rollout.critic_inputs());
-        watch(Phase::Values);
+        observer(Phase::Values);
         let (reward, cost) = (rollout.values(reward), rollout.values(cost));
         let config = |lambda: f64| GaeConfig { gamma: self.config.gamma as f32, lambda: lambda as f32 };
         let (reward_config, cost_config) = (config(self.config.gae_lambda), config(self.config.cost_gae_lambda));
@@ -267,26 +219,34 @@ impl Runner {
             advantage: Tensor::cat(vec![row(standardize(r.advantage)), row(center(c.advantage))], 0),
             target: Tensor::cat(vec![row(r.target), row(c.target)], 0),
         };
-        watch(Phase::Advantages);
+        observer(Phase::Advantages);
         (samples, explained)
     }
 
-    fn tally(&mut self, rollout_s: f64, update_s: f64, metrics: &Metrics) {
-        let value = |name| metrics.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
-        self.totals.rollout_s += rollout_s;
-        self.totals.update_s += update_s;
-        self.totals.accepted += value("KFCPO/Accepted").unwrap_or(0.0);
-        self.totals.rollbacks += value("KFCPO/Rollbacks").unwrap_or(0.0);
-        if let Some(kl) = value("Train/KL") {
-            self.totals.kl_sum += kl;
-            self.totals.kl_max = self.totals.kl_max.max(kl);
-            self.totals.updates += 1.0;
+    /// The cost of the policy that gathered the rollout, per constraint.
+    fn costs(&self, rollout: &Rollout) -> Vec<CostEstimate> {
+        let horizon = self.env.spec().max_episode_steps as f64;
+        vec![CostEstimate {
+            rollout: horizon * rollout.mean_step_cost,
+            episodes: self.episodes.statistics().map_or(f64::NAN, |s| s.cost_mean),
+        }]
+    }
+
+    fn progress(&self) -> Progress {
+        Progress {
+            fraction: (self.steps() as f64 / self.config.total_steps as f64).min(1.0),
+            iteration: self.iteration,
         }
     }
 
     /// The run's configuration.
     pub fn config(&self) -> &TrainConfig {
         &self.config
+    }
+
+    /// What is limited.
+    pub fn constraints(&self) -> &[Constraint] {
+        &self.constraints
     }
 
     /// Whether the configured number of environment steps is reached.
@@ -319,12 +279,17 @@ impl Runner {
         self.episodes.statistics()
     }
 
-    /// A host copy of the policy.
+    /// The policy as it is.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// A host copy of the policy with its normaliser.
     ///
     /// # Errors
     /// When the device cannot be read.
-    pub fn policy(&self) -> Result<PolicySnapshot> {
-        PolicySnapshot::capture(&self.config, &self.actor, &self.normalizer)
+    pub fn snapshot(&self) -> Result<PolicySnapshot> {
+        PolicySnapshot::capture(&self.config, &self.policy, &self.normalizer)
     }
 
     /// Everything a bit-for-bit continuation needs, apart from the configuration.
@@ -333,9 +298,9 @@ impl Runner {
     /// When the device cannot be read.
     pub fn save(&self) -> Result<State> {
         let mut state = State::new();
-        self.actor.save(&mut state)?;
+        self.policy.save(&mut state)?;
         self.critics.save(&mut state)?;
-        self.algorithm.save(&mut state)?;
+        state.put_part("algorithm", self.algorithm.state()?)?;
         state.put_part("normalizer", self.normalizer.state()?)?;
         state.put_part("episodes", self.episodes.state()?)?;
         state.put_tensor("env.state", &self.env.state())?;
@@ -352,9 +317,9 @@ impl Runner {
     /// When an entry is missing or belongs to another configuration (it is named).
     pub fn load(&mut self, state: &State) -> Result<()> {
         let device = self.obs.device();
-        self.actor.load(state)?;
+        self.policy.load(state)?;
         self.critics.load(state)?;
-        self.algorithm.load(state, &self.actor)?;
+        self.algorithm.load_state(&state.part("algorithm").unwrap_or_default()).context("state `algorithm`")?;
         self.normalizer.load_state(&state.part("normalizer")?).context("state `normalizer`")?;
         self.episodes.load_state(&state.part("episodes")?).context("state `episodes`")?;
         self.env

@@ -5,15 +5,104 @@
 //! one Adam ascent step on lambda (J_C - d) an iteration, before the policy. Minibatches are larger than OmniSafe's
 //! 64 samples, which a vector environment cannot use well; `ppo.minibatch_size` sets them.
 
-use super::{Algorithm, CostEstimate, Pending, Progress};
-use crate::config::{PpoConfig, TrainConfig};
-use crate::policy::Actor;
+use super::{Algorithm, AlgorithmInfo, Context, Number, Setup, Update};
+use crate::config::{Section, SectionInfo, at_least, count, positive};
+use crate::policy::Policy;
 use crate::policy::exported::scalar;
 use anyhow::Result;
 use burn::tensor::Tensor;
 use compute::State;
 use compute::noise::{NoiseKey, Stream};
-use safe_rl::{Adam, AdamConfig, Lagrange, LagrangeConfig, Samples, lagrangian_advantage, minibatch_indices};
+use safe_rl::{Adam, AdamConfig, Lagrange, Samples, lagrangian_advantage, minibatch_indices};
+use serde::{Deserialize, Serialize};
+
+/// PPO's row of the table.
+pub const INFO: AlgorithmInfo = AlgorithmInfo {
+    name: "ppo",
+    summary: "PPO with a clipped surrogate; ignores cost (the unconstrained yardstick)",
+    sections: &[SectionInfo::of::<PpoConfig>()],
+    build: |setup| Ok(Box::new(Ppo::unconstrained(setup)?)),
+};
+
+/// PPOLag's row of the table.
+pub const LAGRANGIAN: AlgorithmInfo = AlgorithmInfo {
+    name: "ppo-lag",
+    summary: "PPO on (A_r - lambda A_c) / (1 + lambda), lambda learned by Adam (OmniSafe's PPOLag)",
+    sections: &[SectionInfo::of::<PpoConfig>(), SectionInfo::of::<LagrangeConfig>()],
+    build: |setup| Ok(Box::new(Ppo::lagrangian(setup)?)),
+};
+
+/// PPO with a clipped surrogate (OmniSafe's settings unless said).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PpoConfig {
+    /// Passes over a rollout; ends early at `target_kl` (OmniSafe: 40, which a vector environment's time is too dear for).
+    pub epochs: usize,
+    /// Samples of one Adam step (OmniSafe: 64; larger batches suit vector environments).
+    pub minibatch_size: usize,
+    /// Adam's learning rate (OmniSafe: 3e-4, decayed linearly to zero).
+    pub learning_rate: f64,
+    /// Whether the learning rate falls linearly to zero over the run.
+    pub anneal: bool,
+    /// Clip range of the likelihood ratio.
+    pub clip: f64,
+    /// Mean KL that ends the epochs of an iteration.
+    pub target_kl: f64,
+    /// Bound on the norm of the actor's gradient.
+    pub max_grad_norm: f64,
+}
+
+impl Default for PpoConfig {
+    fn default() -> Self {
+        Self {
+            epochs: 10,
+            minibatch_size: 512,
+            learning_rate: 3e-4,
+            anneal: true,
+            clip: 0.2,
+            target_kl: 0.02,
+            max_grad_norm: 40.0,
+        }
+    }
+}
+
+impl Section for PpoConfig {
+    const NAME: &'static str = "ppo";
+
+    fn validate(&self) -> Result<()> {
+        count("ppo.epochs", self.epochs)?;
+        count("ppo.minibatch_size", self.minibatch_size)?;
+        positive("ppo.learning_rate", self.learning_rate)?;
+        positive("ppo.clip", self.clip)?;
+        positive("ppo.target_kl", self.target_kl)?;
+        positive("ppo.max_grad_norm", self.max_grad_norm)
+    }
+}
+
+/// OmniSafe's Lagrange multiplier, learned by Adam.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LagrangeConfig {
+    /// Initial multiplier (OmniSafe: 0.001).
+    pub initial: f64,
+    /// Adam's learning rate (OmniSafe: 0.035).
+    pub learning_rate: f64,
+}
+
+impl Default for LagrangeConfig {
+    fn default() -> Self {
+        Self { initial: 0.001, learning_rate: 0.035 }
+    }
+}
+
+impl Section for LagrangeConfig {
+    const NAME: &'static str = "lagrange";
+
+    fn validate(&self) -> Result<()> {
+        at_least("lagrange.initial", self.initial, 0.0)?;
+        positive("lagrange.learning_rate", self.learning_rate)
+    }
+}
 
 /// PPO, with or without a Lagrange multiplier.
 pub struct Ppo {
@@ -28,29 +117,30 @@ impl Ppo {
     ///
     /// # Errors
     /// When a setting is out of range.
-    pub fn unconstrained(config: &TrainConfig, actor: &Actor) -> Result<Self> {
+    pub fn unconstrained(setup: &Setup) -> Result<Self> {
+        let config: PpoConfig = setup.config.section();
         let settings = AdamConfig {
-            learning_rate: config.ppo.learning_rate as f32,
-            max_grad_norm: Some(config.ppo.max_grad_norm as f32),
+            learning_rate: config.learning_rate as f32,
+            max_grad_norm: Some(config.max_grad_norm as f32),
             ..AdamConfig::default()
         };
-        let parameters = actor.mean.spec().num_params() + actor.log_std.dims()[0];
-        let adam = Adam::new(parameters, settings, &actor.log_std.device())?;
-        Ok(Self { config: config.ppo.clone(), seed: config.seed, adam, lagrange: None })
+        let adam = Adam::new(setup.policy.num_params(), settings, &setup.policy.device())?;
+        Ok(Self { config, seed: setup.config.seed, adam, lagrange: None })
     }
 
     /// PPOLag.
     ///
     /// # Errors
     /// When a setting is out of range.
-    pub fn lagrangian(config: &TrainConfig, actor: &Actor) -> Result<Self> {
-        let settings = LagrangeConfig {
-            initial: config.lagrange.initial,
-            learning_rate: config.lagrange.learning_rate,
-            cost_limit: config.cost_limit,
+    pub fn lagrangian(setup: &Setup) -> Result<Self> {
+        let config: LagrangeConfig = setup.config.section();
+        let settings = safe_rl::LagrangeConfig {
+            initial: config.initial,
+            learning_rate: config.learning_rate,
+            cost_limit: setup.constraints.first().map_or(f64::INFINITY, |constraint| constraint.limit),
             ..Default::default()
         };
-        Ok(Self { lagrange: Some(Lagrange::new(settings)?), ..Self::unconstrained(config, actor)? })
+        Ok(Self { lagrange: Some(Lagrange::new(settings)?), ..Self::unconstrained(setup)? })
     }
 
     /// The advantage that PPO raises, `[1, N]`.
@@ -63,72 +153,67 @@ impl Ppo {
         }
     }
 
-    /// One Adam ascent step on the clipped surrogate of a minisamples.
-    fn step(&mut self, actor: &mut Actor, samples: &Samples) {
-        let policy = actor.distribution(samples.obs.clone());
-        let advantage = self.advantage(samples);
+    /// One Adam ascent step on the clipped surrogate of a minibatch.
+    fn step(&mut self, policy: &mut Policy, batch: &Samples, context: &Context) -> Result<()> {
+        let pass = policy.pass(batch.obs.clone());
         let clip = Some(self.config.clip as f32);
-        let surrogate = policy.surrogate(&samples.action, &samples.log_prob, &advantage, clip);
-        let theta = actor.mean.gradients(samples.obs.clone(), surrogate.mean);
-        let (params, actions) = (actor.mean.spec().num_params(), actor.log_std.dims()[0]);
-        let gradient = Tensor::cat(vec![theta, surrogate.log_std], 1).reshape([params + actions]);
-        let current = Tensor::cat(vec![actor.mean.theta().clone(), actor.log_std.clone()], 0);
+        let surrogate = pass.distribution.surrogate(&batch.action, &batch.log_prob, &self.advantage(batch), clip);
+        let gradient = context.comm.mean(pass.gradients(surrogate))?.squeeze_dim::<1>(0);
         // Adam descends; the surrogate is to be raised.
-        let next = self.adam.step(current, gradient.neg());
-        actor.mean = actor.mean.with_theta(next.clone().narrow(0, 0, params));
-        actor.log_std = next.narrow(0, params, actions);
+        *policy = policy.with_params(self.adam.step(policy.params().clone(), gradient.neg()));
+        Ok(())
     }
 }
 
 impl Algorithm for Ppo {
-    fn update(&mut self, actor: &mut Actor, samples: &Samples, cost: CostEstimate, at: Progress) -> Result<Pending> {
-        if let Some(lagrange) = &mut self.lagrange {
-            // Before any episode has ended the horizon estimate stands in, as for KFCPO.
-            lagrange.update(Some(if cost.episodes.is_nan() { cost.rollout } else { cost.episodes }));
+    fn update(&mut self, policy: &mut Policy, batch: &Samples, context: &Context) -> Result<Update> {
+        let progress = context.progress;
+        if let (Some(lagrange), Some(cost)) = (&mut self.lagrange, context.costs.first()) {
+            lagrange.update(Some(cost.of_episodes()));
         }
-        let anneal = if self.config.anneal { 1.0 - at.fraction } else { 1.0 };
+        let anneal = if self.config.anneal { 1.0 - progress.fraction } else { 1.0 };
         let learning_rate = self.config.learning_rate * anneal;
         // Never zero: Adam's rate must stay positive, and the last update may be as small as it likes.
         self.adam.set_learning_rate((learning_rate as f32).max(f32::MIN_POSITIVE));
-        let old_log_std = actor.log_std.clone();
+        let old_log_std = policy.log_std().clone();
         let (mut kl, mut epochs) = (0.0, 0);
         for epoch in 0..self.config.epochs {
-            let step = at.iteration * self.config.epochs as u64 + epoch as u64;
+            let step = progress.iteration * self.config.epochs as u64 + epoch as u64;
             let key = NoiseKey { seed: self.seed, stream: Stream::PpoOrder, step };
-            for index in minibatch_indices(samples.len(), self.config.minibatch_size, key, &samples.obs.device()) {
-                self.step(actor, &samples.select(&index));
+            for index in minibatch_indices(batch.len(), self.config.minibatch_size, key, &batch.obs.device()) {
+                self.step(policy, &batch.select(&index), context)?;
             }
             epochs = epoch + 1;
-            kl = scalar(actor.distribution(samples.obs.clone()).mean_kl(&samples.mean, &old_log_std))?;
+            let divergence = policy.distribution(batch.obs.clone()).mean_kl(&batch.mean, &old_log_std);
+            kl = scalar(context.comm.mean(divergence)?)?;
             if kl > self.config.target_kl {
                 break;
             }
         }
-        let multiplier = self.lagrange.as_ref().map(Lagrange::multiplier);
-        Ok(Pending::new(vec![actor.log_std.clone().mean()], move |values| {
-            let mut metrics = vec![
-                ("Train/KL", kl),
-                ("Train/Epochs", f64::from(epochs as u32)),
-                ("Train/LR", learning_rate),
-                ("Train/LogStd", f64::from(values[0][0])),
-            ];
-            metrics.extend(multiplier.map(|multiplier| ("Metrics/LagrangeMultiplier", multiplier)));
-            metrics
-        }))
-    }
-
-    fn save(&self, state: &mut State) -> Result<()> {
-        state.put_part("ppo.adam", self.adam.state()?)?;
-        match &self.lagrange {
-            Some(lagrange) => Ok(state.put_part("ppo.lagrange", lagrange.state()?)?),
-            None => Ok(()),
+        let mut update = Update { kl: Some(Number::Known(kl)), ..Update::default() };
+        update.push("Train/KL", kl);
+        update.push("Train/Epochs", epochs as f64);
+        update.push("Train/LR", learning_rate);
+        update.push("Train/LogStd", policy.log_std().clone().mean());
+        if let Some(lagrange) = &self.lagrange {
+            update.push("Metrics/LagrangeMultiplier", lagrange.multiplier());
         }
+        Ok(update)
     }
 
-    fn load(&mut self, state: &State, _actor: &Actor) -> Result<()> {
-        self.adam.load_state(&state.part("ppo.adam")?)?;
+    fn state(&self) -> Result<State> {
+        let mut state = State::new();
+        state.put_part("adam", self.adam.state()?)?;
+        if let Some(lagrange) = &self.lagrange {
+            state.put_part("lagrange", lagrange.state()?)?;
+        }
+        Ok(state)
+    }
+
+    fn load_state(&mut self, state: &State) -> Result<()> {
+        self.adam.load_state(&state.part("adam")?)?;
         if let Some(lagrange) = &mut self.lagrange {
-            lagrange.load_state(&state.part("ppo.lagrange")?)?;
+            lagrange.load_state(&state.part("lagrange")?)?;
         }
         Ok(())
     }

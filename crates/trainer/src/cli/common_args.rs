@@ -69,9 +69,9 @@ pub struct ConfigSourceArgs {
     /// Environments stepped at once
     #[arg(long, value_name = "N", value_parser = parse_count)]
     pub num_envs: Option<u64>,
-    /// Limit on the undiscounted episodic cost
-    #[arg(long, value_name = "X")]
-    pub cost_limit: Option<f64>,
+    /// Limit on the undiscounted episodic cost; one per constraint, separated by commas
+    #[arg(long, value_name = "X", value_delimiter = ',')]
+    pub cost_limit: Vec<f64>,
     /// Built-in configuration to start from
     #[arg(long, value_name = "NAME")]
     pub preset: Option<String>,
@@ -92,7 +92,7 @@ impl ConfigSourceArgs {
             ("--seed", "seed", self.seed.map(Value::from)),
             ("--total-steps", "total_steps", self.total_steps.map(Value::from)),
             ("--num-envs", "num_envs", self.num_envs.map(Value::from)),
-            ("--cost-limit", "cost_limit", self.cost_limit.map(Value::from)),
+            ("--cost-limit", "cost_limit", limits(&self.cost_limit)),
         ];
         let given = flags.into_iter().filter_map(|(flag, key, value)| Some((flag, key, value?)));
         Sources {
@@ -101,6 +101,15 @@ impl ConfigSourceArgs {
             sets: self.set.clone(),
             flags: given.collect(),
         }
+    }
+}
+
+/// One limit as a number, several as a list, none as nothing.
+fn limits(limits: &[f64]) -> Option<Value> {
+    match limits {
+        [] => None,
+        [limit] => Some(json!(limit)),
+        several => Some(json!(several)),
     }
 }
 

@@ -54,10 +54,10 @@ fn line(record: &Record, total_steps: u64, cost_limit: f64, seconds_per_step: f6
         number(record.return_mean(), report.step_return),
         number(record.cost_mean(), report.step_cost),
     );
-    if let Some(kl) = record.metric("Train/KL") {
+    if let Some(kl) = report.update.kl {
         text.push_str(&format!(" | KL {kl:.4}"));
     }
-    if let Some(rollbacks) = record.metric("KFCPO/Rollbacks") {
+    if let Some(rollbacks) = report.update.rejected {
         text.push_str(&format!(" | rollbacks {rollbacks}"));
     }
     text
@@ -75,7 +75,8 @@ mod tests {
 
     #[test]
     fn a_line_shows_speed_and_cost_against_the_limit() {
-        let late = report(12, vec![("Train/KL", 0.00912), ("KFCPO/Rollbacks", 1.0)]);
+        let mut late = report(12, vec![]);
+        (late.update.kl, late.update.rejected) = (Some(0.00912), Some(1.0));
         let record = Record { report: &late, samples: 100, wall_s: 12.0 };
         assert_eq!(
             line(&record, 1_000_000, 25.0, 1e-4),

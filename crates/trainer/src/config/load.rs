@@ -118,6 +118,8 @@ fn finish(tree: Tree) -> Result<TrainConfig> {
     let mut config = TrainConfig::deserialize(&tree.value)?;
     config.validate().map_err(|error| UsageError::new(format!("{error:#}")))?;
     let env = envs::find(&config.env).map_err(|error| UsageError::new(error.to_string()))?;
+    let constraints = config.cost_limit.of(&["cost".to_owned()]);
+    constraints.map_err(|error| UsageError::new(error.to_string()))?;
     config.env = env.id.to_string();
     config.algo = algorithm::find(&config.algo)?.name.to_owned();
     Ok(config)
@@ -227,6 +229,7 @@ fn edit_distance(a: &str, b: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::algorithm::kfcpo::KfcpoConfig;
 
     fn with_sets(sets: &[&str]) -> Result<TrainConfig> {
         let sets = sets.iter().map(|set| (*set).to_owned()).collect();
@@ -252,9 +255,9 @@ mod tests {
         })
         .unwrap();
         assert_eq!((config.gamma, config.seed, config.num_envs), (0.5, 5, 8));
-        assert_eq!(config.kfcpo.damping, 0.2);
+        assert_eq!(config.section::<KfcpoConfig>().damping, 0.2);
         assert_eq!(config.total_steps, 1_000_000);
-        assert_eq!(config.kfcpo.epochs, TrainConfig::default().kfcpo.epochs);
+        assert_eq!(config.section::<KfcpoConfig>().epochs, KfcpoConfig::default().epochs);
     }
 
     #[test]
@@ -274,7 +277,7 @@ mod tests {
         assert_eq!((config.total_steps, config.seed), (1_000_000, 1000));
         assert_eq!(config.policy.hidden, [128]);
         assert_eq!(config.env, "SafetyPointGoal1-v0");
-        assert_eq!(config.cost_limit, 10.0);
+        assert_eq!(config.cost_limit, 10.0.into());
     }
 
     #[test]

@@ -94,7 +94,7 @@ fn row<'a>(record: &Record<'a>) -> Vec<(&'a str, f64)> {
         ("step_return", report.step_return),
         ("step_cost", report.step_cost),
     ];
-    row.extend(report.metrics.iter().copied());
+    row.extend(report.update.metrics.iter().map(|(name, value)| (name.as_ref(), *value)));
     row
 }
 
@@ -164,10 +164,9 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::algorithm::Metrics;
     use crate::log::fixture::report;
 
-    fn append(log: &mut CsvLog, iteration: u64, metrics: Metrics) {
+    fn append(log: &mut CsvLog, iteration: u64, metrics: Vec<(&'static str, f64)>) {
         let report = report(iteration, metrics);
         log.append(&Record { report: &report, samples: 100, wall_s: iteration as f64 }).unwrap();
     }

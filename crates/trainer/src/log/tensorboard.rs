@@ -70,10 +70,11 @@ impl TensorBoardLog {
             ("Time/Update", report.update_s),
         ];
         let mut summary = Message::default();
-        for (tag, value) in common.iter().chain(&report.metrics).filter(|(_, value)| !value.is_nan()) {
+        let metrics = report.update.metrics.iter().map(|(tag, value)| (tag.as_ref(), *value));
+        for (tag, value) in common.into_iter().chain(metrics).filter(|(_, value)| !value.is_nan()) {
             let mut entry = Message::default();
             entry.bytes(1, tag.as_bytes());
-            entry.float(2, *value as f32);
+            entry.float(2, value as f32);
             summary.bytes(1, &entry.0);
         }
         let mut event = Message::event(report.steps);

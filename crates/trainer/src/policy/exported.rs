@@ -3,11 +3,11 @@
 use crate::atomic_file::write_atomically;
 use crate::config::{ActivationName, TrainConfig};
 use crate::container;
-use crate::policy::Actor;
+use crate::policy::Policy;
 use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::{Device, Tensor, TensorData};
 use compute::HostTensor;
-use kfac::{Activation, Mlp, MlpSpec};
+use kfac::{Activation, MlpSpec};
 use safe_rl::{Normalizer, NormalizerConfig};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -39,17 +39,19 @@ pub struct PolicySnapshot {
 }
 
 impl PolicySnapshot {
-    /// Copies an actor and its normaliser from the device.
+    /// Copies a policy and its normaliser from the device.
     ///
     /// # Errors
     /// When the device cannot be read.
-    pub fn capture(config: &TrainConfig, actor: &Actor, normalizer: &Normalizer) -> Result<Self> {
+    pub fn capture(config: &TrainConfig, policy: &Policy, normalizer: &Normalizer) -> Result<Self> {
+        let mut theta = host(policy.params())?;
+        let log_std = theta.split_off(policy.spec().num_params());
         Ok(Self {
             env: config.env.clone(),
             activation: config.policy.activation,
-            sizes: actor.mean.spec().sizes().to_vec(),
-            theta: host(actor.mean.theta())?,
-            log_std: host(&actor.log_std)?,
+            sizes: policy.spec().sizes().to_vec(),
+            theta,
+            log_std,
             obs_mean: host(&normalizer.mean())?,
             obs_std: host(&normalizer.std())?,
             obs_clip: config.normalizer.clip as f32,
@@ -57,14 +59,13 @@ impl PolicySnapshot {
         })
     }
 
-    /// The policy network and log sigma on a device.
+    /// The policy on a device.
     ///
     /// # Errors
     /// When sizes and parameters do not fit together.
-    pub fn actor(&self, device: &Device) -> Result<Actor> {
+    pub fn policy(&self, device: &Device) -> Result<Policy> {
         let spec = MlpSpec::new(self.sizes.clone(), activation(self.activation))?;
-        let mean = Mlp::from_theta(spec, upload(&self.theta, device))?;
-        Ok(Actor { mean, log_std: upload(&self.log_std, device) })
+        Policy::from_params(spec, upload(&[self.theta.as_slice(), &self.log_std].concat(), device))
     }
 
     /// The frozen normaliser on a device.

@@ -4,11 +4,11 @@
 use burn::tensor::Tensor;
 use compute::noise::NoiseKey;
 use cubecl::prelude::*;
-use envs::{Policy, RolloutPlan, VecEnv};
+use envs::{Policy as RolloutPolicy, RolloutPlan, VecEnv};
 use kfac::{forward_unit, network_header, unit_memory};
 use safe_rl::{Normalizer, RolloutArrays, act_unit, observe_unit};
 
-use crate::policy::Actor;
+use crate::policy::Policy;
 
 /// A Gaussian policy over normalised observations.
 ///
@@ -17,7 +17,7 @@ use crate::policy::Actor;
 struct GaussianMlp;
 
 #[cube]
-impl Policy for GaussianMlp {
+impl RolloutPolicy for GaussianMlp {
     fn act(
         weights: &[f32],
         noise: &[f32],
@@ -45,7 +45,7 @@ impl Policy for GaussianMlp {
     }
 }
 
-/// `steps` steps of every environment under `actor`, by the noise of `key` and its successors; records the observations'
+/// `steps` steps of every environment under `policy`, by the noise of `key` and its successors; records the observations'
 /// moments and leaves the next observations in `obs` `[B, D]`.
 ///
 /// `None` where the device has no such kernel or cannot hold the arrays: nothing has happened then.
@@ -53,13 +53,13 @@ pub fn collect(
     env: &mut VecEnv,
     obs: &mut Tensor<2>,
     normalizer: &mut Normalizer,
-    actor: &Actor,
+    policy: &Policy,
     key: NoiseKey,
     steps: usize,
     steps_per_launch: usize,
 ) -> Option<RolloutArrays> {
     let (envs, obs_dim, device) = (env.num_envs(), env.spec().obs_dim, obs.device());
-    let memory = 2 * obs_dim + unit_memory(actor.mean.spec());
+    let memory = 2 * obs_dim + unit_memory(policy.spec());
     if !env.has_rollout(steps, memory) {
         return None;
     }
@@ -71,10 +71,10 @@ pub fn collect(
         mean,
         divisor,
         shift,
-        constants(&[actor.log_std.dims()[0] as f32]),
-        actor.log_std.clone(),
-        constants(&network_header(actor.mean.spec())),
-        actor.mean.theta().clone(),
+        constants(&[policy.action_dim() as f32]),
+        policy.log_std().clone(),
+        constants(&network_header(policy.spec())),
+        policy.network().theta().clone(),
     ];
     let noise = key.unit_keys(steps, &device);
     debug_assert_eq!(noise.dims(), [steps, compute::noise::gpu::KEY_PARTS]);
@@ -96,7 +96,7 @@ pub fn collect(
         last_obs: done.obs,
         action: done.action,
         mean: done.mean,
-        log_std: actor.log_std.clone(),
+        log_std: policy.log_std().clone(),
         log_prob: done.log_prob,
         scalars: done.scalars,
         final_obs: done.final_obs,

@@ -5,7 +5,7 @@ use burn::tensor::Device;
 use safe_rl::{Normalizer, NormalizerConfig};
 
 use crate::checkpoint::Checkpoint;
-use crate::policy::Actor;
+use crate::policy::Policy;
 use crate::policy::exported::PolicySnapshot;
 
 /// Takes policy and observation normaliser out of a checkpoint.
@@ -15,11 +15,11 @@ use crate::policy::exported::PolicySnapshot;
 pub fn saved_policy(checkpoint: &Checkpoint, device: &Device) -> Result<PolicySnapshot> {
     let (config, state) = (&checkpoint.config, &checkpoint.state);
     let spec = envs::find(&config.env)?;
-    let mut actor = Actor::new(config, spec.obs_dim, spec.action_dim, device)?;
-    actor.load(state)?;
+    let mut policy = Policy::new(&config.policy, spec.obs_dim, spec.action_dim, config.seed, device)?;
+    policy.load(state)?;
     let limits =
         NormalizerConfig { clip: config.normalizer.clip as f32, std_floor: config.normalizer.std_floor as f32 };
     let mut normalizer = Normalizer::new(spec.obs_dim, limits, device)?;
     normalizer.load_state(&state.part("normalizer")?).context("state `normalizer`")?;
-    PolicySnapshot::capture(config, &actor, &normalizer)
+    PolicySnapshot::capture(config, &policy, &normalizer)
 }

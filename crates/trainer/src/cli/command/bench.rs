@@ -14,9 +14,10 @@ use envs::EnvSpec;
 use kfac::benchmark::UpdateKind;
 use serde_json::{Value, json};
 
+use crate::algorithm::kfcpo::FisherKind;
 use crate::cli::common_args::{CommonArgs, parse_count};
 use crate::cli::console::print;
-use crate::config::{FisherKind, TrainConfig};
+use crate::config::TrainConfig;
 use crate::error::UsageError;
 use crate::runner::{Phase, Runner};
 
@@ -221,7 +222,7 @@ impl Bench<'_> {
             iterations += 1;
             let mut since = Instant::now();
             let mut failure = None;
-            runner.iterate_watched(&mut |phase| {
+            runner.iterate_observed(&mut |phase| {
                 failure = failure.take().or_else(|| self.clock.synchronize().err());
                 let seconds = since.elapsed().as_secs_f64();
                 match spent.iter_mut().find(|(known, _)| *known == phase) {

@@ -20,7 +20,7 @@ use crate::cli::common_args::CommonArgs;
 use crate::cli::console::{diagnose, print};
 use crate::cli::statistics::mean;
 use crate::error::UsageError;
-use crate::evaluate::Play;
+use crate::evaluate::Evaluator;
 use crate::policy::saved::saved_policy;
 use crate::run_dir::RunDir;
 use episode::{Episode, Replay, record};
@@ -129,7 +129,7 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode> {
     let env = envs::find(&config.env)?;
 
     diagnose(&format!("playing {} of {}", counted(args.episodes as usize, "episode"), env.id));
-    let mut play = Play::new(&policy, &env, args.episodes as usize, args.seed, args.stochastic, &device)?;
+    let mut play = Evaluator::new(&policy, &env, args.episodes as usize, args.seed, args.stochastic, &device)?;
     let most = args.steps.map_or(usize::MAX, |steps| steps as usize);
     let replay = Replay {
         env: env.id.clone(),
@@ -138,7 +138,7 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode> {
         checkpoint: checkpoint.steps,
         seed: args.seed,
         deterministic: !args.stochastic,
-        cost_limit: config.cost_limit,
+        cost_limit: config.cost_limit.first(),
         step_seconds: env.agent.step_seconds(),
         half_extent: env.level.half_extent,
         lidar_range: env.level.lidar_range,

@@ -79,7 +79,7 @@ pub fn run(args: &ReportArgs) -> Result<ExitCode> {
             diagnose(&format!("warning: {} has no metrics yet: left out", path.display()));
             continue;
         };
-        let (env, algo, cost_limit) = (run.config.env.clone(), run.config.algo.clone(), run.config.cost_limit);
+        let (env, algo, cost_limit) = (run.config.env.clone(), run.config.algo.clone(), run.config.cost_limit.first());
         let key = (env.clone(), algo.clone(), cost_limit.to_string());
         let group = Group { env, algo, cost_limit, runs: Vec::new() };
         groups.entry(key).or_insert(group).runs.push(run);

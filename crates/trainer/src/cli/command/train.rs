@@ -102,7 +102,7 @@ fn total_steps(runs: &[Training]) -> u64 {
 
 /// Iterates until the run is done or the process is asked to stop. A checkpoint stands at the end of either.
 fn train_alone(run: &mut Training, quiet: bool) -> Result<()> {
-    let mut progress = Progress::new(quiet, run.config().total_steps, run.config().cost_limit);
+    let mut progress = Progress::new(quiet, run.config().total_steps, run.config().cost_limit.first());
     // Inside the thread pool: a parallel call from outside would hand over to a worker and wait for it.
     let trained = rayon::scope(|_| -> Result<()> {
         while !run.done() {

@@ -25,7 +25,7 @@ impl Launches {
     pub fn of_iteration(runner: &mut Runner) -> Result<Self> {
         let mut counter = LaunchCounter::new();
         let (mut phases, mut all): (Vec<(Phase, u64)>, Launched) = Default::default();
-        runner.iterate_watched(&mut |phase| {
+        runner.iterate_observed(&mut |phase| {
             let launched = counter.take();
             let total = launched.total();
             match phases.iter_mut().find(|(known, _)| *known == phase) {

@@ -10,11 +10,13 @@ use super::FLOAT;
 use super::clock::Clock;
 use super::table::Part;
 use super::work::Work;
-use crate::algorithm::{self, CostEstimate, Progress};
+use crate::algorithm::kfcpo::{FisherKind, KfcpoConfig};
+use crate::algorithm::{self, Context, CostEstimate, Progress, Setup};
 use crate::cli::launches::LaunchCounter;
-use crate::config::{FisherKind, TrainConfig};
+use crate::comm::Alone;
+use crate::config::TrainConfig;
 use crate::error::UsageError;
-use crate::policy::Actor;
+use crate::policy::Policy;
 use crate::runner::Runner;
 
 /// Batches of random actions, taken in turn.
@@ -62,19 +64,20 @@ pub fn stepping(clock: &Clock, spec: &EnvSpec, num_envs: usize) -> Result<Steppi
 pub fn update(clock: &Clock, spec: &EnvSpec, hidden: &[usize], batch: usize, fisher: FisherKind) -> Result<f64> {
     let mut config = TrainConfig { env: spec.id.clone(), ..TrainConfig::default() };
     config.policy.hidden = hidden.to_vec();
-    config.kfcpo.minibatch_size = batch;
-    config.kfcpo.epochs = 1;
-    config.kfcpo.fisher = fisher;
+    *config.section_mut() = KfcpoConfig { minibatch_size: batch, epochs: 1, fisher, ..KfcpoConfig::default() };
     config.validate().map_err(|error| UsageError::new(format!("{error:#}")))?;
     let device = clock.device();
-    let start = Actor::new(&config, spec.obs_dim, spec.action_dim, device)?;
+    let start = Policy::new(&config.policy, spec.obs_dim, spec.action_dim, config.seed, device)?;
     let samples = random_samples(&start, spec, batch, device);
-    let mut update = algorithm::build(&config, &start)?;
-    let cost = CostEstimate { rollout: config.cost_limit, episodes: config.cost_limit };
+    let constraints = config.cost_limit.of(&["cost".to_owned()])?;
+    let mut update = algorithm::build(&Setup { config: &config, policy: &start, constraints: &constraints })?;
+    let costs: Vec<CostEstimate> =
+        constraints.iter().map(|c| CostEstimate { rollout: c.limit, episodes: c.limit }).collect();
+    let progress = Progress { fraction: 0.0, iteration: 1 };
     clock.seconds_of(|| {
         // From the same policy every time: the trust region is then never used up.
-        let mut actor = start.clone();
-        update.update(&mut actor, &samples, cost, Progress { fraction: 0.0, iteration: 1 })?;
+        let mut policy = start.clone();
+        update.update(&mut policy, &samples, &Context { costs: &costs, progress, comm: &Alone })?;
         Ok(())
     })
 }
@@ -132,11 +135,11 @@ pub fn training(clock: &Clock, config: &TrainConfig) -> Result<Iterating> {
     Ok(Iterating { runner, seconds, rollout_share: rollout_s / (rollout_s + update_s) })
 }
 
-/// Samples as a rollout of `actor` would give them, with random observations and advantages.
-fn random_samples(actor: &Actor, spec: &EnvSpec, batch: usize, device: &Device) -> Samples {
+/// Samples as a rollout of `policy` would give them, with random observations and advantages.
+fn random_samples(policy: &Policy, spec: &EnvSpec, batch: usize, device: &Device) -> Samples {
     let normal = |shape: [usize; 2]| Tensor::<2>::random(shape, Distribution::Normal(0.0, 1.0), device);
     let obs = normal([batch, spec.obs_dim]);
-    let policy = actor.distribution(obs.clone());
+    let policy = policy.distribution(obs.clone());
     let noise = normal([batch, spec.action_dim]);
     let action = policy.mean.clone() + noise * policy.log_std.clone().exp().unsqueeze();
     let log_prob = policy.log_prob(&action);

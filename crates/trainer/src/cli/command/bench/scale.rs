@@ -13,10 +13,11 @@ use serde_json::{Value, json};
 
 use super::clock::Clock;
 use super::{measure, work};
+use crate::algorithm::kfcpo::FisherKind;
 use crate::atomic_file::write_atomically;
 use crate::cli::console::diagnose;
 use crate::cli::plot::{Curve, Figure, Panel, Point, Scale};
-use crate::config::{FisherKind, TrainConfig};
+use crate::config::TrainConfig;
 use crate::device::DeviceChoice;
 
 /// Environments: 2^6 to 2^18.

@@ -10,6 +10,7 @@ use kfac::benchmark::{Operations, UpdateKind};
 use kfac::{Activation, MlpSpec};
 
 use super::FLOAT;
+use crate::algorithm::kfcpo::KfcpoConfig;
 use crate::config::TrainConfig;
 use crate::runner::Phase;
 
@@ -97,7 +98,7 @@ pub fn phase(phase: Phase, config: &TrainConfig, spec: &EnvSpec) -> Result<Work>
     let policy_sizes = [&[spec.obs_dim][..], &config.policy.hidden, &[spec.action_dim]].concat();
     let policy = Network::new(&policy_sizes);
     let critic = Network::new(&[&[spec.obs_dim][..], &config.critic.hidden, &[1]].concat());
-    let (epochs, actor_epochs) = (config.critic.epochs as f64, config.kfcpo.epochs as f64);
+    let (epochs, actor_epochs) = (config.critic.epochs as f64, config.section::<KfcpoConfig>().epochs as f64);
     let record = obs + 2.0 * actions + SCALARS;
     // Operations and numbers of one sample, and calls.
     let (operations, numbers, calls) = match phase {

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use envs::{EnvSpec, Scene, SceneObject, StepBatch};
 
-use crate::evaluate::Play;
+use crate::evaluate::Evaluator;
 use crate::policy::exported::host;
 
 /// Ending of the names of lidars among the parts of an observation.
@@ -160,7 +160,7 @@ pub fn lidars(env: &EnvSpec) -> Vec<Lidar> {
 /// # Errors
 ///
 /// When the device cannot be read.
-pub fn record(play: &mut Play, most: usize) -> Result<Vec<Episode>> {
+pub fn record(play: &mut Evaluator, most: usize) -> Result<Vec<Episode>> {
     let spec = play.env().spec().clone();
     let lidars = lidars(&spec);
     let mut scenes = play.env().scenes();

@@ -57,7 +57,7 @@ impl Summary {
             cost_mean: recent(|r| r.cost_mean),
             cost_std: recent(|r| r.cost_std),
             episodes: runner.finished_episodes(),
-            cost_limit: config.cost_limit,
+            cost_limit: config.cost_limit.first(),
             accepted: totals.accepted as u64,
             rollbacks: totals.rollbacks as u64,
             kl_mean: totals.kl_sum / totals.updates,

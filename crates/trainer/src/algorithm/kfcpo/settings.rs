@@ -1,0 +1,130 @@
+//! KFCPO's section of the configuration.
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Section, at_least, count, positive, within};
+
+/// Which Fisher matrix the Kronecker factors estimate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FisherKind {
+    /// One backward pass per action dimension: no Monte Carlo noise.
+    Exact,
+    /// Scores of actions drawn afresh from the policy.
+    Sampled,
+    /// Scores of the taken actions (ablation).
+    Empirical,
+}
+
+/// How a conflict between reward and safety is resolved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProjectionKind {
+    /// Project in the Fisher metric (KFCPO).
+    Fisher,
+    /// Project in the Euclidean metric (ablation).
+    Euclidean,
+    /// No projection (ablation).
+    None,
+    /// Hard switch between pure reward and pure cost (ablation).
+    Hard,
+}
+
+/// KFCPO: factors, margin, projection, trust region and rollback.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KfcpoConfig {
+    /// Passes over a rollout.
+    pub epochs: usize,
+    /// Samples of one natural-gradient step.
+    pub minibatch_size: usize,
+    /// Fisher estimate behind the factors.
+    pub fisher: FisherKind,
+    /// Decay of the factors' exponential moving average.
+    pub ema_decay: f64,
+    /// Damping lambda of the factors.
+    pub damping: f64,
+    /// Minibatches between two inversions of the factors.
+    pub inverse_interval: usize,
+    /// KL above which a minibatch step is rolled back (delta_rb), in nats.
+    pub target_kl: f64,
+    /// What `target_kl` has fallen to at the end of the run (linearly), as a share of it.
+    pub final_kl_share: f64,
+    /// Initial KL of one step, as a share of `target_kl`.
+    pub step_kl_share: f64,
+    /// Share of the remaining trust radius that a step may use.
+    pub radius_share: f64,
+    /// Longest step along the blended direction (whose damped norm is at most 1), in trust radii.
+    pub max_step: f64,
+    /// Consecutive rejections after which the actor rests until the next rollout.
+    pub max_rejects: usize,
+    /// Width tau of the sigmoid that turns the margin into the safety weight.
+    pub margin_temperature: f64,
+    /// Margin m_h at which the projection stops protecting the constraint.
+    pub margin_horizon: f64,
+    /// Gain of the integral term that moves the margin's set-point.
+    pub margin_integral: f64,
+    /// Initial set-point of the margin; below zero the constraint tightens gradually at the start of a run.
+    pub margin_start: f64,
+    /// Decay of the moving average of the episodic cost that the margin is computed from; 0 takes the last rollout alone.
+    pub cost_decay: f64,
+    /// Decay of the moving average of the gradients; 0 takes the minibatch's alone.
+    pub gradient_decay: f64,
+    /// The constraint aimed at while training, as a share of `cost_limit`.
+    pub limit_share: f64,
+    /// Conflict resolution.
+    pub projection: ProjectionKind,
+}
+
+impl Default for KfcpoConfig {
+    fn default() -> Self {
+        Self {
+            epochs: 1,
+            minibatch_size: 10_240,
+            fisher: FisherKind::Exact,
+            ema_decay: 0.95,
+            damping: 0.1,
+            inverse_interval: 5,
+            target_kl: 0.02,
+            final_kl_share: 0.1,
+            step_kl_share: 0.25,
+            radius_share: 0.9,
+            max_step: 4.0,
+            max_rejects: 3,
+            margin_temperature: 0.1,
+            margin_horizon: 0.25,
+            margin_integral: 0.02,
+            margin_start: -1.0,
+            cost_decay: 0.0,
+            gradient_decay: 0.8,
+            limit_share: 0.92,
+            projection: ProjectionKind::Fisher,
+        }
+    }
+}
+
+impl Section for KfcpoConfig {
+    const NAME: &'static str = "kfcpo";
+
+    fn validate(&self) -> Result<()> {
+        count("kfcpo.epochs", self.epochs)?;
+        count("kfcpo.minibatch_size", self.minibatch_size)?;
+        within("kfcpo.ema_decay", self.ema_decay, 0.0, 0.9999)?;
+        within("kfcpo.damping", self.damping, 1e-6, 100.0)?;
+        count("kfcpo.inverse_interval", self.inverse_interval)?;
+        positive("kfcpo.target_kl", self.target_kl)?;
+        within("kfcpo.final_kl_share", self.final_kl_share, 1e-3, 1.0)?;
+        within("kfcpo.step_kl_share", self.step_kl_share, 1e-3, 1.0)?;
+        within("kfcpo.radius_share", self.radius_share, 1e-2, 1.0)?;
+        positive("kfcpo.max_step", self.max_step)?;
+        count("kfcpo.max_rejects", self.max_rejects)?;
+        positive("kfcpo.margin_temperature", self.margin_temperature)?;
+        positive("kfcpo.margin_horizon", self.margin_horizon)?;
+        at_least("kfcpo.margin_integral", self.margin_integral, 0.0)?;
+        within("kfcpo.margin_start", self.margin_start, -1.0, 1.0)?;
+        within("kfcpo.cost_decay", self.cost_decay, 0.0, 0.9999)?;
+        within("kfcpo.gradient_decay", self.gradient_decay, 0.0, 0.9999)?;
+        within("kfcpo.limit_share", self.limit_share, 0.1, 1.5)
+    }
+}
