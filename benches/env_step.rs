@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use burn::tensor::{Device, Tensor};
 use envs::{EnvSpec, VecEnv, find, registry};
+use test_support::numbers::{random_actions, tensor};
 
 const WARM_UP: usize = 200;
 const STEPS: usize = 1000;
@@ -38,7 +39,7 @@ fn measure(spec: &EnvSpec, n: usize) -> (f64, f64) {
     let device = Device::flex();
     let mut env = VecEnv::new(spec.clone(), n, 1, &device).expect("the CPU backend is always supported");
     env.reset_staggered();
-    let actions: Vec<Tensor<2>> = (0..BATCHES).map(|batch| random_actions(spec, n, batch, &device)).collect();
+    let actions: Vec<Tensor<2>> = (0..BATCHES).map(|batch| actions(spec, n, batch, &device)).collect();
     for t in 0..WARM_UP {
         env.step(actions[t % BATCHES].clone());
     }
@@ -55,13 +56,6 @@ fn measure(spec: &EnvSpec, n: usize) -> (f64, f64) {
     (rates[REPEATS - 1], rates[REPEATS / 2])
 }
 
-fn random_actions(spec: &EnvSpec, n: usize, batch: usize, device: &Device) -> Tensor<2> {
-    let mut x = 0x9E37_79B9_7F4A_7C15u64.wrapping_mul(batch as u64 + 1);
-    let data: Vec<f32> = (0..n * spec.action_dim)
-        .map(|_| {
-            x = x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (x >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-        })
-        .collect();
-    Tensor::<1>::from_floats(data.as_slice(), device).reshape([n, spec.action_dim])
+fn actions(spec: &EnvSpec, n: usize, batch: usize, device: &Device) -> Tensor<2> {
+    tensor(&random_actions(batch, n * spec.action_dim), [n, spec.action_dim], device)
 }

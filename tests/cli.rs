@@ -1,13 +1,11 @@
 //! The command line as its users and their scripts see it: the real binary, in a temporary directory.
 
-mod support;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
-use support::{Sandbox, assert_same_outcome, final_state, timeless_metrics, tiny_args};
+use test_support::program::{Sandbox, assert_same_outcome, final_state, timeless_metrics, tiny_args};
 
 /// Compares `text` with a file under tests/fixtures/cli; `UPDATE_SNAPSHOTS=1` writes the file instead.
 fn assert_snapshot(name: &str, text: &str) {
@@ -405,7 +403,19 @@ fn runs_are_compared() {
     }
     let row = sandbox.succeed(&["report", "runs", "--out", "out", "--json"]).json();
     assert_eq!((&row["seeds"], &row["steps"]), (&serde_json::json!([1, 2]), &16384.0.into()));
-    assert!(row["return_mean"].is_f64() && row["cost_mean"].is_f64(), "{row}");
+    // Return and cost of a row are the means over the seeds of what each run's last iteration says.
+    let metrics = ["runs/a", "runs/b"].map(|run| timeless_metrics(&sandbox.path(run)));
+    for column in ["return_mean", "cost_mean"] {
+        let of_runs = metrics.each_ref().map(|rows| {
+            let index = rows[0].iter().position(|name| name == column).unwrap();
+            rows.last().unwrap()[index].parse::<f64>().unwrap()
+        });
+        let (row, expected) = (row[column].as_f64().unwrap(), (of_runs[0] + of_runs[1]) / 2.0);
+        assert!(
+            of_runs[0] != of_runs[1] && (row - expected).abs() <= 1e-9 * expected.abs(),
+            "{column}: {row} for {of_runs:?}"
+        );
+    }
     let markdown = fs::read_to_string(sandbox.path("out/report.md")).unwrap();
     assert!(markdown.contains("SafetyPointGoal1-v0.svg") && markdown.contains("kfcpo"), "{markdown}");
     let svg = fs::read_to_string(sandbox.path("out/SafetyPointGoal1-v0.svg")).unwrap();

@@ -2,9 +2,7 @@
 //!
 //! Every backend that is compiled in is tried: `cargo test --release -p trainer --features vulkan,cuda --test devices`.
 
-mod support;
-
-use support::{Finished, Sandbox, tiny_args};
+use test_support::program::{Finished, Sandbox, tiny_args};
 
 /// Hides Vulkan's and OpenGL's drivers and NVIDIA's devices from a program; harmless where there are none.
 const NO_DEVICES: &[(&str, &str)] = &[

@@ -3,7 +3,7 @@
 //! Every step starts both from the CPU's state, so that rounding (a GPU fuses multiplications with additions) cannot
 //! grow from step to step. Within a step it can: a yaw servo multiplies a rounding by thousands, and where a contact
 //! sticks or slips by a hair, iterative solutions differ. So most numbers must agree to rounding, and few may differ.
-//! Without an adapter there is nothing to compare and the test says so.
+//! Without an adapter there is nothing to compare: the test says so, and fails with `KFCPO_REQUIRE_GPU=1`.
 //!
 //! Software Vulkan (Mesa's) stops the loops of a program, all together, after 65535 rounds: the layouts of Button 1 and 2
 //! take up to 60000 tries each, and a step of the Car among obstacles takes some 300000 rounds. What it cannot finish is
@@ -12,25 +12,20 @@
 
 use std::time::{Duration, Instant};
 
-use burn::tensor::{Device, DeviceKind, DeviceType, Tensor};
+use burn::tensor::{Device, Tensor};
 use envs::{AgentKind, EnvError, EnvSpec, StepBatch, TaskKind, VecEnv, find, registry};
+use test_support::device::{cpu_and_gpu, gpu, gpu_is_software};
+use test_support::numbers::{Apart, random_actions, values};
 
 const ENVS: usize = 128;
 const STEPS: usize = 60;
 /// Steps an action is held, so that agents get somewhere.
 const HELD: usize = 8;
 
-fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().try_to_vec::<f32>().expect("float32")
-}
-
 /// Random commands; two environments in three drive ahead more often than not, so that objects are met.
 fn actions(spec: &EnvSpec, envs: usize, step: usize) -> Vec<f32> {
-    let mut x = 0x9E37_79B9_7F4A_7C15u64.wrapping_mul((step / HELD) as u64 + 1);
-    let mut next = || {
-        x = x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (x >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-    };
+    let mut drawn = random_actions(step / HELD, 2 * envs).into_iter();
+    let mut next = || drawn.next().expect("two commands for every environment");
     let ahead = |u: f32, env: usize| if env % 3 == 0 { u } else { (u + 1.0).min(1.0) };
     (0..envs)
         .flat_map(|env| match spec.agent {
@@ -40,40 +35,8 @@ fn actions(spec: &EnvSpec, envs: usize, step: usize) -> Vec<f32> {
         .collect()
 }
 
-/// How far numbers of the CPU and the GPU lie apart, relative to those above 1.
-#[derive(Default)]
-struct Spread {
-    all: usize,
-    /// Apart by more than 1e-5.
-    rough: usize,
-    /// Apart by more than 1e-2.
-    far: usize,
-    worst: f32,
-}
-
-impl Spread {
-    fn add(&mut self, host: &[f32], device: &[f32]) {
-        assert_eq!(host.len(), device.len());
-        for (a, b) in host.iter().zip(device) {
-            assert!(a.is_finite() && b.is_finite(), "{a} {b}");
-            let error = (a - b).abs() / a.abs().max(1.0);
-            self.all += 1;
-            self.rough += usize::from(error > 1e-5);
-            self.far += usize::from(error > 1e-2);
-            self.worst = self.worst.max(error);
-        }
-    }
-
-    fn shares(&self) -> (f64, f64) {
-        (self.rough as f64 / self.all as f64, self.far as f64 / self.all as f64)
-    }
-}
-
-impl std::fmt::Display for Spread {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} of {} above 1e-5, {} above 1e-2, worst {:.1e}", self.rough, self.all, self.far, self.worst)
-    }
-}
+/// Differences that are counted: more than rounding, and more than a contact that sticks or slips by a hair.
+const BOUNDS: [f32; 2] = [1e-5, 1e-2];
 
 fn scalars(batch: &StepBatch) -> Vec<f32> {
     let rows = [&batch.reward, &batch.cost, &batch.terminated, &batch.truncated, &batch.episode_return];
@@ -81,38 +44,37 @@ fn scalars(batch: &StepBatch) -> Vec<f32> {
     rows.into_iter().chain(more).flat_map(|row| values(row.clone())).collect()
 }
 
-fn compare(spec: &EnvSpec) {
-    let (cpu, gpu) = (Device::flex(), Device::wgpu(DeviceKind::DefaultDevice));
+fn compare(spec: &EnvSpec, [cpu, gpu]: &[Device; 2]) {
     let make = |device| VecEnv::new(spec.clone(), ENVS, 5, device).expect("a supported device");
     let begun = Instant::now();
-    let (mut host, mut device) = (make(&cpu), make(&gpu));
-    let mut first = Spread::default();
-    first.add(&values(host.reset_staggered()), &values(device.reset_staggered()));
+    let (mut host, mut device) = (make(cpu), make(gpu));
+    let mut first = Apart::default();
+    first.add(&values(host.reset_staggered()), &values(device.reset_staggered()), BOUNDS);
     let reset = begun.elapsed();
 
-    let (mut sensors, mut lidars) = (Spread::default(), Spread::default());
-    let (mut account, mut kept) = (Spread::default(), Spread::default());
+    let (mut sensors, mut lidars) = (Apart::default(), Apart::default());
+    let (mut account, mut kept) = (Apart::default(), Apart::default());
     let (mut costs, mut first_step, mut later) = (0.0, Duration::ZERO, Duration::ZERO);
     for step in 0..STEPS {
         let state = host.state();
         let shape = state.dims();
-        let copy = Tensor::<1>::from_floats(values(state).as_slice(), &gpu).reshape(shape);
+        let copy = Tensor::<1>::from_floats(values(state).as_slice(), gpu).reshape(shape);
         device.set_state(copy).expect("the same environments");
         let action = actions(spec, ENVS, step);
         let on = |to: &Device| Tensor::<1>::from_floats(action.as_slice(), to).reshape([ENVS, spec.action_dim]);
-        let a = host.step(on(&cpu));
+        let a = host.step(on(cpu));
         let begun = Instant::now();
-        let b = device.step(on(&gpu));
+        let b = device.step(on(gpu));
         let (obs_a, obs_b) = (values(a.final_obs.clone()), values(b.final_obs.clone()));
         *(if step == 0 { &mut first_step } else { &mut later }) += begun.elapsed();
         for (a, b) in obs_a.chunks(spec.obs_dim).zip(obs_b.chunks(spec.obs_dim)) {
             let lidar = spec.agent.sensor_dim();
-            sensors.add(&a[..lidar], &b[..lidar]);
-            lidars.add(&a[lidar..], &b[lidar..]);
+            sensors.add(&a[..lidar], &b[..lidar], BOUNDS);
+            lidars.add(&a[lidar..], &b[lidar..], BOUNDS);
         }
         costs += values(a.cost.clone()).iter().sum::<f32>();
-        account.add(&scalars(&a), &scalars(&b));
-        kept.add(&values(host.state()), &values(device.state()));
+        account.add(&scalars(&a), &scalars(&b), BOUNDS);
+        kept.add(&values(host.state()), &values(device.state()), BOUNDS);
     }
     eprintln!(
         "{}: reset {:.1} s, first step {:.1} s, each of the others {:.1} ms; {costs} costs",
@@ -126,42 +88,35 @@ fn compare(spec: &EnvSpec) {
     {
         eprintln!("  {what}: {spread}");
     }
-    let software = format!("{:?}", Device::enumerate(DeviceType::Wgpu).into_vec()).contains("Cpu");
+    let software = gpu_is_software();
     let obstacles = spec.level.groups.iter().any(|group| group.kind.is_free() || group.kind.is_solid());
     if software && spec.agent == AgentKind::Car && obstacles {
         eprintln!("  not judged on software Vulkan");
         return;
     }
     if software && spec.level.task == TaskKind::Button && spec.level.number > 0 {
-        first = Spread { all: 1, ..Spread::default() };
+        first = Apart { all: 1, ..Apart::default() };
     }
     // A placement or a contact on the edge may fall to the other side; nothing systematic may.
     let limits = [(&first, 1e-3, 1e-3), (&sensors, 2e-2, 2e-3), (&lidars, 2e-3, 1e-4), (&account, 1e-4, 2e-5)];
     for (spread, rough, far) in limits {
-        let shares = spread.shares();
-        assert!(shares.0 <= rough && shares.1 <= far, "{}: {spread}", spec.id);
+        let fractions = spread.fractions();
+        assert!(fractions[0] <= rough && fractions[1] <= far, "{}: {spread}", spec.id);
     }
-}
-
-fn has_gpu() -> bool {
-    let found = !Device::enumerate(DeviceType::Wgpu).into_vec().is_empty();
-    if !found {
-        eprintln!("no wgpu adapter: nothing compared");
-    }
-    found
 }
 
 fn compare_all(agent: AgentKind, task: TaskKind) {
-    if has_gpu() {
-        registry().iter().filter(|spec| spec.agent == agent && spec.level.task == task).for_each(compare);
+    if let Some(devices) = cpu_and_gpu() {
+        registry()
+            .iter()
+            .filter(|spec| spec.agent == agent && spec.level.task == task)
+            .for_each(|spec| compare(spec, &devices));
     }
 }
 
 #[test]
 fn more_environments_than_working_memory_holds_at_once() {
-    if !has_gpu() {
-        return;
-    }
+    let Some([cpu, gpu]) = cpu_and_gpu() else { return };
     // 19 kB each; a buffer of software Vulkan has 128 MiB.
     const MANY: usize = 7001;
     let spec = find("PointGoal1").expect("a registered id");
@@ -172,20 +127,18 @@ fn more_environments_than_working_memory_holds_at_once() {
         let batch = env.step(Tensor::<1>::from_floats(action.as_slice(), on).reshape([MANY, spec.action_dim]));
         (values(batch.final_obs), values(batch.reward))
     };
-    let (host, device) = (step(&Device::flex()), step(&Device::wgpu(DeviceKind::DefaultDevice)));
-    let (mut seen, mut earned) = (Spread::default(), Spread::default());
-    seen.add(&host.0, &device.0);
-    earned.add(&host.1, &device.1);
-    assert!(seen.shares().0 <= 1e-3 && earned.shares().0 <= 1e-3, "observations: {seen}; rewards: {earned}");
+    let (host, device) = (step(&cpu), step(&gpu));
+    let (mut seen, mut earned) = (Apart::default(), Apart::default());
+    seen.add(&host.0, &device.0, BOUNDS);
+    earned.add(&host.1, &device.1, BOUNDS);
+    assert!(seen.fractions()[0] <= 1e-3 && earned.fractions()[0] <= 1e-3, "observations: {seen}; rewards: {earned}");
 }
 
 #[test]
 fn environments_that_no_buffer_holds_are_refused() {
-    if !has_gpu() {
-        return;
-    }
+    let Some(gpu) = gpu() else { return };
     let spec = find("PointGoal2").expect("a registered id");
-    let refused = VecEnv::new(spec, (1 << 24) - 1, 1, &Device::wgpu(DeviceKind::DefaultDevice)).map(|_| ());
+    let refused = VecEnv::new(spec, (1 << 24) - 1, 1, &gpu).map(|_| ());
     let Err(EnvError::DeviceMemory { most, .. }) = refused else { panic!("{refused:?}") };
     assert!(most > 10_000, "{most}");
 }

@@ -2,25 +2,14 @@
 
 use burn::tensor::{Device, Tensor};
 use envs::{AgentKind, EnvSpec, ObjectKind, TaskKind, VecEnv, find, registry};
+use test_support::numbers::{random_actions, tensor, values};
 
 /// Observation parts of every environment as recorded in the original.
 const OBS_KEYS: &str = include_str!("fixtures/obs_keys.txt");
 
-fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().try_to_vec::<f32>().expect("float32")
-}
-
-/// Actions from a small integer generator: the same on every machine.
+/// Actions that are held for eight steps, so that agents get somewhere.
 fn actions(spec: &EnvSpec, n: usize, step: usize, device: &Device) -> Tensor<2> {
-    let data: Vec<f32> = (0..n * spec.action_dim)
-        .map(|i| {
-            let mut x = (i as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15)
-                ^ (step as u64 / 8 + 1).wrapping_mul(0xD1B5_4A32_D192_ED03);
-            x = (x ^ (x >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-            ((x >> 40) as f32 / (1u64 << 24) as f32) * 2.0 - 1.0
-        })
-        .collect();
-    Tensor::<1>::from_floats(data.as_slice(), device).reshape([n, spec.action_dim])
+    tensor(&random_actions(step / 8, n * spec.action_dim), [n, spec.action_dim], device)
 }
 
 fn make(spec: &EnvSpec, n: usize, seed: u64) -> VecEnv {

@@ -1,11 +1,11 @@
 //! What goes wrong in practice: signals, sudden death, damaged files, full disks.
 
-mod support;
-
 use std::fs;
 use std::process::{Child, Command, Stdio};
 
-use support::{Finished, Sandbox, assert_same_outcome, final_state, latest_checkpoint, timeless_metrics, wait_until};
+use test_support::program::{
+    Finished, Sandbox, assert_same_outcome, final_state, latest_checkpoint, timeless_metrics, wait_until,
+};
 
 const RESUME_ARGS: [&str; 4] = ["train", "--resume=run", "--device=cpu", "--threads=1"];
 
@@ -202,7 +202,7 @@ fn a_full_file_system_is_reported() {
         println!("skipped: mounting a small file system is not permitted here");
         return;
     }
-    let args = support::tiny_args("disk/run", 4096, &[]);
+    let args = test_support::program::tiny_args("disk/run", 4096, &[]);
     let finished = sandbox.run(&args.iter().map(String::as_str).collect::<Vec<_>>());
     let unmounted = Command::new("umount").arg(&disk).status().unwrap();
     assert!(unmounted.success());

@@ -1,6 +1,6 @@
 //! What an iteration of training asks of a GPU. Alone in its program: launches are counted for the whole process.
 
-use burn::tensor::{Device, DeviceKind, DeviceType};
+use test_support::device::gpu;
 use trainer::algorithm::kfcpo::KfcpoConfig;
 use trainer::cli::launches::{LaunchCounter, Launched};
 use trainer::config::TrainConfig;
@@ -9,16 +9,14 @@ use trainer::runner::{Phase, Runner};
 /// Launches and read-backs of an iteration of training: one launch a step at most, and two moments of waiting.
 #[test]
 fn an_iteration_launches_little() {
-    if Device::enumerate(DeviceType::Wgpu).into_vec().is_empty() {
-        return;
-    }
+    let Some(gpu) = gpu() else { return };
     let mut config =
         TrainConfig { env: "PointCircle0".into(), num_envs: 32, rollout_steps: 16, ..TrainConfig::default() };
     config.policy.hidden = vec![16, 16];
     config.critic.hidden = vec![16, 16];
     config.critic.minibatch_size = 128;
     config.section_mut::<KfcpoConfig>().minibatch_size = 128;
-    let mut runner = Runner::new(config.clone(), Device::wgpu(DeviceKind::DefaultDevice)).expect("a GPU");
+    let mut runner = Runner::new(config.clone(), gpu).expect("a GPU");
     runner.iterate().expect("a device that works"); // the first iteration only sets the normaliser
     let mut counter = LaunchCounter::new();
     let mut phases: Vec<(Phase, Launched)> = Vec::new();
@@ -37,10 +35,12 @@ fn an_iteration_launches_little() {
     let steps: u64 = rollout.kernels.iter().filter(|(name, _)| name.contains("Rollout")).map(|(_, n)| n).sum();
     assert!(steps <= config.rollout_steps as u64, "{steps} launches for {} steps", config.rollout_steps);
     let others = rollout.total() - steps;
-    assert!(others <= 16, "{others} launches around the steps");
+    assert!(others <= 14, "{others} launches around the steps");
     let (_, actor) = phases.iter().find(|(phase, _)| *phase == Phase::Actor).expect("an update");
     let minibatches = (config.num_envs * config.rollout_steps / config.section::<KfcpoConfig>().minibatch_size) as u64;
-    assert!(actor.total() <= 25 * minibatches + 24, "{} launches for {minibatches} minibatches", actor.total());
+    // As crates/README.md states: 24 a minibatch, three more with new inverses (every fifth), 19 around them.
+    let most = 24 * minibatches + 3 * minibatches.div_ceil(5) + 19;
+    assert!(actor.total() <= most, "{} launches for {minibatches} minibatches", actor.total());
     let read_backs: u64 = phases.iter().map(|(_, launched)| launched.read_backs).sum::<u64>() + rest.read_backs;
     assert_eq!(read_backs, 2, "one after the rollout, one after the update");
 }

@@ -1,9 +1,11 @@
 //! The rollout in one launch against the same rollout step by step, on the device and on the CPU.
 
-use burn::tensor::{Device, DeviceKind, DeviceType, Tensor};
+use burn::tensor::{Device, Tensor};
 use compute::noise::{NoiseKey, Stream};
 use envs::VecEnv;
 use safe_rl::{Normalizer, NormalizerConfig, Rollout, RolloutBuilder};
+use test_support::device::{cpu_and_gpu, gpu, gpu_is_software, skip};
+use test_support::numbers::{Apart, values};
 use trainer::config::{ActivationName, TrainConfig};
 use trainer::policy::rollout_gpu::collect;
 use trainer::policy::{Act, Policy};
@@ -11,10 +13,6 @@ use trainer::runner::rollout_step;
 
 const ENVS: usize = 96;
 const STEPS: usize = 12;
-
-fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().try_to_vec::<f32>().expect("float32")
-}
 
 /// Everything a rollout begins with, the same on every device.
 struct Start {
@@ -78,19 +76,10 @@ fn fused(start: &mut Start, steps_per_launch: usize) -> Rollout {
     Rollout::from_arrays(arrays, |obs| start.normalizer.apply(obs)).expect("a device that works")
 }
 
-/// Largest difference relative to numbers above 1, and the share of numbers further apart than `bound`.
+/// Largest difference relative to numbers above 1, and the fraction of numbers further apart than `bound`.
 fn apart(a: &[f32], b: &[f32], bound: f32) -> (f32, f64) {
-    assert_eq!(a.len(), b.len());
-    let errors = a.iter().zip(b).map(|(a, b)| {
-        assert!(a.is_finite() && b.is_finite(), "{a} {b}");
-        (a - b).abs() / a.abs().max(1.0)
-    });
-    let (mut worst, mut far) = (0.0f32, 0);
-    for error in errors {
-        worst = worst.max(error);
-        far += usize::from(error > bound);
-    }
-    (worst, far as f64 / a.len() as f64)
+    let apart = Apart::of(a, b, [bound; 2]);
+    (apart.worst, apart.fractions()[0])
 }
 
 /// Holds two rollouts of one device equal: the same numbers went through the same bodies.
@@ -156,11 +145,7 @@ fn assert_same_course(host: &Rollout, device: &Rollout) {
 }
 
 fn compare(id: &str, hidden: &[usize], activation: ActivationName) {
-    if Device::enumerate(DeviceType::Wgpu).into_vec().is_empty() {
-        eprintln!("no wgpu adapter: nothing compared");
-        return;
-    }
-    let (cpu, gpu) = (Device::flex(), Device::wgpu(DeviceKind::DefaultDevice));
+    let Some([cpu, gpu]) = cpu_and_gpu() else { return };
     let begin = |device: &Device| start(id, hidden, activation, device);
     let (mut a, mut b, mut c) = (begin(&cpu), begin(&gpu), begin(&gpu));
     let host = stepwise(&mut a);
@@ -181,10 +166,6 @@ fn compare(id: &str, hidden: &[usize], activation: ActivationName) {
     assert!(worst < 1e-4, "moments of the observations differ by {worst}");
 }
 
-fn software() -> bool {
-    Device::enumerate(DeviceType::Wgpu).into_vec().iter().all(|adapter| format!("{adapter:?}").contains("Cpu"))
-}
-
 #[test]
 fn point_goal() {
     compare("PointGoal1", &[64, 64], ActivationName::Tanh);
@@ -197,8 +178,8 @@ fn odd_widths_and_relu() {
 
 #[test]
 fn car_on_the_bare_floor() {
-    if software() {
-        eprintln!("software Vulkan takes ten minutes and more to compile the Car: nothing compared");
+    if gpu_is_software() {
+        skip("software Vulkan takes ten minutes and more to compile the Car");
         return;
     }
     compare("CarGoal0", &[24], ActivationName::Tanh);
@@ -207,10 +188,7 @@ fn car_on_the_bare_floor() {
 /// Several steps a launch give the same bits as one: software Vulkan ends long loops, so the rollout is short.
 #[test]
 fn steps_of_a_launch_do_not_matter() {
-    if Device::enumerate(DeviceType::Wgpu).into_vec().is_empty() {
-        return;
-    }
-    let gpu = Device::wgpu(DeviceKind::DefaultDevice);
+    let Some(gpu) = gpu() else { return };
     let run = |steps_per_launch| {
         let mut start = start("PointCircle0", &[8], ActivationName::Tanh, &gpu);
         let rollout = fused(&mut start, steps_per_launch);

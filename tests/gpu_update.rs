@@ -3,13 +3,15 @@
 #[path = "gpu_update/actor.rs"]
 mod actor;
 
-use burn::tensor::{Device, DeviceKind, DeviceType, Tensor};
+use burn::tensor::{Device, Tensor};
 use compute::noise::{NoiseKey, Stream, normals};
 use kfac::{Activation, Factors, FisherSeeds, Mlp, MlpSpec, Statistics};
 use safe_rl::{
     Adam, AdamConfig, GaeConfig, GaeSignal, KlGuard, KlGuardConfig, MarginWeights, Products, ProjectionKind, Samples,
     Values, all_finite, blend, gae_pair,
 };
+use test_support::device::cpu_and_gpu;
+use test_support::numbers::{apart, tensor, values};
 use trainer::algorithm::kfcpo::KfcpoConfig;
 use trainer::algorithm::{self, Context, CostEstimate, Progress, Setup};
 use trainer::comm::Alone;
@@ -17,38 +19,14 @@ use trainer::config::TrainConfig;
 use trainer::critics::Critics;
 use trainer::policy::Policy;
 
-/// The CPU and the GPU, or `None` where there is no adapter.
-fn devices() -> Option<[Device; 2]> {
-    if Device::enumerate(DeviceType::Wgpu).into_vec().is_empty() {
-        eprintln!("no wgpu adapter: nothing compared");
-        return None;
-    }
-    Some([Device::flex(), Device::wgpu(DeviceKind::DefaultDevice)])
-}
-
-fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().try_to_vec::<f32>().expect("float32")
-}
-
 /// Standard normals, the same on every device.
 fn noise(index: u64, shape: [usize; 2], device: &Device) -> Tensor<2> {
-    let values = normals(NoiseKey { seed: 6, stream: Stream::Other(0), step: index }, shape[0], shape[1]);
-    Tensor::<1>::from_floats(values.as_slice(), device).reshape(shape)
-}
-
-/// Largest difference relative to numbers above 1.
-fn apart(a: &[f32], b: &[f32]) -> f32 {
-    assert_eq!(a.len(), b.len());
-    let errors = a.iter().zip(b).map(|(a, b)| {
-        assert!(a.is_finite() && b.is_finite(), "{a} {b}");
-        (a - b).abs() / a.abs().max(1.0)
-    });
-    errors.fold(0.0, f32::max)
+    tensor(&normals(NoiseKey { seed: 6, stream: Stream::Other(0), step: index }, shape[0], shape[1]), shape, device)
 }
 
 #[test]
 fn advantages_in_one_launch_equal_the_cpus() {
-    let Some([cpu, gpu]) = devices() else { return };
+    let Some([cpu, gpu]) = cpu_and_gpu() else { return };
     for (steps, envs) in [(1, 5), (40, 70), (129, 3)] {
         let numbers = |index: u64| normals(NoiseKey { seed: 4, stream: Stream::Other(0), step: index }, steps, envs);
         let advantages = |device: &Device| {
@@ -74,7 +52,7 @@ fn advantages_in_one_launch_equal_the_cpus() {
 
 #[test]
 fn the_gradient_of_a_regression_equals_the_cpus() {
-    let Some([cpu, gpu]) = devices() else { return };
+    let Some([cpu, gpu]) = cpu_and_gpu() else { return };
     let shapes: [(&[usize], Activation, usize); 5] = [
         (&[60, 64, 64, 1], Activation::Tanh, 1024),
         (&[7, 13, 9, 3], Activation::Relu, 130),
@@ -102,7 +80,7 @@ fn the_gradient_of_a_regression_equals_the_cpus() {
 
 #[test]
 fn the_passes_of_an_update_equal_the_cpus() {
-    let Some([cpu, gpu]) = devices() else { return };
+    let Some([cpu, gpu]) = cpu_and_gpu() else { return };
     let shapes: [(&[usize], Activation, usize, bool); 4] = [
         (&[60, 64, 64, 2], Activation::Tanh, 300, true),
         (&[9, 13, 21, 3], Activation::Relu, 129, false),
@@ -149,7 +127,7 @@ fn the_passes_of_an_update_equal_the_cpus() {
 
 #[test]
 fn adam_equals_the_cpus_and_skips_what_is_not_finite() {
-    let Some([cpu, gpu]) = devices() else { return };
+    let Some([cpu, gpu]) = cpu_and_gpu() else { return };
     const PARAMETERS: usize = 700;
     for max_grad_norm in [None, Some(0.5)] {
         let run = |device: &Device| {
@@ -178,7 +156,7 @@ fn adam_equals_the_cpus_and_skips_what_is_not_finite() {
 
 #[test]
 fn inverses_equal_the_cpus_the_hopeless_ones_included() {
-    let Some([cpu, gpu]) = devices() else { return };
+    let Some([cpu, gpu]) = cpu_and_gpu() else { return };
     let spec = MlpSpec::new([20, 33, 6, 2], Activation::Tanh).expect("usable sizes");
     for (what, scale, damping) in [("ordinary", 1.0, 0.1), ("strong", 30.0, 1e-3), ("not finite", f32::NAN, 0.1)] {
         let run = |device: &Device| {
@@ -211,7 +189,7 @@ fn inverses_equal_the_cpus_the_hopeless_ones_included() {
 
 #[test]
 fn steering_numbers_equal_the_cpus_special_ones_included() {
-    let Some([cpu, gpu]) = devices() else { return };
+    let Some([cpu, gpu]) = cpu_and_gpu() else { return };
     let norms = [0.0, 1e-13, 3e-7, 0.5, 2e4, f32::INFINITY, f32::NAN];
     let inner = [-1.0, -1e-9, 0.0, 0.3, f32::NEG_INFINITY, f32::NAN];
     let kinds = [ProjectionKind::Metric, ProjectionKind::None, ProjectionKind::Hard];
@@ -255,7 +233,7 @@ fn steering_numbers_equal_the_cpus_special_ones_included() {
 
 #[test]
 fn the_guard_decides_as_on_the_cpu() {
-    let Some([cpu, gpu]) = devices() else { return };
+    let Some([cpu, gpu]) = cpu_and_gpu() else { return };
     // KL of the candidate, whether it is finite, whether the minibatch is usable, KL before.
     let tries = [
         (0.001, 1.0, 1.0, 0.0),
@@ -296,7 +274,7 @@ fn the_guard_decides_as_on_the_cpu() {
 /// A whole update of actor and critics from the same samples.
 #[test]
 fn an_update_equals_the_cpus() {
-    let Some([cpu, gpu]) = devices() else { return };
+    let Some([cpu, gpu]) = cpu_and_gpu() else { return };
     const OBS: usize = 11;
     let mut config = TrainConfig { seed: 2, ..TrainConfig::default() };
     config.policy.hidden = vec![16, 24];

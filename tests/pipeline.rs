@@ -1,12 +1,9 @@
 //! KFCPO's update as a whole, on hand-made samples: the trust region holds, and bad numbers change nothing.
 
-#[path = "support/device.rs"]
-mod device;
-
 use burn::tensor::{Device, Tensor};
 use compute::noise::{NoiseKey, Stream, normals};
-use device::test_device;
 use safe_rl::Samples;
+use test_support::device::test_device;
 use trainer::algorithm::kfcpo::KfcpoConfig;
 use trainer::algorithm::ppo::PpoConfig;
 use trainer::algorithm::{self, Algorithm, Context, CostEstimate, Progress, Setup, UpdateReport};

@@ -1,11 +1,9 @@
 //! Several runs trained at once in one process: each must be the run it would have been alone.
 
-mod support;
-
 use std::fs;
 
 use serde_json::Value;
-use support::{Finished, Sandbox, assert_same_outcome, tiny_args, wait_until};
+use test_support::program::{Finished, Sandbox, assert_same_outcome, tiny_args, wait_until};
 
 /// The JSON objects on stdout, one a line.
 fn json_lines(finished: &Finished) -> Vec<Value> {

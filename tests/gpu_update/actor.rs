@@ -1,6 +1,6 @@
 //! The kernels of a minibatch of the actor, one by one.
 
-use super::{apart, devices, noise, values};
+use super::noise;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use compute::noise::{NoiseKey, Stream};
 use kfac::{Factors, Mlp, MlpSpec, trust_region};
@@ -8,29 +8,16 @@ use safe_rl::{
     Gaussian, KlGuard, KlGuardConfig, Samples, Step, Verdict, all_finite_in, average_gradients, clamp_log_std,
     mean_gaussian_kl, permutation,
 };
+use test_support::device::cpu_and_gpu;
+use test_support::numbers::{apart, apart_of_largest, bits, values};
 
 fn vector(index: u64, length: usize, device: &Device) -> Tensor<1> {
     noise(index, [1, length], device).reshape([length])
 }
 
-fn bits(values: &[f32]) -> Vec<u32> {
-    values.iter().map(|x| x.to_bits()).collect()
-}
-
-/// Largest difference in units of the largest number; numbers that are not finite must stand in the same places.
-fn share(host: &[f32], device: &[f32]) -> f32 {
-    assert_eq!(host.len(), device.len());
-    let largest = host.iter().filter(|x| x.is_finite()).fold(1e-6f32, |m, x| m.max(x.abs()));
-    let worst = host.iter().zip(device).map(|(a, b)| {
-        assert_eq!(a.is_finite(), b.is_finite(), "{a} {b}");
-        if a.is_finite() { (a - b).abs() } else { 0.0 }
-    });
-    worst.fold(0.0, f32::max) / largest
-}
-
 #[test]
 fn a_minibatch_is_gathered_bit_for_bit() {
-    let Some([cpu, gpu]) = devices() else { return };
+    let Some([cpu, gpu]) = cpu_and_gpu() else { return };
     for (all, inputs, actions, taken) in [(50, 11, 2, 33), (300, 60, 3, 300), (7, 1, 1, 1)] {
         let order = permutation(all, NoiseKey { seed: 3, stream: Stream::Other(1), step: 0 });
         let run = |device: &Device| {
@@ -62,7 +49,7 @@ fn a_minibatch_is_gathered_bit_for_bit() {
 
 #[test]
 fn surrogates_equal_the_cpus() {
-    let Some([cpu, gpu]) = devices() else { return };
+    let Some([cpu, gpu]) = cpu_and_gpu() else { return };
     for (samples, objectives, actions) in [(1, 1, 1), (130, 2, 2), (5001, 2, 3)] {
         for (clip, bad) in [(None, None), (Some(0.2), None), (None, Some(f32::NAN)), (Some(0.1), Some(f32::INFINITY))] {
             let run = |device: &Device| {
@@ -80,7 +67,7 @@ fn surrogates_equal_the_cpus() {
             };
             let (host, device) = (run(&cpu), run(&gpu));
             for (name, (host, device)) in ["means", "log sigma", "values"].iter().zip(host.iter().zip(&device)) {
-                let worst = share(host, device);
+                let worst = apart_of_largest(host, device);
                 eprintln!("{samples} samples, clip {clip:?}, {bad:?}, {name}: {worst:.1e}");
                 assert!(worst < 1e-5, "{samples} samples, clip {clip:?}, {bad:?}, {name}: {worst}");
             }
@@ -90,7 +77,7 @@ fn surrogates_equal_the_cpus() {
 
 #[test]
 fn divergences_equal_the_cpus() {
-    let Some([cpu, gpu]) = devices() else { return };
+    let Some([cpu, gpu]) = cpu_and_gpu() else { return };
     for (samples, actions) in [(1, 1), (7, 3), (700, 2), (16_384, 2), (70_001, 2)] {
         for (shift, bad) in [(0.1, None), (1e-3, None), (0.0, None), (3.0, None), (0.1, Some(f32::NAN))] {
             let run = |device: &Device| {
@@ -112,7 +99,7 @@ fn divergences_equal_the_cpus() {
 
 #[test]
 fn averages_take_what_the_mask_lets_in() {
-    let Some([cpu, gpu]) = devices() else { return };
+    let Some([cpu, gpu]) = cpu_and_gpu() else { return };
     let spec = MlpSpec::new([9, 17, 2], kfac::Activation::Tanh).expect("usable sizes");
     let run = |device: &Device| {
         let mlp = Mlp::init(spec.clone(), 3, 1.0, device);
@@ -151,7 +138,7 @@ fn averages_take_what_the_mask_lets_in() {
 
 #[test]
 fn what_is_not_finite_is_found_and_what_is_refused_does_not_enter() {
-    let Some([_, gpu]) = devices() else { return };
+    let Some([_, gpu]) = cpu_and_gpu() else { return };
     let lengths = [1, 777, 40_000];
     let part = |i: usize| vector(i as u64, lengths[i], &gpu);
     let parts = || [0, 1, 2].map(part);
@@ -187,7 +174,7 @@ fn what_is_not_finite_is_found_and_what_is_refused_does_not_enter() {
 
 #[test]
 fn a_step_is_as_long_as_on_the_cpu() {
-    let Some([cpu, gpu]) = devices() else { return };
+    let Some([cpu, gpu]) = cpu_and_gpu() else { return };
     // Samples, parameters, distance covered, length of the direction, longest step, a number among the moved means.
     let cases = [
         (1, 1, 0.0, 1.0, 10.0, None),
@@ -246,7 +233,7 @@ fn a_step_is_as_long_as_on_the_cpu() {
             let moved = |next: &[f32]| next.iter().zip(&host.2).map(|(a, b)| a - b).collect::<Vec<f32>>();
             let (a, b) = (moved(&host.0), moved(&device.0));
             let longest = a.iter().fold(0.0f32, |m, x| m.max(x.abs()));
-            let worst = (share(&a, &b), apart(&host.1, &device.1));
+            let worst = (apart_of_largest(&a, &b), apart(&host.1, &device.1));
             eprintln!("{what}: moves by up to {longest:e}, apart {worst:?}");
             assert!(worst.0 < 1e-5 && worst.1 < 1e-6, "{what}: {worst:?}");
         }

@@ -23,10 +23,10 @@ pub mod gpu;
 pub mod noise;
 mod read;
 mod state;
-#[cfg(test)]
-#[path = "../../../tests/support/device.rs"]
-mod test_device;
 mod uploaded;
+
+#[cfg(test)]
+use test_support::device as test_device;
 
 pub use error::ComputeError;
 pub use read::{read, read_backs};

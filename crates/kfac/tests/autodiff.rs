@@ -1,11 +1,9 @@
 //! Manual derivatives against burn's automatic differentiation.
 
-mod support;
-
 use burn::tensor::{Tensor, activation};
 use kfac::{Activation, Mlp, MlpSpec};
-use support::device::test_device;
-use support::{close, normals, tensor, values};
+use test_support::device::test_device;
+use test_support::numbers::{assert_close, normals, tensor, values};
 
 /// The network written with ordinary differentiable operations.
 fn forward(spec: &MlpSpec, theta: &Tensor<1>, x: Tensor<2>) -> Tensor<2> {
@@ -43,7 +41,7 @@ fn gradients_equal_autodiff() {
             let gradients = (out * tensor(c, [rows, 3], &autodiff)).sum().backward();
             expected.extend(values(&leaf.grad(&gradients).expect("a gradient")));
         }
-        close(&values(&fast), &expected, 5e-6, "gradients");
+        assert_close(&values(&fast), &expected, 5e-6, "gradients");
 
         let targets = normals(4, rows * 3, 1.0);
         let (fast, loss) =
@@ -51,8 +49,8 @@ fn gradients_equal_autodiff() {
         let leaf = tensor::<1>(&theta, [params], &autodiff).require_grad();
         let error = forward(&spec, &leaf, tensor(&x, [rows, 10], &autodiff)) - tensor(&targets, [rows, 3], &autodiff);
         let expected = (error.clone() * error).sum().div_scalar(rows as f32);
-        close(&values(&loss), &values(&expected), 2e-6, "loss");
-        close(
+        assert_close(&values(&loss), &values(&expected), 2e-6, "loss");
+        assert_close(
             &values(&fast),
             &values(&leaf.grad(&expected.backward()).expect("a gradient")),
             5e-6,
@@ -71,7 +69,7 @@ fn the_network_itself_is_differentiable_on_an_autodiff_device() {
     let gradients = mlp.forward(x.clone()).sum().backward();
     let automatic = values(&theta.grad(&gradients).expect("a gradient"));
     let manual = mlp.gradients(x, Tensor::ones([1, 4, 1], &autodiff));
-    close(&values(&manual), &automatic, 2e-6, "gradient");
+    assert_close(&values(&manual), &automatic, 2e-6, "gradient");
 }
 
 #[test]

@@ -1,11 +1,9 @@
 //! Damping, inverses, natural gradients, masked updates, checkpoints.
 
-mod support;
-
 use burn::tensor::{Device, Tensor};
 use kfac::{Activation, AdaptiveDamping, Factors, FisherSeeds, KfacError, Mlp, MlpSpec, trust_region};
-use support::device::{plain_device, test_device};
-use support::{close, normals, tensor, values};
+use test_support::device::{plain_device, test_device};
+use test_support::numbers::{assert_close, normals, tensor, values};
 
 fn spec() -> MlpSpec {
     MlpSpec::new([11, 40, 3], Activation::Tanh).expect("valid")
@@ -86,7 +84,7 @@ fn scaling_one_factor_up_and_the_other_down_changes_nothing() {
         let p = spec().num_params();
         let gradient = || tensor(&normals(30, p, 1.0), [1, p], &device);
         let natural = |f: &Factors| values(&f.inverse(0.1).expect("valid").natural_gradients(gradient()));
-        close(&natural(&scaled), &natural(&base), 2e-5, "natural gradient");
+        assert_close(&natural(&scaled), &natural(&base), 2e-5, "natural gradient");
     }
 }
 
@@ -117,11 +115,11 @@ fn average_is_bias_corrected() {
     let (one, two) = (observed(&device, 1).1.factors, observed(&device, 4).1.factors);
     let mut factors = Factors::new(&spec(), 0.8, &device).expect("valid");
     factors.update(&one);
-    close(&values(&factors.flat()), &values(one.flat()), 1e-6, "after one update");
+    assert_close(&values(&factors.flat()), &values(one.flat()), 1e-6, "after one update");
     factors.update(&two);
     let expected: Vec<f32> =
         values(one.flat()).iter().zip(values(two.flat())).map(|(a, b)| (0.8 * 0.2 * a + 0.2 * b) / 0.36).collect();
-    close(&values(&factors.flat()), &expected, 1e-6, "after two");
+    assert_close(&values(&factors.flat()), &expected, 1e-6, "after two");
 }
 
 #[test]

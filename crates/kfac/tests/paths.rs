@@ -1,12 +1,10 @@
 //! The fused CPU pass equals the tensor operations. A tensor on the autodiff device never takes the fused pass, so the
 //! same public calls give both.
 
-mod support;
-
 use burn::tensor::{Device, Tensor};
 use kfac::{Activation, FactorSample, Factors, FisherSeeds, Mlp, MlpSpec, Statistics, exact_seeds};
-use support::device::plain_device;
-use support::{close, normals, tensor, values};
+use test_support::device::plain_device;
+use test_support::numbers::{assert_close, normals, tensor, values};
 
 struct Case {
     sizes: &'static [usize],
@@ -78,14 +76,14 @@ fn forward_and_jvp_agree() {
             (values(&mlp.forward(case.x(d))), values(&mlp.jvp(case.x(d), direction)))
         };
         let (a, b) = (run(&fast), run(&plain));
-        close(&a.0, &b.0, 2e-6, &format!("forward {}", case.name()));
-        close(&a.1, &b.1, 4e-6, &format!("jvp {}", case.name()));
+        assert_close(&a.0, &b.0, 2e-6, &format!("forward {}", case.name()));
+        assert_close(&a.1, &b.1, 4e-6, &format!("jvp {}", case.name()));
     }
 }
 
 fn same_statistics(a: &Statistics, b: &Statistics, what: &str) {
-    close(&values(&a.gradients), &values(&b.gradients), 1e-5, &format!("gradients {what}"));
-    close(&values(a.factors.flat()), &values(b.factors.flat()), 1e-5, &format!("factors {what}"));
+    assert_close(&values(&a.gradients), &values(&b.gradients), 1e-5, &format!("gradients {what}"));
+    assert_close(&values(a.factors.flat()), &values(b.factors.flat()), 1e-5, &format!("factors {what}"));
 }
 
 #[test]
@@ -109,7 +107,7 @@ fn statistics_agree_for_all_kinds_of_seeds() {
         if case.gradients > 0 {
             let gradients =
                 |d: &Device| values(&case.mlp(d).gradients(case.x(d), case.cotangents(case.gradients, 2, d)));
-            close(&gradients(&fast), &gradients(&plain), 1e-5, &format!("gradients alone {}", case.name()));
+            assert_close(&gradients(&fast), &gradients(&plain), 1e-5, &format!("gradients alone {}", case.name()));
         }
     }
 }
@@ -124,13 +122,13 @@ fn regression_agrees() {
             let seeds = FisherSeeds::Constant(Tensor::eye(case.outputs(), d));
             let (statistics, loss2) = case.mlp(d).regression_statistics(case.x(d), targets, seeds);
             // Other sums in the pass may mean other shards, so equality is to rounding.
-            close(&values(&loss), &values(&loss2), 1e-6, "the loss of the two regression calls");
-            close(&values(&gradient), &values(&statistics.gradients), 1e-6, "the two regression calls");
+            assert_close(&values(&loss), &values(&loss2), 1e-6, "the loss of the two regression calls");
+            assert_close(&values(&gradient), &values(&statistics.gradients), 1e-6, "the two regression calls");
             (statistics, values(&loss))
         };
         let (a, b) = (run(&fast), run(&plain));
         same_statistics(&a.0, &b.0, &case.name());
-        close(&a.1, &b.1, 2e-6, &format!("loss {}", case.name()));
+        assert_close(&a.1, &b.1, 2e-6, &format!("loss {}", case.name()));
     }
 }
 
@@ -154,9 +152,9 @@ fn average_inverse_and_natural_gradients_agree() {
             (values(&factors.flat()), inverse.natural_gradients(gradients), inverse)
         };
         let (a, b) = (run(&fast), run(&plain));
-        close(&a.0, &b.0, 1e-5, "average");
-        close(&values(a.2.flat()), &values(b.2.flat()), 1e-4, &format!("inverse {}", case.name()));
-        close(&values(&a.1), &values(&b.1), 2e-4, &format!("natural gradients {}", case.name()));
+        assert_close(&a.0, &b.0, 1e-5, "average");
+        assert_close(&values(a.2.flat()), &values(b.2.flat()), 1e-4, &format!("inverse {}", case.name()));
+        assert_close(&values(&a.1), &values(&b.1), 2e-4, &format!("natural gradients {}", case.name()));
         for inverse in [&a.2, &b.2] {
             assert!(values(inverse.residuals()).iter().all(|r| *r < 1e-4), "{:?}", values(inverse.residuals()));
             assert_eq!(values(&inverse.raised()), [0.0]);
@@ -199,9 +197,9 @@ fn a_kept_forward_pass_gives_the_same_results() {
         assert_eq!(values(kept.factors.flat()), values(fresh.factors.flat()));
 
         let plain_pass = case.mlp(&plain).forward_pass(case.x(&plain));
-        close(&values(&pass.outputs()), &values(&plain_pass.outputs()), 2e-6, "outputs");
+        assert_close(&values(&pass.outputs()), &values(&plain_pass.outputs()), 2e-6, "outputs");
         // A tensor of another kind in the middle of a fused pass falls back to the tensor operations.
         let mixed = pass.jvp(direction.clone().to_device(&Device::flex().autodiff()));
-        close(&values(&pass.jvp(direction)), &values(&mixed), 4e-6, "mixed devices");
+        assert_close(&values(&pass.jvp(direction)), &values(&mixed), 4e-6, "mixed devices");
     }
 }

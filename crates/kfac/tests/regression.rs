@@ -1,11 +1,9 @@
 //! The regression optimiser.
 
-mod support;
-
 use burn::tensor::Tensor;
 use kfac::{Activation, Kfac, KfacConfig, Mlp, MlpSpec};
-use support::device::{plain_device, test_device};
-use support::{normals, tensor, values};
+use test_support::device::{plain_device, test_device};
+use test_support::numbers::{normals, tensor, values};
 
 fn mean_squared_error(mlp: &Mlp, x: &Tensor<2>, y: &Tensor<2>) -> f32 {
     let error = mlp.forward(x.clone()) - y.clone();

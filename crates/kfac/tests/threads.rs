@@ -1,10 +1,8 @@
 //! The fused pass gives the same bits with any number of threads.
 
-mod support;
-
 use burn::tensor::{Device, Tensor};
 use kfac::{Activation, Factors, FisherSeeds, Mlp, MlpSpec};
-use support::{normals, tensor, values};
+use test_support::numbers::{normals, tensor, values};
 
 fn everything(sizes: &[usize], rows: usize) -> Vec<u32> {
     let device = Device::flex();

@@ -40,14 +40,14 @@ mod projection;
 mod rollback;
 mod rollout;
 mod surrogate;
-#[cfg(test)]
-#[path = "../../../tests/support/device.rs"]
-mod test_device;
 #[cfg(feature = "gpu")]
 mod unit_act;
 #[cfg(feature = "gpu")]
 mod unit_decide;
 mod verdict;
+
+#[cfg(test)]
+use test_support::device as test_device;
 
 pub use adam::{Adam, AdamConfig};
 pub use advantage::{center, standardize};

@@ -5,16 +5,14 @@
 //! `v(k) = (b^2 sigma^2 + noise^2) / (1 - (a - b k)^2)`, so the best gains for a cost limit follow from a multiplier and two
 //! one-dimensional minimisations. The exact values of the linear policy serve as critics.
 
-#[path = "../../../tests/support/device.rs"]
-mod device;
-
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 use compute::noise::{NoiseKey, Stream, normals};
-use device::test_device;
 use safe_rl::{
     CostEstimator, EpisodeTotals, EpisodeTracker, GaeConfig, Gaussian, KlGuard, KlGuardConfig, Margin, MarginConfig,
     Products, ProjectionKind, Rollout, RolloutBuilder, RolloutStep, all_finite, blend, center, gae, standardize,
 };
+use test_support::device::test_device;
+use test_support::numbers::{tensor, values};
 
 const A: f64 = 0.95;
 const B: [f64; 2] = [0.5, 0.3];
@@ -66,17 +64,11 @@ struct Systems {
 }
 
 fn flat(values: Vec<f32>) -> Tensor<1> {
-    let n = values.len();
-    Tensor::from_data(TensorData::new(values, [n]), &test_device())
+    tensor(&values, [values.len()], &test_device())
 }
 
 fn table(values: Vec<f32>) -> Tensor<2> {
-    let n = values.len() / 2;
-    Tensor::from_data(TensorData::new(values, [n, 2]), &test_device())
-}
-
-fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.try_into_vec_as::<f32>().unwrap()
+    tensor(&values, [values.len() / 2, 2], &test_device())
 }
 
 impl Systems {
@@ -94,7 +86,7 @@ impl Systems {
             let (action, log_prob) = policy.act(NoiseKey { seed: 4, stream: Stream::Other(0), step: self.step });
             let noise = normals(NoiseKey { seed: 4, stream: Stream::Other(1), step: self.step }, ENVS, 2);
             self.step += 1;
-            let u = host(action.clone());
+            let u = values(action.clone());
             let (mut reward, mut cost, mut truncated, mut partial) = (vec![], vec![], vec![], vec![]);
             let (mut totals, mut lengths) = (vec![], vec![]);
             for env in 0..ENVS {
@@ -181,7 +173,7 @@ fn the_cost_settles_at_the_limit_and_the_reward_at_its_optimum() {
         let episodic_cost = tracker.episodic_cost(CostEstimator::StepMean, HORIZON, rollout.mean_step_cost);
         let weights = margin.update(episodic_cost);
 
-        let now: Vec<f64> = host(gains.clone()).into_iter().map(f64::from).collect();
+        let now: Vec<f64> = values(gains.clone()).into_iter().map(f64::from).collect();
         let now = [now[0], now[1]];
         let gamma = f64::from(discounts.gamma);
         let inputs = rollout.critic_inputs();
@@ -222,7 +214,7 @@ fn the_cost_settles_at_the_limit_and_the_reward_at_its_optimum() {
         accepted += report.accepted;
         rejected += report.rejected;
         if iteration >= 250 {
-            let now = host(gains.clone());
+            let now = values(gains.clone());
             costs.push(step_cost([f64::from(now[0]), f64::from(now[1])]));
             rewards.push(step_reward([f64::from(now[0]), f64::from(now[1])]));
         }

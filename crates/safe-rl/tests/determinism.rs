@@ -3,17 +3,15 @@
 //! An autodiff device stands in for every other backend: its tensors offer no direct access to memory, so each operation
 //! takes the plain path of tensor operations that a GPU takes too (`KFCPO_TEST_DEVICE` puts the GPU itself there).
 
-#[path = "../../../tests/support/device.rs"]
-mod device;
-
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use compute::noise::{NoiseKey, Stream, normals};
-use device::plain_device;
 use safe_rl::{
     Adam, AdamConfig, EpisodeTotals, GaeConfig, Gaussian, KlGuard, KlGuardConfig, Margin, MarginConfig, Normalizer,
     NormalizerConfig, Products, ProjectionKind, RolloutBuilder, RolloutStep, Samples, all_finite, blend, center, gae,
     minibatch_indices, standardize,
 };
+use test_support::device::plain_device;
+use test_support::numbers::{self, tensor};
 
 const ENVS: usize = 300;
 const STEPS: usize = 12;
@@ -28,12 +26,7 @@ fn key(stream: u32, step: u64) -> NoiseKey {
 }
 
 fn noise<const D: usize>(stream: u32, step: u64, shape: [usize; D], device: &Device) -> Tensor<D> {
-    let count = shape.iter().product();
-    Tensor::from_data(TensorData::new(normals(key(stream, step), count, 1), shape), device)
-}
-
-fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.try_into_vec_as::<f32>().unwrap()
+    tensor(&normals(key(stream, step), shape.iter().product(), 1), shape, device)
 }
 
 /// A rollout with a linear policy and critic, then one update, all through the public interface.
@@ -73,8 +66,8 @@ fn chain(device: &Device) -> Trace {
     let last = normalizer.apply(noise(2, 500, [ENVS, OBS], device));
     let rollout = builder.finish(last, log_std.clone(), |raw| normalizer.apply(raw)).unwrap();
     normalizer.commit();
-    trace.push(("normalizer mean", host(normalizer.mean())));
-    trace.push(("normalizer std", host(normalizer.std())));
+    trace.push(("normalizer mean", numbers::values(normalizer.mean())));
+    trace.push(("normalizer std", numbers::values(normalizer.std())));
     trace.push(("costs", rollout.finished.iter().map(|e| e.cost).collect()));
     assert!(rollout.bootstraps() > 20 && rollout.finished.len() > rollout.bootstraps());
 
@@ -85,7 +78,7 @@ fn chain(device: &Device) -> Trace {
     let cost = gae(&rollout.cost, &values.value, &values.next_value, &rollout.done, &config);
     let row = |x: Tensor<2>| x.reshape([1, STEPS * ENVS]);
     let advantage = Tensor::cat(vec![row(standardize(reward.advantage)), row(center(cost.advantage))], 0);
-    trace.push(("advantage", host(advantage.clone())));
+    trace.push(("advantage", numbers::values(advantage.clone())));
     let samples = Samples {
         obs: rollout.obs.clone(),
         action: rollout.action.clone(),
@@ -113,16 +106,16 @@ fn chain(device: &Device) -> Trace {
         let candidate = theta.clone() + direction * radius.unsqueeze();
         let kl =
             Gaussian::new(batch.obs.clone().matmul(candidate.clone()), log_std.clone()).mean_kl(&batch.mean, &log_std);
-        trace.push(("blend", host(blended.summary())));
-        trace.push(("kl", host(kl.clone())));
+        trace.push(("blend", numbers::values(blended.summary())));
+        trace.push(("kl", numbers::values(kl.clone())));
         let verdict = guard.judge(&kl, all_finite(&candidate), blended.usable);
         theta = verdict.select(candidate, theta);
         let error = batch.obs.clone().matmul(value.clone().unsqueeze_dim(1)) - batch.target.narrow(0, 0, 1).transpose();
         let gradient = (batch.obs * error).mean_dim(0).squeeze_dim(0);
         value = adam.step(value, gradient);
     }
-    trace.push(("theta", host(theta)));
-    trace.push(("value", host(value)));
+    trace.push(("theta", numbers::values(theta)));
+    trace.push(("value", numbers::values(value)));
     trace.push(("guard", guard.state().unwrap().tensors["slots"].values.clone()));
     trace
 }

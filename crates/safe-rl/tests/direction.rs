@@ -1,12 +1,10 @@
 //! Invariants of the blended direction, on random problems with a known symmetric positive definite Fisher matrix.
 
-#[path = "../../../tests/support/device.rs"]
-mod device;
-
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 use compute::noise::{NoiseKey, Stream, normals};
-use device::test_device;
 use safe_rl::{Blend, MarginConfig, MarginWeights, Products, ProjectionKind, all_finite, blend, project};
+use test_support::device::test_device;
+use test_support::numbers;
 
 /// Parameters of a problem.
 const P: usize = 12;
@@ -80,7 +78,7 @@ impl Problem {
 
     fn tensor(rows: &[Vec<f64>; 2]) -> Tensor<2> {
         let values: Vec<f32> = rows.iter().flatten().map(|&x| x as f32).collect();
-        Tensor::from_data(TensorData::new(values, [2, P]), &test_device())
+        numbers::tensor(&values, [2, P], &test_device())
     }
 
     fn blend(&self, kind: ProjectionKind, weights: &MarginWeights) -> Blend {
@@ -122,7 +120,7 @@ impl Problem {
 }
 
 fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
-    tensor.try_into_vec_as::<f32>().unwrap().into_iter().map(f64::from).collect()
+    numbers::values(tensor).into_iter().map(f64::from).collect()
 }
 
 fn weights(margin: f64) -> MarginWeights {

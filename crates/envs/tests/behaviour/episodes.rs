@@ -2,6 +2,7 @@
 
 use burn::tensor::{Device, Tensor};
 use envs::{EnvSpec, ObjectKind, Scene, VecEnv};
+use test_support::numbers::values;
 
 use crate::policies::{Uniform, act};
 
@@ -27,10 +28,6 @@ struct Account {
     turn_rate: f64,
     box_path: f64,
     obs: Vec<f64>,
-}
-
-fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().try_to_vec::<f32>().expect("float32")
 }
 
 /// Mean distance of the objects of a kind between two scenes \[m\]; None where there are none.

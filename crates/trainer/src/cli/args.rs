@@ -36,7 +36,7 @@ pub enum Verb {
     Parity(ParityArgs),
     /// Write a policy for use elsewhere
     Export(ExportArgs),
-    /// Play episodes of a saved policy into an HTML page or a GIF
+    /// Play episodes of a saved policy into an HTML page, a GIF or a PNG
     Record(RecordArgs),
     /// Measure speed on this machine
     Bench(BenchArgs),

@@ -317,5 +317,56 @@ mod tests {
         }
         assert_eq!(svg.matches("fill-opacity").count(), 2);
         assert!(!svg.contains("NaN"));
+
+        // The limit and the bottom of the axis tell what a height means: every point stands where its value is.
+        let limit = attribute(svg.lines().find(|line| line.contains("stroke-dasharray")).unwrap(), "y1");
+        let ticks: Vec<(f64, f64)> = svg.lines().filter(|line| line.contains("#e4e4e4")).map(tick).collect();
+        assert!(ticks.len() >= 3, "{ticks:?}");
+        let zero = ticks.iter().find(|(value, _)| *value == 0.0).unwrap().1;
+        let height = |value: f64| zero + (limit - zero) * value / 25.0;
+        for (value, y) in &ticks {
+            assert!((height(*value) - y).abs() < 0.11, "tick {value} at {y}");
+        }
+        let (right, width) = (PANEL_WIDTH - RIGHT, PANEL_WIDTH - RIGHT - LEFT);
+        for (index, slope) in [(0, 1.0), (1, 2.0)] {
+            let line = svg.lines().find(|l| l.contains(&format!("stroke=\"{}\" stroke-width=\"2\"", PALETTE[index])));
+            let [band, curve]: [Vec<(f64, f64)>; 2] = paths(line.unwrap()).try_into().unwrap();
+            let expected = |y: &dyn Fn(f64) -> f64, xs: &[f64]| -> Vec<(f64, f64)> {
+                xs.iter().map(|x| (LEFT + x / 2.0 * width, height(y(*x)))).collect()
+            };
+            assert_near(&curve, &expected(&|x| slope * x, &[0.0, 1.0, 2.0]));
+            let upper = expected(&|x| slope * x + 1.0, &[0.0, 1.0, 2.0]);
+            let lower = expected(&|x| slope * x - 1.0, &[2.0, 1.0, 0.0]);
+            assert_near(&band, &[upper, lower].concat());
+            assert!((curve[2].0 - right).abs() < 0.11);
+        }
+    }
+
+    fn assert_near(got: &[(f64, f64)], expected: &[(f64, f64)]) {
+        assert_eq!(got.len(), expected.len(), "{got:?} {expected:?}");
+        for (a, b) in got.iter().zip(expected) {
+            // Written with one digit, and the heights above are read with one.
+            assert!((a.0 - b.0).abs() < 0.11 && (a.1 - b.1).abs() < 0.25, "{got:?} {expected:?}");
+        }
+    }
+
+    fn attribute(line: &str, name: &str) -> f64 {
+        let (_, rest) = line.split_once(&format!("{name}=\"")).unwrap();
+        rest.split_once('"').unwrap().0.parse().unwrap()
+    }
+
+    /// A tick's value, by its label, and its height.
+    fn tick(line: &str) -> (f64, f64) {
+        let label = line.rsplit_once("</text>").unwrap().0.rsplit_once('>').unwrap().1;
+        (label.parse().unwrap(), attribute(line, "y1"))
+    }
+
+    /// The points of every path of a line.
+    fn paths(line: &str) -> Vec<Vec<(f64, f64)>> {
+        let data = line.split(" d=\"").skip(1).map(|rest| rest.split_once('"').unwrap().0);
+        let points = data.map(|d| d.trim_end_matches('Z').split(['M', 'L']).filter(|point| !point.is_empty()));
+        let number = |text: &str| text.parse::<f64>().unwrap();
+        let point = |text: &str| text.split_once(' ').map(|(x, y)| (number(x), number(y))).unwrap();
+        points.map(|points| points.map(point).collect()).collect()
     }
 }

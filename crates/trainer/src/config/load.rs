@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use strsim::levenshtein;
 
 use crate::algorithm;
 use crate::config::TrainConfig;
@@ -206,24 +207,8 @@ fn keys(section: &Map<String, Value>) -> String {
 /// The candidate closest to `word`, if it is close enough to be a slip of the finger.
 pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let limit = 1 + word.chars().count() / 3;
-    let measured = candidates.map(|candidate| (edit_distance(word, candidate), candidate));
+    let measured = candidates.map(|candidate| (levenshtein(word, candidate), candidate));
     measured.filter(|(distance, _)| *distance <= limit).min().map(|(_, candidate)| candidate)
-}
-
-/// Levenshtein distance: insertions, deletions and substitutions from `a` to `b`.
-fn edit_distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]
@@ -320,10 +305,12 @@ mod tests {
     }
 
     #[test]
-    fn distances_are_levenshteins() {
-        assert_eq!(edit_distance("kitten", "sitting"), 3);
-        assert_eq!(edit_distance("", "abc"), 3);
+    fn a_typo_finds_the_nearest_name() {
         assert_eq!(nearest("gama", ["gamma", "seed"].into_iter()), Some("gamma"));
+        assert_eq!(
+            nearest("damping_rate", ["damping_ratio", "damping", "learning_rate"].into_iter()),
+            Some("damping_ratio")
+        );
         assert_eq!(nearest("q", ["gamma", "seed"].into_iter()), None);
     }
 }

@@ -170,10 +170,124 @@ mod tests {
         let mut log = TensorBoardLog::create(dir.path(), Some(50)).unwrap();
         let first = report(1, vec![("Train/KL", 0.25)]);
         log.append(&Record { report: &first, samples: 100, wall_s: 1.0 }).unwrap();
-        let bytes = std::fs::read(&log.path).unwrap();
-        let contains = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
-        assert!(contains("brain.Event:2") && contains("Train/KL") && contains("Metrics/StepCost"));
-        assert!(!contains("Metrics/EpRet"), "there was no episode yet");
+        let events: Vec<Event> = payloads(&std::fs::read(&log.path).unwrap()).into_iter().map(Event::decode).collect();
+        let [version, session, scalars] = &events[..] else { panic!("{events:?}") };
+        assert_eq!((version.step, version.version.as_str()), (0, "brain.Event:2"));
+        // The events of earlier files are void from the step after the one that was resumed.
+        assert_eq!((session.step, session.session), (51, Some(SESSION_START)));
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+        assert!(events.iter().all(|event| (now - 60.0..=now).contains(&event.time)), "{events:?}");
+        assert_eq!(scalars.step, 100);
+        // There was no episode yet, so that nothing is said of any.
+        let expected = [
+            ("Metrics/StepReturn", 2.0),
+            ("Metrics/StepCost", 12.5),
+            ("Time/FPS", 100.0),
+            ("Time/Rollout", 0.25),
+            ("Time/Update", 0.75),
+            ("Train/KL", 0.25),
+        ];
+        assert_eq!(scalars.scalars, expected.map(|(tag, value)| (tag.to_owned(), value)));
+        log.append(&Record { report: &report(3, vec![]), samples: 100, wall_s: 1.0 }).unwrap();
+        let last = payloads(&std::fs::read(&log.path).unwrap()).into_iter().map(Event::decode).next_back().unwrap();
+        let value = |name: &str| last.scalars.iter().find(|(tag, _)| tag == name).map(|(_, value)| *value);
+        assert_eq!((last.step, value("Metrics/EpRet"), value("Metrics/EpCost")), (300, Some(4.567), Some(31.04)));
+        assert_eq!(value("Metrics/EpLen"), Some(1000.0));
+    }
+
+    /// The payloads of a file of records, their checksums verified.
+    fn payloads(mut bytes: &[u8]) -> Vec<&[u8]> {
+        let mut found = Vec::new();
+        while !bytes.is_empty() {
+            let (length, rest) = bytes.split_at(8);
+            let payload_length = u64::from_le_bytes(length.try_into().unwrap()) as usize;
+            let (length_crc, rest) = rest.split_at(4);
+            let (payload, rest) = rest.split_at(payload_length);
+            let (payload_crc, rest) = rest.split_at(4);
+            assert_eq!(length_crc, masked(crc32c(length)).to_le_bytes());
+            assert_eq!(payload_crc, masked(crc32c(payload)).to_le_bytes());
+            found.push(payload);
+            bytes = rest;
+        }
+        found
+    }
+
+    /// What an event says, as a reader of protobuf sees it.
+    #[derive(Debug, Default)]
+    struct Event {
+        time: f64,
+        step: u64,
+        version: String,
+        session: Option<u64>,
+        scalars: Vec<(String, f32)>,
+    }
+
+    /// One field of a message: its number and its value.
+    enum Field<'a> {
+        Varint(u64),
+        Double(f64),
+        Float(f32),
+        Bytes(&'a [u8]),
+    }
+
+    impl Event {
+        fn decode(payload: &[u8]) -> Self {
+            let mut event = Self::default();
+            for field in fields(payload) {
+                match field {
+                    (1, Field::Double(time)) => event.time = time,
+                    (2, Field::Varint(step)) => event.step = step,
+                    (3, Field::Bytes(text)) => event.version = String::from_utf8(text.to_vec()).unwrap(),
+                    (5, Field::Bytes(summary)) => event.scalars = fields(summary).into_iter().map(scalar).collect(),
+                    (7, Field::Bytes(session)) => {
+                        let [(1, Field::Varint(status))] = fields(session)[..] else { panic!("a session's status") };
+                        event.session = Some(status);
+                    }
+                    (number, _) => panic!("field {number} of an event"),
+                }
+            }
+            event
+        }
+    }
+
+    fn scalar((number, entry): (u64, Field)) -> (String, f32) {
+        let Field::Bytes(entry) = entry else { panic!("an entry of a summary") };
+        let [(1, Field::Bytes(tag)), (2, Field::Float(value))] = fields(entry)[..] else { panic!("a tag and a value") };
+        assert_eq!(number, 1);
+        (String::from_utf8(tag.to_vec()).unwrap(), value)
+    }
+
+    fn fields(mut bytes: &[u8]) -> Vec<(u64, Field<'_>)> {
+        let mut found = Vec::new();
+        while !bytes.is_empty() {
+            let key = varint(&mut bytes);
+            let mut take = |n: usize| {
+                let (taken, rest) = bytes.split_at(n);
+                bytes = rest;
+                taken
+            };
+            let field = match key & 7 {
+                1 => Field::Double(f64::from_le_bytes(take(8).try_into().unwrap())),
+                5 => Field::Float(f32::from_le_bytes(take(4).try_into().unwrap())),
+                0 => Field::Varint(varint(&mut bytes)),
+                2 => {
+                    let length = varint(&mut bytes) as usize;
+                    let (taken, rest) = bytes.split_at(length);
+                    bytes = rest;
+                    Field::Bytes(taken)
+                }
+                other => panic!("wire type {other}"),
+            };
+            found.push((key >> 3, field));
+        }
+        found
+    }
+
+    fn varint(bytes: &mut &[u8]) -> u64 {
+        let length = 1 + bytes.iter().take_while(|byte| **byte >= 0x80).count();
+        let (taken, rest) = bytes.split_at(length);
+        *bytes = rest;
+        taken.iter().rev().fold(0, |value, byte| value << 7 | u64::from(byte & 0x7f))
     }
 
     #[test]

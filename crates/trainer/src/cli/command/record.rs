@@ -1,16 +1,16 @@
-//! `record`: plays episodes of a saved policy into a file to look at, an HTML page or a GIF.
+//! `record`: plays episodes of a saved policy into a file to look at: an HTML page, a GIF, or one frame as a PNG.
 
+mod canvas;
 mod episode;
 mod gif;
-mod glyphs;
 mod html;
 mod picture;
-mod raster;
+mod text;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use serde::Serialize;
 
@@ -24,6 +24,7 @@ use crate::evaluate::Evaluator;
 use crate::policy::saved::saved_policy;
 use crate::run_dir::RunDir;
 use episode::{Episode, Replay, record};
+use picture::Painter;
 
 /// Arguments of `record`.
 #[derive(Debug, Args)]
@@ -31,10 +32,10 @@ pub struct RecordArgs {
     /// Run directory
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
-    /// File to write, .html or .gif [default: RUN/replay.html]
+    /// File to write, .html, .gif or .png [default: RUN/replay.html]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// Episodes to record; in a GIF one after another
+    /// Episodes to record; in a GIF one after another, in a PNG the first
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub episodes: u32,
     /// Seed of the episodes; the default and the same number of episodes give those that `eval` plays
@@ -49,12 +50,15 @@ pub struct RecordArgs {
     /// Record the first N steps of each episode only
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub steps: Option<u32>,
-    /// Width of a GIF in pixels [default: 360]
+    /// Width of a picture in pixels [default: 360 for a GIF, 720 for a PNG]
     #[arg(long, value_name = "PX", value_parser = clap::value_parser!(u16).range(120..=2000))]
     pub size: Option<u16>,
     /// Environment steps from one picture of a GIF to the next, 25 pictures a second [default: 4]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub every: Option<u32>,
+    /// Step of the frame in a PNG [default: the last]
+    #[arg(long, value_name = "STEP")]
+    pub at: Option<u32>,
     /// Print the result as one JSON object
     #[arg(long)]
     pub json: bool,
@@ -64,7 +68,9 @@ pub struct RecordArgs {
 }
 
 /// Width of a GIF unless `--size` says otherwise \[pixels\].
-const DEFAULT_SIZE: u16 = 360;
+const DEFAULT_GIF_SIZE: u16 = 360;
+/// Width of a PNG unless `--size` says otherwise \[pixels\].
+const DEFAULT_PNG_SIZE: u16 = 720;
 /// Steps from one picture of a GIF to the next unless `--every` says otherwise.
 const DEFAULT_EVERY: u32 = 4;
 
@@ -73,6 +79,7 @@ const DEFAULT_EVERY: u32 = 4;
 enum Format {
     Html,
     Gif,
+    Png,
 }
 
 impl Format {
@@ -81,8 +88,9 @@ impl Format {
         match extension.as_deref() {
             Some("html") => Ok(Self::Html),
             Some("gif") => Ok(Self::Gif),
+            Some("png") => Ok(Self::Png),
             _ => Err(UsageError::new(format!(
-                "--out {}: the name must end in .html (a page with a player) or .gif (an animation)",
+                "--out {}: the name must end in .html (a page with a player), .gif (an animation) or .png (one frame)",
                 path.display()
             ))),
         }
@@ -117,8 +125,13 @@ struct Recorded {
 pub fn run(args: &RecordArgs) -> Result<ExitCode> {
     let out = args.out.clone().unwrap_or_else(|| args.run.join("replay.html"));
     let format = Format::of(&out)?;
-    if format == Format::Html && (args.size.is_some() || args.every.is_some()) {
-        bail!(UsageError::new(format!("--size and --every shape a GIF, and {} is a page", out.display())));
+    let misplaced = [
+        ("--size", args.size.is_some() && format == Format::Html, "a picture"),
+        ("--every", args.every.is_some() && format != Format::Gif, "a GIF"),
+        ("--at", args.at.is_some() && format != Format::Png, "a PNG"),
+    ];
+    if let Some((option, _, shapes)) = misplaced.into_iter().find(|(_, misplaced, _)| *misplaced) {
+        bail!(UsageError::new(format!("{option} shapes {shapes}, which {} is not", out.display())));
     }
     let dir = RunDir::open(&args.run)?;
     let checkpoint = dir.checkpoints().load(args.checkpoint)?;
@@ -149,10 +162,11 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode> {
         Format::Html => (html::page(&replay)?.into_bytes(), replay.episodes.iter().map(Episode::frames).sum()),
         Format::Gif => {
             let every = args.every.unwrap_or(DEFAULT_EVERY) as usize;
-            gif::animation(&replay, args.size.unwrap_or(DEFAULT_SIZE), every, |done, all| {
+            gif::animation(&replay, args.size.unwrap_or(DEFAULT_GIF_SIZE), every, |done, all| {
                 diagnose(&format!("drawing picture {done} of {all}"));
             })?
         }
+        Format::Png => (still(&replay, args.size.unwrap_or(DEFAULT_PNG_SIZE).into(), args.at)?, 1),
     };
     write_atomically(&out, &bytes)?;
 
@@ -188,6 +202,17 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// A frame of the first episode as a PNG: that after `step` steps, or the last one.
+fn still(replay: &Replay, width: u32, step: Option<u32>) -> Result<Vec<u8>> {
+    let episode = replay.episodes.first().context("nothing was recorded")?;
+    let last = episode.frames() - 1;
+    let frame = step.map_or(last, |step| step as usize);
+    if frame > last {
+        bail!(UsageError::new(format!("--at {frame}: the episode has {} recorded", counted(last, "step"))));
+    }
+    Painter::new(replay, episode, width).draw(frame, frame.saturating_sub(1))?.png()
+}
+
 /// `1 episode`, `2 episodes`.
 fn counted(n: usize, noun: &str) -> String {
     format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
@@ -198,12 +223,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_extension_chooses_the_format_and_any_other_names_both() {
+    fn the_extension_chooses_the_format_and_any_other_names_all() {
         assert_eq!(Format::of(Path::new("a/b.html")), Ok(Format::Html));
         assert_eq!(Format::of(Path::new("b.GIF")), Ok(Format::Gif));
+        assert_eq!(Format::of(Path::new("b.c.png")), Ok(Format::Png));
         for wrong in ["b.mp4", "b", ".gif", "html"] {
             let message = Format::of(Path::new(wrong)).unwrap_err().to_string();
-            assert!(message.contains(".html") && message.contains(".gif"), "{message}");
+            assert!([".html", ".gif", ".png"].iter().all(|format| message.contains(format)), "{message}");
         }
     }
 }

@@ -1,13 +1,15 @@
 //! The animation: pictures of every so many steps as a GIF that loops.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
 
 use anyhow::{Context, Result};
+use color_quant::NeuQuant;
 use gif::{DisposalMethod, Encoder, Frame, Repeat};
 
+use super::canvas::{Canvas, Rgb};
 use super::episode::{Episode, Replay};
 use super::picture::Painter;
-use super::raster::{Canvas, Rgb};
 
 /// Time from one picture to the next \[1/100 s\].
 const DELAY: u16 = 4;
@@ -17,17 +19,19 @@ const LAST_DELAY: u16 = 120;
 const SAME: u8 = 255;
 /// Colours a GIF can have besides [`SAME`].
 const COLORS: usize = 255;
+/// Colours that keep their value exactly where there are more than [`COLORS`].
+const PLAIN_COLORS: usize = 96;
 /// Pictures looked at to choose the colours.
 const SAMPLES: usize = 24;
 /// Pictures between two reports of progress.
 const REPORT_EVERY: usize = 250;
 
 /// The GIF of `replay` and the number of its pictures: `width` pixels wide, `every` steps from one picture to the next,
-/// the end of each episode always there. `progress` hears now and then how many pictures of how many are done.
+/// the end of each episode always there. `progress` is called with how many pictures of how many are done.
 ///
 /// # Errors
 ///
-/// When the picture is too large for a GIF.
+/// When the pictures are too large for a GIF.
 pub fn animation(
     replay: &Replay,
     width: u16,
@@ -41,14 +45,14 @@ pub fn animation(
     let height = painters.first().context("nothing was recorded")?.height();
     let height = u16::try_from(height).context("too high for a GIF")?;
     let stride = shots.len().div_ceil(SAMPLES).max(1);
-    let palette = Palette::of(shots.iter().step_by(stride).map(Shot::draw));
+    let mut palette = Palette::of(shots.iter().step_by(stride).map(Shot::draw))?;
 
     let mut bytes = Vec::new();
     let mut encoder = Encoder::new(&mut bytes, width, height, &palette.bytes())?;
     encoder.set_repeat(Repeat::Infinite)?;
     let mut before: Vec<u8> = Vec::new();
     for (i, shot) in shots.iter().enumerate() {
-        let picture = palette.index(&shot.draw());
+        let picture = palette.index(&shot.draw()?);
         encoder.write_frame(&difference(&before, &picture, width.into(), shot.delay))?;
         before = picture;
         if (i + 1) % REPORT_EVERY == 0 {
@@ -68,7 +72,7 @@ struct Shot<'a> {
 }
 
 impl Shot<'_> {
-    fn draw(&self) -> Canvas {
+    fn draw(&self) -> Result<Canvas> {
         self.painter.draw(self.frame, self.since)
     }
 }
@@ -109,68 +113,63 @@ fn difference(before: &[u8], picture: &[u8], width: usize, delay: u16) -> Frame<
 
 /// The colours of a GIF and which of them stands for any other colour.
 struct Palette {
-    colors: Vec<Rgb>,
-    /// Index of the nearest colour, by the upper five bits of red, green and blue.
-    nearest: Vec<u8>,
+    /// The most frequent colours, which keep their value exactly.
+    plain: Vec<Rgb>,
+    /// What the smooth edges and everything rare share.
+    mixed: Option<NeuQuant>,
+    /// Indices of the colours met so far.
+    known: HashMap<Rgb, u8>,
 }
 
 impl Palette {
-    /// The most frequent colours of some pictures, colours alike to five bits a channel counted as one.
-    fn of(pictures: impl Iterator<Item = Canvas>) -> Self {
+    fn of(pictures: impl Iterator<Item = Result<Canvas>>) -> Result<Self> {
         let mut counts: BTreeMap<Rgb, u64> = BTreeMap::new();
         for picture in pictures {
-            for color in picture.pixels() {
-                *counts.entry(*color).or_default() += 1;
+            for color in picture?.pixels() {
+                *counts.entry(color).or_default() += 1;
             }
         }
-        // Per cell its most frequent colour, so that plain areas keep theirs exactly, and all its pixels.
-        let mut cells: BTreeMap<usize, (u64, Rgb, u64)> = BTreeMap::new();
-        for (color, count) in counts {
-            let cell = cells.entry(cell(color)).or_insert((0, color, 0));
-            if count > cell.0 {
-                (cell.0, cell.1) = (count, color);
-            }
-            cell.2 += count;
-        }
-        let mut cells: Vec<(u64, Rgb, u64)> = cells.into_values().collect();
-        cells.sort_by_key(|(_, color, all)| (std::cmp::Reverse(*all), *color));
-        let colors: Vec<Rgb> = cells.iter().take(COLORS).map(|(_, color, _)| *color).collect();
-        let nearest = (0..1usize << 15).map(|cell| nearest(&colors, cell)).collect();
-        Self { colors, nearest }
+        let mut colors: Vec<(Rgb, u64)> = counts.into_iter().collect();
+        colors.sort_by_key(|(color, count)| (Reverse(*count), *color));
+        let exact = if colors.len() > COLORS { PLAIN_COLORS } else { colors.len() };
+        let rest = colors.split_off(exact);
+        // A colour weighs as its logarithm: otherwise the edges of what is large get all the entries.
+        let weighted = rest.iter().flat_map(|(color, count)| std::iter::repeat_n(color, 1 + count.ilog2() as usize));
+        let pixels: Vec<u8> = weighted.flat_map(|Rgb([r, g, b])| [*r, *g, *b, 255]).collect();
+        let mixed = (!pixels.is_empty()).then(|| NeuQuant::new(1, COLORS - exact, &pixels));
+        let plain: Vec<Rgb> = colors.into_iter().map(|(color, _)| color).collect();
+        let known = plain.iter().zip(0..).map(|(color, index)| (*color, index)).collect();
+        Ok(Self { plain, mixed, known })
     }
 
     fn bytes(&self) -> Vec<u8> {
-        let mut bytes: Vec<u8> = self.colors.iter().flat_map(|Rgb(channels)| *channels).collect();
+        let mut bytes: Vec<u8> = self.plain.iter().flat_map(|Rgb(channels)| *channels).collect();
+        bytes.extend(self.mixed.iter().flat_map(NeuQuant::color_map_rgb));
         bytes.resize(3 * (COLORS + 1), 0);
         bytes
     }
 
-    fn index(&self, picture: &Canvas) -> Vec<u8> {
-        picture.pixels().iter().map(|color| self.nearest[cell(*color)]).collect()
+    fn index(&mut self, picture: &Canvas) -> Vec<u8> {
+        let Self { plain, mixed, known } = self;
+        let find = |color: Rgb| match &*mixed {
+            // Both parts together have less than 256 colours.
+            Some(mixed) => (plain.len() + mixed.index_of(&[color.0[0], color.0[1], color.0[2], 255])) as u8,
+            None => nearest(plain, color),
+        };
+        picture.pixels().map(|color| *known.entry(color).or_insert_with(|| find(color))).collect()
     }
 }
 
-/// Which of the 2^15 cells of colour space holds a colour.
-fn cell(Rgb([r, g, b]): Rgb) -> usize {
-    [r, g, b].iter().fold(0, |cell, channel| cell << 5 | usize::from(channel >> 3))
-}
-
-/// Index of the colour nearest to the middle of a cell; a colour of the cell itself if there is one.
-fn nearest(colors: &[Rgb], at: usize) -> u8 {
-    let middle = [at >> 10, at >> 5 & 31, at & 31].map(|bits| (bits * 8 + 4) as i32);
-    let distance = |color: &Rgb| -> i32 {
-        if cell(*color) == at {
-            return -1;
-        }
-        color.0.iter().zip(middle).map(|(channel, middle)| (i32::from(*channel) - middle).pow(2)).sum()
-    };
-    let best = colors.iter().enumerate().min_by_key(|(_, color)| distance(color));
-    best.map_or(0, |(index, _)| index as u8)
+/// Index of the nearest colour.
+fn nearest(colors: &[Rgb], color: Rgb) -> u8 {
+    let distance =
+        |other: &Rgb| -> u32 { other.0.iter().zip(color.0).map(|(a, b)| u32::from(a.abs_diff(b)).pow(2)).sum() };
+    colors.iter().zip(0..).min_by_key(|(other, _)| distance(other)).map_or(0, |(_, index)| index)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::raster::Ink;
+    use super::super::canvas::Ink;
     use super::*;
 
     #[test]
@@ -189,14 +188,31 @@ mod tests {
     #[test]
     fn plain_colours_survive_the_palette() {
         let colors = [Rgb([250, 251, 252]), Rgb([189, 11, 47]), Rgb([1, 39, 101])];
-        let mut canvas = Canvas::new(40, 40, colors[0]);
-        canvas.disc(Ink(colors[1], 1.0), [20.0, 20.0], 15.0);
-        canvas.rectangle(Ink(colors[2], 1.0), [20.0, 20.0], [6.0, 4.0], [0.6, 0.8]);
-        let palette = Palette::of([canvas.clone()].into_iter());
-        let (bytes, indices) = (palette.bytes(), palette.index(&canvas));
-        assert_eq!(bytes.len(), 768);
-        for (color, index) in canvas.pixels().iter().zip(indices).filter(|(color, _)| colors.contains(color)) {
-            assert_eq!(bytes[3 * usize::from(index)..][..3], color.0);
+        // With few colours in all, and with more than a palette has.
+        for shades in [0, 250] {
+            let mut canvas = Canvas::new(60, 60, colors[0]).expect("a small canvas");
+            canvas.disc(Ink(colors[1], 1.0), [20.0, 20.0], 15.0);
+            canvas.rectangle(Ink(colors[2], 1.0), [20.0, 20.0], [6.0, 4.0], [0.6, 0.8]);
+            for shade in 0..shades {
+                let color = Rgb([shade, 255 - shade, shade / 2 + 7]);
+                let at = [30.5 + f32::from(shade % 25), 40.5 + f32::from(shade / 25)];
+                canvas.rectangle(Ink(color, 1.0), at, [0.5, 0.5], [1.0, 0.0]);
+            }
+            let mut palette = Palette::of([Ok(canvas.clone())].into_iter()).expect("a picture");
+            let (bytes, indices) = (palette.bytes(), palette.index(&canvas));
+            assert_eq!(bytes.len(), 768);
+            let (mut kept, mut worst) = (0, 0);
+            for (color, index) in canvas.pixels().zip(indices) {
+                let shown = &bytes[3 * usize::from(index)..][..3];
+                let off = color.0.iter().zip(shown).map(|(a, b)| a.abs_diff(*b)).max().expect("three channels");
+                worst = worst.max(off);
+                if colors.contains(&color) {
+                    assert_eq!(shown, color.0);
+                    kept += 1;
+                }
+            }
+            assert!(kept > 3000, "{kept}");
+            assert!(if shades == 0 { worst == 0 } else { (1..32).contains(&worst) }, "{shades} shades: {worst}");
         }
     }
 }

@@ -2,9 +2,11 @@
 
 use std::f32::consts::TAU;
 
+use anyhow::{Context, Result};
+
+use super::canvas::{Canvas, Ink, Px, Rgb};
 use super::episode::{Episode, Pose, Replay, Track};
-use super::glyphs::{text_width, write};
-use super::raster::{Canvas, Ink, Px, Rgb};
+use super::text::{text_width, write};
 
 const FLOOR: Rgb = Rgb([0xf6, 0xf7, 0xf9]);
 const ARENA: Rgb = Rgb([0xd5, 0xd9, 0xe0]);
@@ -25,8 +27,12 @@ const WIDEST: f32 = 1.2;
 const LIDAR_RADIUS: f32 = 0.24;
 /// Width of a lidar ring \[m\].
 const LIDAR_RING: f32 = 0.06;
-/// Height of the panel below the arena, as a share of the width.
-const PANEL_SHARE: f32 = 0.17;
+/// Free part of a lidar ring's width.
+const LIDAR_GAP: f32 = 0.16;
+/// Gap between neighbouring bins of a lidar \[pixels\].
+const BIN_GAP: f32 = 1.2;
+/// Height of the panel below the arena, as a fraction of the width.
+const PANEL_FRACTION: f32 = 0.17;
 /// The cost bar's right end, as a multiple of the limit.
 const BAR_LIMITS: f64 = 1.6;
 
@@ -50,7 +56,7 @@ pub fn color(kind: &str) -> Rgb {
 pub struct Painter<'a> {
     replay: &'a Replay,
     episode: &'a Episode,
-    width: usize,
+    width: u32,
     /// Half of the arena's side that is seen \[m\].
     reach: f32,
     /// Right end of the cost bar.
@@ -114,7 +120,7 @@ fn metres(thousandths: i32) -> f32 {
 
 impl<'a> Painter<'a> {
     /// Pictures of `width` pixels for an episode of `replay`.
-    pub fn new(replay: &'a Replay, episode: &'a Episode, width: usize) -> Self {
+    pub fn new(replay: &'a Replay, episode: &'a Episode, width: u32) -> Self {
         let half = replay.half_extent;
         let agent = episode.agent.iter().map(|[x, y, _]| metres(x.abs().max(y.abs())));
         // What the task shows beyond the extents, such as the circle.
@@ -129,18 +135,23 @@ impl<'a> Painter<'a> {
     }
 
     /// Pixels from top to bottom.
-    pub fn height(&self) -> usize {
+    pub fn height(&self) -> u32 {
         self.width + self.panel()
     }
 
-    fn panel(&self) -> usize {
-        (self.width as f32 * PANEL_SHARE).round() as usize
+    fn panel(&self) -> u32 {
+        (self.width as f32 * PANEL_FRACTION).round() as u32
     }
 
     /// The picture of `frame`; `since` is the frame shown before it, so that no cost in between goes unseen.
-    pub fn draw(&self, frame: usize, since: usize) -> Canvas {
-        let mut canvas = Canvas::new(self.width, self.height(), FLOOR);
-        canvas.clip_rows(0, self.width);
+    ///
+    /// # Errors
+    ///
+    /// When no memory holds a picture of this width.
+    pub fn draw(&self, frame: usize, since: usize) -> Result<Canvas> {
+        let (width, height) = (self.width, self.height());
+        let canvas = Canvas::new(width, height, FLOOR);
+        let mut canvas = canvas.with_context(|| format!("a picture of {width} x {height} pixels is too large"))?;
         let agent = self.episode.agent_at(frame);
         let free = self.reach - MARGIN;
         let middle = self.width as f32 / 2.0;
@@ -159,9 +170,9 @@ impl<'a> Painter<'a> {
         let costs = self.episode.costs[frame] > self.episode.costs[since.min(frame)];
         self.draw_agent(&mut canvas, &view, agent, costs);
         self.draw_lidars(&mut canvas, &view, agent, self.episode.lidar_at(frame));
-        canvas.clip_rows(0, self.height());
+        // Last, over whatever reaches below the arena.
         self.draw_panel(&mut canvas, frame);
-        canvas
+        Ok(canvas)
     }
 
     /// The button to press stands where the goal is.
@@ -204,32 +215,24 @@ impl<'a> Painter<'a> {
         }
     }
 
-    /// One ring a lidar, in the colour of what it sees, the stronger the closer.
+    /// One ring per lidar, in the colour of what it sees, the stronger the closer.
     fn draw_lidars(&self, canvas: &mut Canvas, view: &View, pose: Pose, readings: &[f32]) {
-        let [cx, cy] = Placed::new(view, pose).point(0.0, 0.0);
+        let middle = Placed::new(view, pose).point(0.0, 0.0);
         let yaw = metres(pose[2]);
         let mut first = 0;
         for (ring, lidar) in self.replay.lidars.iter().enumerate() {
             let readings = &readings[first..first + lidar.bins];
             first += lidar.bins;
-            let middle = (LIDAR_RADIUS + LIDAR_RING * (ring as f32 + 0.5)) * view.scale;
-            let half = 0.42 * LIDAR_RING * view.scale;
+            let inner = (LIDAR_RADIUS + LIDAR_RING * (ring as f32 + LIDAR_GAP / 2.0)) * view.scale;
+            let outer = inner + (1.0 - LIDAR_GAP) * LIDAR_RING * view.scale;
             let sector = TAU / lidar.bins as f32;
+            let gap = BIN_GAP / (inner + outer);
             for (bin, closeness) in readings.iter().enumerate().filter(|(_, c)| **c > 0.02) {
-                let angle = yaw + (bin as f32 + 0.5) * sector;
-                let (sin, cos) = angle.sin_cos();
-                let (x, y) = (cx + cos * middle, cy - sin * middle);
-                let reach = half + middle * sector / 2.0;
+                let from = yaw + bin as f32 * sector;
                 // Eight strengths: more would cost a GIF colours and bytes.
                 let strength = (closeness * 8.0).ceil() / 8.0;
                 let ink = Ink(color(lidar.kind), 0.9 * strength);
-                canvas.paint(ink, [x - reach, y - reach], [x + reach, y + reach], |[px, py]| {
-                    let (dx, dy) = (px - cx, cy - py);
-                    let distance = dx.hypot(dy);
-                    let across = (dy * cos - dx * sin).atan2(dx * cos + dy * sin).abs();
-                    let beside = (across - sector / 2.0) * distance + 0.6;
-                    ((distance - middle).abs() - half).max(beside)
-                });
+                canvas.ring_sector(ink, middle, [inner, outer], [from + gap, from + sector - gap]);
             }
         }
     }
@@ -243,8 +246,8 @@ impl<'a> Painter<'a> {
         let (cost, limit) = (f64::from(self.episode.costs[frame]), self.replay.cost_limit);
         let tint = if cost > limit { ALARM } else { WITHIN };
 
-        write(canvas, Ink(TEXT, 1.0), &format!("RETURN {:.1}", self.episode.returns[frame]), [pad, line], letter);
-        let label = format!("COST {cost:.0} / {limit}");
+        write(canvas, Ink(TEXT, 1.0), &format!("Return {:.1}", self.episode.returns[frame]), [pad, line], letter);
+        let label = format!("Cost {cost:.0} / {limit}");
         let left = width - pad - text_width(&label, letter);
         write(canvas, Ink(if cost > limit { ALARM } else { TEXT }, 1.0), &label, [left, line], letter);
         let id = self.replay.env.trim_start_matches("Safety").trim_end_matches("-v0");

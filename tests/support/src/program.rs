@@ -1,6 +1,4 @@
-//! Runs the real `trainer` binary in a temporary directory.
-
-#![allow(dead_code)] // every test binary uses a part of it
+//! Runs the real program `trainer` in a temporary directory.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -38,22 +36,36 @@ pub struct Sandbox {
 
 /// What a finished command said.
 pub struct Finished {
+    /// Exit code; none where a signal ended it.
     pub code: Option<i32>,
+    /// What it wrote to stdout.
     pub stdout: String,
+    /// What it wrote to stderr.
     pub stderr: String,
 }
 
+impl Default for Sandbox {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Sandbox {
+    /// An empty one, removed when it is dropped.
     pub fn new() -> Self {
         Self { dir: tempfile::tempdir().unwrap() }
     }
 
+    /// Path of a file in it.
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
+    /// `trainer ARGS`, to be run in it without input.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_trainer"));
+        // Cargo sets it for integration tests of the package `trainer`.
+        let program = std::env::var_os("CARGO_BIN_EXE_trainer").expect("a test of the package trainer, run by cargo");
+        let mut command = Command::new(program);
         command.args(args).current_dir(self.dir.path()).stdin(Stdio::null());
         command
     }
@@ -124,6 +136,7 @@ pub fn tiny_args(out: &str, steps: u64, extra: &[&str]) -> Vec<String> {
     own.into_iter().chain(fixed).collect()
 }
 
+/// Waits until `done`, for two minutes at most.
 pub fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     let start = Instant::now();
     while !done() {

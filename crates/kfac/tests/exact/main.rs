@@ -1,14 +1,15 @@
 //! The factors against dense Fisher matrices in float64.
 
-mod support;
+mod dense;
 
 use burn::tensor::Tensor;
+use dense::Dense;
 use kfac::{
     Activation, FactorSample, Factors, FisherSeeds, Mlp, MlpSpec, exact_seeds, log_std_natural_gradient, score_seeds,
     trust_region,
 };
-use support::device::test_device;
-use support::{Dense, close, normal, normals, tensor, values};
+use test_support::device::test_device;
+use test_support::numbers::{assert_close, normal, normals, tensor, values};
 
 fn network(sizes: &[usize], activation: Activation) -> (Mlp, Dense) {
     let device = test_device();
@@ -102,7 +103,7 @@ fn activation_factor_is_the_second_moment_with_a_ones_column() {
             }
         }
         let expected: Vec<f32> = expected.iter().map(|&v| v as f32).collect();
-        close(&values(&factors.a(l)), &expected, 2e-6, "A");
+        assert_close(&values(&factors.a(l)), &expected, 2e-6, "A");
     }
 }
 
@@ -151,7 +152,7 @@ fn log_std_block_is_two() {
     assert!((fisher - 2.0).abs() < 1e-6, "{fisher}");
     let device = test_device();
     let natural = log_std_natural_gradient(tensor(&[3.0, -1.0], [2], &device), 0.5);
-    close(&values(&natural), &[1.2, -0.4], 1e-6, "natural gradient of log sigma");
+    assert_close(&values(&natural), &[1.2, -0.4], 1e-6, "natural gradient of log sigma");
 }
 
 #[test]
@@ -202,5 +203,5 @@ fn constant_and_repeated_seeds_give_the_same_factors() {
     let a = mlp.statistics(x.clone(), none(), FisherSeeds::Constant(seeds.clone())).factors;
     let repeated = seeds.unsqueeze_dim::<3>(1).expand([2, rows, 3]);
     let b = mlp.statistics(x, none(), FisherSeeds::PerSample(repeated)).factors;
-    close(&values(a.flat()), &values(b.flat()), 3e-6, "factors");
+    assert_close(&values(a.flat()), &values(b.flat()), 3e-6, "factors");
 }

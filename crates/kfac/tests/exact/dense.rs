@@ -1,45 +1,6 @@
-//! An independent float64 implementation on the host, and small helpers.
-#![allow(dead_code)] // each test file uses a part
+//! An independent implementation in float64 on the host.
 
-#[path = "../../../../tests/support/device.rs"]
-pub mod device;
-
-use burn::tensor::{Device, Tensor, TensorData};
 use kfac::{Activation, MlpSpec};
-
-/// A hash generator of its own, so that the tests do not lean on the crate's.
-pub fn uniform(seed: u64, index: usize) -> f64 {
-    let mut z = (seed << 32).wrapping_add(index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x1234_5678_9abc_def0;
-    for _ in 0..3 {
-        z = (z ^ (z >> 29)).wrapping_mul(0xd6e8_feb8_6659_fd93);
-    }
-    (z >> 11) as f64 / (1u64 << 53) as f64
-}
-
-pub fn normal(seed: u64, index: usize) -> f64 {
-    let u = uniform(seed, 2 * index).max(1e-300);
-    (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * uniform(seed, 2 * index + 1)).cos()
-}
-
-pub fn normals(seed: u64, n: usize, scale: f64) -> Vec<f32> {
-    (0..n).map(|i| (scale * normal(seed, i)) as f32).collect()
-}
-
-pub fn tensor<const D: usize>(values: &[f32], shape: [usize; D], device: &Device) -> Tensor<D> {
-    Tensor::from_data(TensorData::new(values.to_vec(), shape), device)
-}
-
-pub fn values<const D: usize>(t: &Tensor<D>) -> Vec<f32> {
-    t.clone().into_data().try_to_vec::<f32>().expect("float32")
-}
-
-pub fn close(a: &[f32], b: &[f32], tolerance: f32, what: &str) {
-    assert_eq!(a.len(), b.len(), "{what}: lengths");
-    let scale = b.iter().fold(1e-6f32, |m, x| m.max(x.abs()));
-    for (i, (x, y)) in a.iter().zip(b).enumerate() {
-        assert!((x - y).abs() <= tolerance * scale, "{what}[{i}]: {x} against {y}, scale {scale}");
-    }
-}
 
 /// A network in float64 with its Jacobian by reverse mode.
 pub struct Dense {
