@@ -169,8 +169,8 @@ fn inverses_equal_the_cpus_the_hopeless_ones_included() {
             let inverse = factors.inverse(damping).expect("a valid damping");
             let counts = Tensor::cat(vec![inverse.raised(), inverse.fallbacks()], 0);
             let natural = inverse.natural_gradients(noise(8, [2, spec.num_params()], device));
-            let beside = inverse.natural_gradients_beside(noise(9, [2, spec.num_params() + 3], device), 2.5);
-            (values(inverse.flat().clone()), values(counts), [values(natural), values(beside)])
+            let with_log_std = inverse.natural_gradients(noise(9, [2, spec.num_params() + 3], device));
+            (values(inverse.flat().clone()), values(counts), [values(natural), values(with_log_std)])
         };
         let (host, device) = (run(&cpu), run(&gpu));
         assert_eq!(host.1, device.1, "{what}: matrices damped more, matrices given up");

@@ -9,6 +9,15 @@ use burn::tensor::{Device, Tensor};
 #[derive(Clone, Debug, Default)]
 pub struct Uploaded(Arc<OnceLock<Tensor<1>>>);
 
+/// All are equal: what one holds follows from what it belongs to.
+impl PartialEq for Uploaded {
+    fn eq(&self, _: &Uploaded) -> bool {
+        true
+    }
+}
+
+impl Eq for Uploaded {}
+
 impl Uploaded {
     /// The numbers on `device`. They must be the same at every call.
     pub fn get(&self, device: &Device, numbers: impl Fn() -> Vec<f32>) -> Tensor<1> {

@@ -4,7 +4,7 @@
 //! The task is a teacher's: targets come from a random tanh network; the student sees the teacher's inputs through a
 //! linear mixture of condition number 30, as correlated sensors in raw units would give them. K-FAC does not feel such a
 //! mixture (its steps are invariant to linear maps of a layer's input), Adam does. Adam runs with several batch sizes and
-//! learning rates. Both share the fused gradient, so the difference is that of the methods.
+//! learning rates. Both share the gradient, so the difference is that of the methods.
 //!
 //! Where the inputs are white (pass `1` as condition number) Adam on small batches is as fast as K-FAC or faster.
 

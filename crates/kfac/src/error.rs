@@ -1,3 +1,6 @@
+//! What can be wrong with the input of this crate.
+
+use compute::ComputeError;
 use thiserror::Error;
 
 /// What can be wrong with the input of this crate.
@@ -29,17 +32,7 @@ pub enum KfacError {
     /// The device failed while it was waited for; only [`crate::benchmark`] waits.
     #[error("the device failed: {0}")]
     Device(String),
-    /// A checkpoint lacks a tensor.
-    #[error("the saved factors lack the tensor '{0}'")]
-    MissingTensor(String),
-    /// A saved tensor has the wrong shape.
-    #[error("the saved tensor '{name}' has shape {found:?}, expected {expected:?}")]
-    TensorShape {
-        /// Name in the checkpoint.
-        name: String,
-        /// The shape the network asks for.
-        expected: [usize; 2],
-        /// The shape that was saved.
-        found: [usize; 2],
-    },
+    /// A result could not be read back, or a checkpoint is of another network.
+    #[error(transparent)]
+    State(#[from] ComputeError),
 }

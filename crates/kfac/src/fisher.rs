@@ -1,9 +1,26 @@
 //! Score seeds of a Gaussian head: which Fisher matrix the factors estimate.
 
+mod gpu;
+
 use burn::tensor::Tensor;
 
-#[cfg(feature = "flex")]
-use crate::fused::{Host, Seeds};
+use compute::first_of;
+
+/// The Fisher matrix of `log sigma` is this times the identity, whatever sigma and the network are.
+pub const LOG_STD_FISHER: f32 = 2.0;
+
+/// Which Fisher matrix the Kronecker factors estimate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "lowercase"))]
+pub enum FisherKind {
+    /// [`exact_seeds`]: one backward pass per output, no Monte Carlo noise.
+    #[default]
+    Exact,
+    /// [`score_seeds`] of actions drawn afresh from the policy.
+    Sampled,
+    /// [`score_seeds`] of the actions taken (ablation).
+    Empirical,
+}
 
 /// Derivatives of `log p` with respect to the network's outputs, one backward pass each.
 ///
@@ -30,36 +47,16 @@ impl FisherSeeds {
             }
         }
     }
-
-    #[cfg(feature = "flex")]
-    pub(crate) fn host(&self) -> Option<Host> {
-        match self {
-            FisherSeeds::PerSample(seeds) => Host::of(seeds),
-            FisherSeeds::Constant(seeds) => Host::of(seeds),
-        }
-    }
-
-    /// The seeds as slices of their memory.
-    #[cfg(feature = "flex")]
-    pub(crate) fn slices<'a>(&self, host: &'a Host) -> Seeds<'a> {
-        match self {
-            FisherSeeds::PerSample(seeds) => Seeds::PerSample(host.values(), seeds.dims()[0]),
-            FisherSeeds::Constant(seeds) => Seeds::Constant(host.values(), seeds.dims()[0]),
-        }
-    }
 }
 
 /// Seeds of the **exact** Fisher matrix of `N(f(x), diag sigma^2)`: `e_k / sigma_k` for each output, no sampling noise.
 ///
 /// `log_std` is `[out]`.
 pub fn exact_seeds(log_std: Tensor<1>) -> FisherSeeds {
-    #[cfg(feature = "gpu")]
-    if let Some(seeds) = crate::unit_factor::exact_seeds(&log_std) {
-        return FisherSeeds::Constant(seeds);
-    }
-    let [outputs] = log_std.dims();
-    let eye = Tensor::<2>::eye(outputs, &log_std.device());
-    FisherSeeds::Constant(eye * log_std.neg().exp().unsqueeze_dim::<2>(0))
+    FisherSeeds::Constant(first_of!(gpu::exact_seeds(&log_std), {
+        let eye = Tensor::<2>::eye(log_std.dims()[0], &log_std.device());
+        eye * log_std.neg().exp().unsqueeze_dim::<2>(0)
+    },))
 }
 
 /// Scores `(action - mean) / sigma^2 / sqrt K` of actions `[K, N, out]` under `N(mean, diag sigma^2)`.
@@ -72,9 +69,4 @@ pub fn score_seeds(actions: Tensor<3>, mean: Tensor<2>, log_std: Tensor<1>) -> F
     let precision = log_std.mul_scalar(-2.0).exp().unsqueeze_dims::<3>(&[0, 1]);
     let error = actions - mean.unsqueeze_dim::<3>(0);
     FisherSeeds::PerSample((error * precision).div_scalar((k as f32).sqrt()))
-}
-
-/// Natural gradient of a state-independent `log sigma` `[out]`: its Fisher block is exactly `2 I`, so `g / (2 + damping)`.
-pub fn log_std_natural_gradient(gradient: Tensor<1>, damping: f32) -> Tensor<1> {
-    gradient.div_scalar(2.0 + damping)
 }

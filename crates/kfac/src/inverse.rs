@@ -1,15 +1,15 @@
+//! Damped inverses of all factors.
+
+pub(crate) mod cpu;
+pub(crate) mod gpu;
+
 use burn::tensor::{Bool, Tensor};
 
-use crate::damping::shares;
-#[cfg(feature = "gpu")]
-use crate::uploaded::Uploaded;
-use crate::{FactorLayout, Factors, KfacError};
-
-/// A relative residual above this makes an inverse unusable.
-pub(crate) const RESIDUAL_BOUND: f32 = 1e-2;
-
-/// The damping of a second attempt, relative to the first.
-pub(crate) const RAISE: f32 = 10.0;
+use crate::damping::{RAISE, RESIDUAL_BOUND, shifts};
+use crate::error::KfacError;
+use crate::factor::Factors;
+use crate::factor::layout::FactorLayout;
+use compute::first_of;
 
 /// Newton-Schulz steps. It needs about log2(condition) + 8; damping 0.1 keeps the condition below 1e4 for layers of a
 /// few hundred units.
@@ -17,20 +17,26 @@ const ITERATIONS: usize = 24;
 
 /// Damped inverses of all factors, for [`natural_gradients`](Self::natural_gradients).
 ///
-/// A factor whose inverse leaves a residual above 1e-2 is damped ten times more and inverted anew; where that fails too
+/// A factor whose inverse leaves a residual above 1e-2 is damped ten times more and inverted again; where that fails too
 /// the inverse is a multiple of the identity. Both are counted, on the device.
 #[derive(Clone, Debug)]
 pub struct InverseSet {
     layout: FactorLayout,
+    damping: f32,
+    inverses: Inverses,
+}
+
+/// What an inversion leaves.
+#[derive(Clone, Debug)]
+struct Inverses {
+    /// `[F]`
     flat: Tensor<1>,
+    /// `[2 L]`
     residuals: Tensor<1>,
     /// 1 where the damping was raised, in one or several parts whose sum is the count.
     raised: Tensor<1>,
     /// The same of the matrices given up.
     fallbacks: Tensor<1>,
-    /// The layout as kernels read it.
-    #[cfg(feature = "gpu")]
-    pub(crate) places: Uploaded,
 }
 
 impl Factors {
@@ -44,25 +50,12 @@ impl Factors {
             return Err(KfacError::Damping(damping));
         }
         let (layout, flat) = (self.layout().clone(), self.flat());
-        #[cfg(feature = "flex")]
-        if let Some(result) = crate::fused::inverse(&layout, &flat, damping) {
-            let crate::fused::InverseResult { flat, residuals, raised, fallbacks } = result;
-            return Ok(InverseSet {
-                layout,
-                flat,
-                residuals,
-                raised,
-                fallbacks,
-                #[cfg(feature = "gpu")]
-                places: self.places.clone(),
-            });
-        }
-        #[cfg(feature = "gpu")]
-        if let Some(inverses) = crate::unit_inverse::inverse(&layout, &self.places, &flat, damping) {
-            let crate::unit_inverse::Inverses { flat, residuals, raised, fallbacks } = inverses;
-            return Ok(InverseSet { layout, flat, residuals, raised, fallbacks, places: self.places.clone() });
-        }
-        Ok(plain_inverse(layout, flat, damping))
+        let inverses = first_of!(
+            cpu::inverse(&layout, &flat, damping),
+            gpu::inverse(&layout, &flat, damping),
+            newton_schulz_inverses(&layout, &flat, damping),
+        );
+        Ok(InverseSet { layout, damping, inverses })
     }
 }
 
@@ -74,57 +67,58 @@ impl InverseSet {
 
     /// All inverses, `[F]`.
     pub fn flat(&self) -> &Tensor<1> {
-        &self.flat
+        &self.inverses.flat
     }
 
     /// `A~_l^-1`, `[in + 1, in + 1]`.
     pub fn a(&self, l: usize) -> Tensor<2> {
-        self.layout.matrix(&self.flat, 2 * l)
+        self.layout.matrix(&self.inverses.flat, 2 * l)
     }
 
     /// `G~_l^-1`, `[out, out]`.
     pub fn g(&self, l: usize) -> Tensor<2> {
-        self.layout.matrix(&self.flat, 2 * l + 1)
+        self.layout.matrix(&self.inverses.flat, 2 * l + 1)
     }
 
     /// `|I - M X|_F / sqrt n` of every matrix's last attempt, `[2 L]` in the layout's order.
     pub fn residuals(&self) -> &Tensor<1> {
-        &self.residuals
+        &self.inverses.residuals
     }
 
     /// Matrices whose damping was raised, `[1]`.
     pub fn raised(&self) -> Tensor<1> {
-        self.raised.clone().sum()
+        self.inverses.raised.clone().sum()
     }
 
     /// Matrices replaced by a multiple of the identity, `[1]`.
     pub fn fallbacks(&self) -> Tensor<1> {
-        self.fallbacks.clone().sum()
+        self.inverses.fallbacks.clone().sum()
     }
 
-    pub(crate) fn num_params(&self) -> usize {
-        (0..self.layout.count() / 2).map(|l| self.layout.order(2 * l) * self.layout.order(2 * l + 1)).sum()
+    /// The damping they were made with.
+    pub fn damping(&self) -> f32 {
+        self.damping
     }
 }
 
 /// All matrices as one batch `[C, n, n]`, padded to the largest order: a few large launches, no read-back.
-pub(crate) fn plain_inverse(layout: FactorLayout, flat: Tensor<1>, damping: f32) -> InverseSet {
+fn newton_schulz_inverses(layout: &FactorLayout, flat: &Tensor<1>, damping: f32) -> Inverses {
     let device = flat.device();
     let count = layout.count();
     let order = (0..count).map(|i| layout.order(i)).max().unwrap_or(1);
-    let matrices: Vec<Tensor<2>> = (0..count).map(|i| layout.matrix(&flat, i)).collect();
-    let shares = shares(&layout, &matrices, damping);
+    let matrices: Vec<Tensor<2>> = (0..count).map(|i| layout.matrix(flat, i)).collect();
+    let shifts = shifts(layout, &matrices, damping);
     let eye = Tensor::<2>::eye(order, &device);
 
     let mut batch = Vec::with_capacity(count);
     let mut scales = Vec::with_capacity(count);
-    for (matrix, share) in matrices.into_iter().zip(&shares) {
+    for (matrix, shift) in matrices.into_iter().zip(&shifts) {
         let n = matrix.dims()[0];
         let own = Tensor::<2>::eye(n, &device);
-        let mean = (matrix.clone() * own.clone()).sum().div_scalar(n as f32) + share.clone();
+        let mean = (matrix.clone() * own.clone()).sum().div_scalar(n as f32) + shift.clone();
         // The padding's diagonal is the mean eigenvalue: it does not worsen the condition.
         let diagonal = eye.clone().slice([n..order]) * mean.clone().unsqueeze_dim::<2>(0);
-        let damped = matrix + own * share.clone().unsqueeze_dim::<2>(0);
+        let damped = matrix + own * shift.clone().unsqueeze_dim::<2>(0);
         let right = Tensor::zeros([n, order - n], &device);
         let top = Tensor::cat(vec![damped, right], 1);
         let full = if n < order { Tensor::cat(vec![top, diagonal], 0) } else { top };
@@ -133,9 +127,9 @@ pub(crate) fn plain_inverse(layout: FactorLayout, flat: Tensor<1>, damping: f32)
         scales.push(mean.recip().mask_fill(usable.bool_not(), 1.0));
     }
     let first = Tensor::stack::<3>(batch, 0);
-    let share = Tensor::cat(shares, 0).reshape([count, 1, 1]);
+    let shift = Tensor::cat(shifts, 0).reshape([count, 1, 1]);
     let eye = eye.unsqueeze_dim::<3>(0);
-    let second = first.clone() + eye.clone() * share.mul_scalar(RAISE.sqrt() - 1.0);
+    let second = first.clone() + eye.clone() * shift.mul_scalar(RAISE.sqrt() - 1.0);
     let orders: Vec<f32> = (0..count).map(|i| layout.order(i) as f32).collect();
     let orders = Tensor::<1>::from_floats(orders.as_slice(), &device);
 
@@ -155,15 +149,7 @@ pub(crate) fn plain_inverse(layout: FactorLayout, flat: Tensor<1>, damping: f32)
         x.clone().slice([i..i + 1, 0..n, 0..n]).reshape([n * n])
     });
     let flat = Tensor::cat(inverses.collect(), 0);
-    InverseSet {
-        layout,
-        flat,
-        residuals,
-        raised: raised.float(),
-        fallbacks: fallbacks.float(),
-        #[cfg(feature = "gpu")]
-        places: Uploaded::default(),
-    }
+    Inverses { flat, residuals, raised: raised.float(), fallbacks: fallbacks.float() }
 }
 
 /// `X <- X (2 I - M X)` from `X_0 = I / |M|_inf`, and the relative residuals `[C]`.

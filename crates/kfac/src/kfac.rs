@@ -1,9 +1,17 @@
+//! An optimiser put together from the crate's pieces: natural-gradient least squares.
+
 use burn::tensor::{Device, Tensor};
 
-use crate::{Factors, FisherSeeds, InverseSet, KfacError, Mlp, MlpSpec};
+use crate::error::KfacError;
+use crate::factor::Factors;
+use crate::fisher::FisherSeeds;
+use crate::inverse::InverseSet;
+use crate::mlp::Mlp;
+use crate::mlp::spec::MlpSpec;
 
 /// Settings of [`Kfac`].
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct KfacConfig {
     /// Damping of the factors and of the quadratic model.
     pub damping: f32,
@@ -41,6 +49,27 @@ pub struct KfacReport {
 /// A step combines the natural gradient and the previous step; both multiples minimise the exact Gauss-Newton model of
 /// the batch (two forward-mode passes), within a trust region. No learning rate is tuned. Source: Martens and Grosse,
 /// arXiv 1503.05671, sections 6.4 and 7.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use kfac::{Activation, Kfac, KfacConfig, Mlp, MlpSpec};
+///
+/// # fn main() -> Result<(), kfac::KfacError> {
+/// let device = Device::flex();
+/// let spec = MlpSpec::new([1, 16, 1], Activation::Tanh)?;
+/// let mut network = Mlp::init(spec.clone(), 0, 1.0, &device);
+/// let mut kfac = Kfac::new(&spec, KfacConfig::default(), &device)?;
+/// let x: Vec<f32> = (0..64).map(|i| i as f32 / 32.0 - 1.0).collect();
+/// let y: Vec<f32> = x.iter().map(|x| (3.0 * x).sin()).collect();
+/// let column = |values: &[f32]| Tensor::<1>::from_floats(values, &device).reshape([64, 1]);
+/// for _ in 0..20 {
+///     (network, _) = kfac.step(&network, column(&x), column(&y))?;
+/// }
+/// let (_, loss) = network.regression_gradient(column(&x), column(&y));
+/// assert!(loss.into_scalar::<f32>() < 0.01);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Kfac {
     config: KfacConfig,

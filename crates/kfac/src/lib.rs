@@ -2,7 +2,7 @@
 //!
 //! The Fisher matrix of a network is approximated layer by layer as `A (x) G`, `A` the second moment of the layer's
 //! input (with a one for the bias) and `G` that of the score with respect to its output; natural gradients then cost
-//! two small products a layer instead of a linear solve. Reference: Martens and Grosse, *Optimizing Neural Networks
+//! two small products per layer instead of a linear solve. Reference: Martens and Grosse, *Optimizing Neural Networks
 //! with Kronecker-factored Approximate Curvature*, ICML 2015 (arXiv 1503.05671).
 //!
 //! # The pieces, in the order an update uses them
@@ -41,13 +41,19 @@
 //! # }
 //! ```
 //!
-//! # Two paths
-//! Every operation exists as burn tensor operations, which run on any backend, and as a fused pass for the CPU backend
-//! (`flex`), chosen by the tensors' device. Tests hold them equal to rounding. The fused pass adds partial sums in an
-//! order that depends on the shapes alone: the bits do not change with the number of threads.
+//! # Three paths
+//! An operation is a reference in burn tensor operations, which run on any backend and through autodiff, and two leaves: one
+//! for the memory of the CPU backend (`cpu.rs`), one that launches kernels on a GPU (`gpu.rs`). The tensors' device picks the
+//! first leaf that applies; tests hold them equal to rounding. The CPU leaf adds partial sums in an order that depends on the
+//! shapes alone: the bits do not change with the number of threads.
+//!
+//! # What it does not do
+//! Convolutions, weight sharing, other than fully connected layers, activations beside tanh and relu, heads whose variance
+//! depends on the state. Automatic differentiation goes through the reference only.
 //!
 //! # Symbols
-//! `N` samples, `P` parameters, `S` gradients at once, `K` Fisher seeds, `L` layers. All tensors are float32.
+//! `N` samples, `P` parameters, `S` gradients (or networks) at once, `K` Fisher seeds, `L` layers, `A` entries of `log sigma`,
+//! `F` elements of all factors. All tensors are float32.
 
 #![warn(missing_docs)]
 
@@ -56,42 +62,20 @@ mod damping;
 mod error;
 mod factor;
 mod fisher;
-mod forward_pass;
-#[cfg(feature = "flex")]
-mod fused;
-mod init;
+pub mod gpu;
 mod inverse;
 mod kfac;
 mod mlp;
-mod plain;
 mod precondition;
-mod statistics;
+mod simd;
 pub mod trust_region;
-#[cfg(feature = "gpu")]
-mod unit_factor;
-#[cfg(feature = "gpu")]
-mod unit_forward;
-#[cfg(feature = "gpu")]
-mod unit_gradient;
-#[cfg(feature = "gpu")]
-mod unit_inverse;
-#[cfg(feature = "gpu")]
-mod unit_pass;
-#[cfg(feature = "gpu")]
-mod unit_precondition;
-#[cfg(feature = "gpu")]
-mod uploaded;
 
-pub use damping::AdaptiveDamping;
 pub use error::KfacError;
-pub use factor::{FactorLayout, Factors};
-pub use fisher::{FisherSeeds, exact_seeds, log_std_natural_gradient, score_seeds};
-pub use forward_pass::ForwardPass;
+pub use factor::layout::FactorLayout;
+pub use factor::{FactorSample, Factors};
+pub use fisher::{FisherKind, FisherSeeds, LOG_STD_FISHER, exact_seeds, score_seeds};
 pub use inverse::InverseSet;
 pub use kfac::{Kfac, KfacConfig, KfacReport};
-pub use mlp::{Activation, Mlp, MlpSpec};
-pub use statistics::{FactorSample, Statistics};
-#[cfg(feature = "gpu")]
-pub use unit_forward::{forward_unit, network_header, unit_memory};
-#[cfg(feature = "gpu")]
-pub use unit_gradient::regression_gradients;
+pub use mlp::forward_pass::{ForwardPass, Statistics};
+pub use mlp::spec::{Activation, MlpSpec};
+pub use mlp::{Mlp, regression_gradients};

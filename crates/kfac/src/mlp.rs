@@ -1,112 +1,48 @@
-use std::ops::Range;
+//! A multilayer perceptron whose parameters are one flat tensor.
+
+pub(crate) mod cpu;
+pub(crate) mod forward_pass;
+pub(crate) mod gpu;
+pub(crate) mod init;
+mod reference;
+mod regression;
+pub(crate) mod spec;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use compute::first_of;
 
+use self::forward_pass::{ForwardPass, Statistics};
+pub use self::regression::regression_gradients;
+use self::spec::MlpSpec;
+use crate::error::KfacError;
 use crate::fisher::FisherSeeds;
-use crate::forward_pass::ForwardPass;
-use crate::statistics::{FactorSample, Statistics};
-#[cfg(feature = "gpu")]
-use crate::uploaded::Uploaded;
-use crate::{KfacError, init, plain};
-
-#[cfg(feature = "flex")]
-use crate::fused::{self, Host, Network};
-
-/// The hidden layers' activation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Activation {
-    /// Hyperbolic tangent.
-    Tanh,
-    /// Rectified linear unit; its slope at zero is taken as zero.
-    Relu,
-}
-
-/// Sizes and activation of a multilayer perceptron with a linear last layer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MlpSpec {
-    sizes: Vec<usize>,
-    activation: Activation,
-}
-
-impl MlpSpec {
-    /// `sizes` = `[in, hidden.., out]`.
-    ///
-    /// # Errors
-    /// Fewer than two sizes, or a size of zero.
-    pub fn new(sizes: impl Into<Vec<usize>>, activation: Activation) -> Result<Self, KfacError> {
-        let sizes = sizes.into();
-        if sizes.len() < 2 {
-            return Err(KfacError::TooFewSizes(sizes));
-        }
-        if sizes.contains(&0) {
-            return Err(KfacError::ZeroSize(sizes));
-        }
-        Ok(MlpSpec { sizes, activation })
-    }
-
-    /// `[in, hidden.., out]`.
-    pub fn sizes(&self) -> &[usize] {
-        &self.sizes
-    }
-
-    /// The hidden layers' activation.
-    pub fn activation(&self) -> Activation {
-        self.activation
-    }
-
-    /// Size of the input.
-    pub fn input_size(&self) -> usize {
-        self.sizes[0]
-    }
-
-    /// Size of the output.
-    pub fn output_size(&self) -> usize {
-        self.sizes[self.sizes.len() - 1]
-    }
-
-    /// Linear layers.
-    pub fn num_layers(&self) -> usize {
-        self.sizes.len() - 1
-    }
-
-    /// Rows and columns of layer `l` in theta: `(in + 1, out)`, the last row is the bias.
-    ///
-    /// # Panics
-    /// If there is no layer `l`.
-    pub fn layer_shape(&self, l: usize) -> (usize, usize) {
-        (self.sizes[l] + 1, self.sizes[l + 1])
-    }
-
-    /// Where layer `l` lies in theta.
-    ///
-    /// # Panics
-    /// If there is no layer `l`.
-    pub fn layer_range(&self, l: usize) -> Range<usize> {
-        let len = |l| {
-            let (rows, columns) = self.layer_shape(l);
-            rows * columns
-        };
-        let start = (0..l).map(len).sum();
-        start..start + len(l)
-    }
-
-    /// Parameters of the network, `P`.
-    pub fn num_params(&self) -> usize {
-        self.layer_range(self.num_layers() - 1).end
-    }
-}
 
 /// A multilayer perceptron whose parameters are one flat tensor.
 ///
 /// Layer `l` is a row-major block `[in + 1, out]` of [`theta`](Self::theta), its last row the bias; a gradient has the
 /// same layout. Cloning shares the tensor: a clone is a snapshot.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use kfac::{Activation, Mlp, MlpSpec};
+///
+/// # fn main() -> Result<(), kfac::KfacError> {
+/// let device = Device::flex();
+/// let spec = MlpSpec::new([3, 8, 1], Activation::Relu)?;
+/// let network = Mlp::init(spec, 7, 1.0, &device);
+/// let x = Tensor::<2>::ones([5, 3], &device);
+/// assert_eq!(network.forward(x.clone()).dims(), [5, 1]);
+/// let (gradient, loss) = network.regression_gradient(x, Tensor::zeros([5, 1], &device));
+/// let moved = network.with_theta(network.theta().clone() - gradient * 0.1);
+/// # assert_eq!(loss.dims(), [1]);
+/// # assert_eq!(moved.theta().dims(), network.theta().dims());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Mlp {
     spec: MlpSpec,
     theta: Tensor<1>,
-    /// The shape as kernels read it.
-    #[cfg(feature = "gpu")]
-    header: Uploaded,
 }
 
 impl Mlp {
@@ -118,16 +54,7 @@ impl Mlp {
     pub fn init(spec: MlpSpec, seed: u64, output_gain: f32, device: &Device) -> Self {
         let values = init::orthogonal(&spec, seed, output_gain);
         let theta = Tensor::from_data(TensorData::new(values, [spec.num_params()]), device);
-        Self::of(spec, theta)
-    }
-
-    fn of(spec: MlpSpec, theta: Tensor<1>) -> Self {
-        Mlp {
-            spec,
-            theta,
-            #[cfg(feature = "gpu")]
-            header: Uploaded::default(),
-        }
+        Mlp { spec, theta }
     }
 
     /// A network with the given parameters `[P]`.
@@ -140,7 +67,7 @@ impl Mlp {
         if found != expected {
             return Err(KfacError::ThetaLength { expected, found });
         }
-        Ok(Self::of(spec, theta))
+        Ok(Mlp { spec, theta })
     }
 
     /// The same network with other parameters `[P]`.
@@ -149,7 +76,7 @@ impl Mlp {
     /// If the length of `theta` differs.
     pub fn with_theta(&self, theta: Tensor<1>) -> Self {
         assert_eq!(theta.dims(), [self.spec.num_params()], "theta must be [P]");
-        Mlp { theta, ..self.clone() }
+        Mlp { spec: self.spec.clone(), theta }
     }
 
     /// Sizes and activation.
@@ -168,17 +95,7 @@ impl Mlp {
     /// If `x` is not `[N, in]`.
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         self.check_input(&x);
-        #[cfg(feature = "flex")]
-        if let (Some(theta), Some(x)) = (Host::of(&self.theta), Host::of(&x)) {
-            let rows = x.values().len() / self.spec.input_size();
-            let outputs = Network::new(&self.spec, theta.values(), false).forward(x.values(), rows);
-            return fused::tensor(outputs, [rows, self.spec.output_size()]);
-        }
-        #[cfg(feature = "gpu")]
-        if let Some(pass) = crate::unit_pass::UnitPass::new(self, &x) {
-            return pass.forward();
-        }
-        plain::forward(&self.spec, &self.theta, x)
+        first_of!(cpu::forward(self, &x), gpu::forward(self, &x), reference::forward(&self.spec, &self.theta, x),)
     }
 
     /// A forward pass that keeps its activations for the derivatives that follow: cheaper than separate calls of
@@ -187,8 +104,7 @@ impl Mlp {
     /// # Panics
     /// If `x` is not `[N, in]`.
     pub fn forward_pass(&self, x: Tensor<2>) -> ForwardPass {
-        self.check_input(&x);
-        ForwardPass::new(self.clone(), x, true)
+        ForwardPass::new(self, x, true)
     }
 
     /// Forward mode: `J d`, the change of the outputs `[N, out]` along a parameter direction `[P]`.
@@ -196,8 +112,7 @@ impl Mlp {
     /// # Panics
     /// If the shapes do not fit.
     pub fn jvp(&self, x: Tensor<2>, direction: Tensor<1>) -> Tensor<2> {
-        self.check_input(&x);
-        ForwardPass::new(self.clone(), x, false).jvp(direction)
+        ForwardPass::new(self, x, false).jvp(direction)
     }
 
     /// Gradients `[S, P]` of `S` losses at once: `sum_n cotangent[s, n] . df(x_n)/dtheta`, a **sum** over the samples.
@@ -208,8 +123,7 @@ impl Mlp {
     /// # Panics
     /// If the shapes do not fit.
     pub fn gradients(&self, x: Tensor<2>, cotangents: Tensor<3>) -> Tensor<2> {
-        self.check_input(&x);
-        ForwardPass::new(self.clone(), x, false).gradients(cotangents)
+        ForwardPass::new(self, x, false).gradients(cotangents)
     }
 
     /// Gradients as in [`gradients`](Self::gradients) and the Fisher factors of the batch, in one pass.
@@ -220,46 +134,18 @@ impl Mlp {
     /// # Panics
     /// If the shapes do not fit.
     pub fn statistics(&self, x: Tensor<2>, cotangents: Tensor<3>, fisher: FisherSeeds) -> Statistics {
-        self.check_input(&x);
-        ForwardPass::new(self.clone(), x, false).statistics(cotangents, fisher)
+        ForwardPass::new(self, x, false).statistics(cotangents, fisher)
     }
 
     /// Gradient `[P]` of the loss `mean_n sum_o (f(x_n) - t_n)^2`, and that loss `[1]`, in one pass.
     ///
-    /// `x` is `[N, in]`, `targets` `[N, out]`.
+    /// `x` is `[N, in]`, `targets` `[N, out]`. [`regression_gradients`] takes several networks at once.
     ///
     /// # Panics
     /// If the shapes do not fit.
     pub fn regression_gradient(&self, x: Tensor<2>, targets: Tensor<2>) -> (Tensor<1>, Tensor<1>) {
-        self.check_input(&x);
-        #[cfg(feature = "gpu")]
-        if let Some(result) = crate::unit_gradient::regression(self, &x, &targets) {
-            return result;
-        }
-        let (gradients, _, loss) = ForwardPass::new(self.clone(), x, false).regression(targets, None);
-        (gradients.reshape([self.spec.num_params()]), loss)
-    }
-
-    /// [`regression_gradient`](Self::regression_gradient) and the Fisher factors in one pass: statistics with one
-    /// gradient, and the loss `[1]`.
-    ///
-    /// # Panics
-    /// If the shapes do not fit.
-    pub fn regression_statistics(
-        &self,
-        x: Tensor<2>,
-        targets: Tensor<2>,
-        fisher: FisherSeeds,
-    ) -> (Statistics, Tensor<1>) {
-        self.check_input(&x);
-        let (gradients, factors, loss) = ForwardPass::new(self.clone(), x, false).regression(targets, Some(fisher));
-        (Statistics { gradients, factors: FactorSample::new(factors) }, loss)
-    }
-
-    /// The network's shape as kernels read it, on its device.
-    #[cfg(feature = "gpu")]
-    pub(crate) fn header(&self) -> Tensor<1> {
-        self.header.get(&self.theta.device(), || crate::network_header(&self.spec))
+        let samples = 0..x.dims()[0];
+        regression_gradients(&self.spec, &self.theta, &x, &targets.unsqueeze_dim(0), samples)
     }
 
     fn check_input(&self, x: &Tensor<2>) {

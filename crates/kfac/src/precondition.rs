@@ -1,62 +1,46 @@
+//! Natural gradients: gradients times the inverse of the Kronecker factors.
+
+mod cpu;
+mod gpu;
+
 use burn::tensor::Tensor;
 
-use crate::InverseSet;
+use crate::fisher::LOG_STD_FISHER;
+use crate::inverse::InverseSet;
+use compute::first_of;
 
 impl InverseSet {
-    /// Natural gradients `[S, P]` of several gradients `[S, P]`: `A~^-1 V G~^-1` in every layer.
+    /// Natural gradients `[S, P + A]` of several gradients `[S, P + A]`: `A~^-1 V G~^-1` in every layer of the network, and
+    /// of the A entries of a state-independent `log sigma` behind it (none for a network alone) the exact block `2 I`,
+    /// damped: `v / (2 + damping)`.
     ///
     /// # Panics
-    /// If the gradients are of another network.
+    /// If the gradients are of a larger network.
     pub fn natural_gradients(&self, gradients: Tensor<2>) -> Tensor<2> {
-        let params = gradients.dims()[1];
-        assert_eq!(params, self.num_params(), "the gradients are of another network");
-        #[cfg(feature = "flex")]
-        if let Some(natural) = crate::fused::precondition(self.layout(), self.flat(), &gradients) {
-            return natural;
-        }
-        self.launched(&gradients, 1.0).unwrap_or_else(|| self.plain(gradients))
+        assert!(gradients.dims()[1] >= self.layout().num_params(), "the gradients must be [S, P + A]");
+        let log_std_block = LOG_STD_FISHER + self.damping();
+        first_of!(
+            cpu::natural_gradients(self.layout(), self.flat(), &gradients, log_std_block),
+            gpu::natural_gradients(self.layout(), self.flat(), &gradients, log_std_block),
+            self.natural_gradients_by_layer(gradients, log_std_block),
+        )
     }
 
-    /// The same for gradients `[S, P + R]` whose last R numbers belong to parameters beside the network with a Fisher block
-    /// `fisher` times the identity, damping included: those are divided by it (`2 + damping` for log standard deviations).
-    ///
-    /// # Panics
-    /// If the gradients are of a smaller network.
-    pub fn natural_gradients_beside(&self, gradients: Tensor<2>, fisher: f32) -> Tensor<2> {
-        let ([_, width], params) = (gradients.dims(), self.num_params());
-        assert!(width >= params, "the gradients are of another network");
-        if let Some(natural) = self.launched(&gradients, fisher) {
-            return natural;
-        }
-        let network = self.natural_gradients(gradients.clone().narrow(1, 0, params));
-        if width == params {
-            return network;
-        }
-        Tensor::cat(vec![network, gradients.narrow(1, params, width - params).div_scalar(fisher)], 1)
-    }
-
-    #[cfg(feature = "gpu")]
-    fn launched(&self, gradients: &Tensor<2>, rest: f32) -> Option<Tensor<2>> {
-        let params = self.num_params();
-        crate::unit_precondition::precondition(self.layout(), &self.places, self.flat(), gradients, params, rest)
-    }
-
-    #[cfg(not(feature = "gpu"))]
-    fn launched(&self, _gradients: &Tensor<2>, _rest: f32) -> Option<Tensor<2>> {
-        None
-    }
-
-    fn plain(&self, gradients: Tensor<2>) -> Tensor<2> {
-        let [seeds, _] = gradients.dims();
+    fn natural_gradients_by_layer(&self, gradients: Tensor<2>, log_std_block: f32) -> Tensor<2> {
+        let [seeds, total] = gradients.dims();
         let mut start = 0;
-        let layers = (0..self.layout().count() / 2).map(|l| {
+        let mut parts = Vec::new();
+        for l in 0..self.layout().count() / 2 {
             let (rows, columns) = (self.layout().order(2 * l), self.layout().order(2 * l + 1));
             let v = gradients.clone().slice([0..seeds, start..start + rows * columns]).reshape([seeds, rows, columns]);
             start += rows * columns;
             let a = self.a(l).unsqueeze_dim::<3>(0).expand([seeds, rows, rows]);
             let g = self.g(l).unsqueeze_dim::<3>(0).expand([seeds, columns, columns]);
-            a.matmul(v).matmul(g).reshape([seeds, rows * columns])
-        });
-        Tensor::cat(layers.collect(), 1)
+            parts.push(a.matmul(v).matmul(g).reshape([seeds, rows * columns]));
+        }
+        if total > start {
+            parts.push(gradients.narrow(1, start, total - start).div_scalar(log_std_block));
+        }
+        Tensor::cat(parts, 1)
     }
 }

@@ -30,16 +30,3 @@ pub fn step_length(quadratic: Tensor<1>, radius: Tensor<1>, max_step: f32) -> Te
     let above = step.clone().greater_elem(max_step);
     step.mask_fill(above, max_step)
 }
-
-/// `min(sqrt(2 kl_step), share * [sqrt(2 kl_max) - sqrt(2 kl_now)]+)`, `[1]`: what is left of the trust region.
-///
-/// `kl_now` `[1]` is the divergence already covered. `share` below one (0.9) keeps aligned steps from landing on the
-/// bound exactly, where rounding decides. A NaN in `kl_now` gives NaN.
-pub fn remaining_radius(kl_step: f32, kl_max: f32, kl_now: Tensor<1>, share: f32) -> Tensor<1> {
-    let room = kl_now.mul_scalar(2.0).sqrt().neg().add_scalar((2.0 * kl_max).sqrt()).mul_scalar(share);
-    let below = room.clone().lower_elem(0.0);
-    let room = room.mask_fill(below, 0.0);
-    let step = (2.0 * kl_step).sqrt();
-    let above = room.clone().greater_elem(step);
-    room.mask_fill(above, step)
-}

@@ -1,8 +1,10 @@
-//! The fused CPU pass equals the tensor operations. A tensor on the autodiff device never takes the fused pass, so the
+//! The CPU leaves equal the tensor operations. A tensor on the autodiff device never takes the CPU leaf, so the
 //! same public calls give both.
 
 use burn::tensor::{Device, Tensor};
-use kfac::{Activation, FactorSample, Factors, FisherSeeds, Mlp, MlpSpec, Statistics, exact_seeds};
+use kfac::{
+    Activation, FactorSample, Factors, FisherSeeds, Mlp, MlpSpec, Statistics, exact_seeds, regression_gradients,
+};
 use test_support::device::plain_device;
 use test_support::numbers::{assert_close, normals, tensor, values};
 
@@ -119,16 +121,49 @@ fn regression_agrees() {
         let run = |d: &Device| {
             let targets = tensor(&normals(6, case.rows * case.outputs(), 1.0), [case.rows, case.outputs()], d);
             let (gradient, loss) = case.mlp(d).regression_gradient(case.x(d), targets.clone());
+            let pass = case.mlp(d).forward_pass(case.x(d));
+            let error = pass.outputs() - targets;
+            let rows = case.rows as f32;
+            let by_hand = values(&(error.clone() * error.clone()).sum().div_scalar(rows));
             let seeds = FisherSeeds::Constant(Tensor::eye(case.outputs(), d));
-            let (statistics, loss2) = case.mlp(d).regression_statistics(case.x(d), targets, seeds);
+            let statistics = pass.statistics(error.mul_scalar(2.0 / rows).unsqueeze_dim(0), seeds);
             // Other sums in the pass may mean other shards, so equality is to rounding.
-            assert_close(&values(&loss), &values(&loss2), 1e-6, "the loss of the two regression calls");
-            assert_close(&values(&gradient), &values(&statistics.gradients), 1e-6, "the two regression calls");
+            assert_close(&values(&loss), &by_hand, 1e-6, "the loss by hand");
+            assert_close(&values(&gradient), &values(&statistics.gradients), 1e-6, "the gradient by hand");
             (statistics, values(&loss))
         };
         let (a, b) = (run(&fast), run(&plain));
         same_statistics(&a.0, &b.0, &case.name());
         assert_close(&a.1, &b.1, 2e-6, &format!("loss {}", case.name()));
+    }
+}
+
+#[test]
+fn several_networks_at_once_are_each_as_alone() {
+    let (fast, plain) = devices();
+    for case in CASES.iter().filter(|c| c.rows > 50 && c.spec().num_params() < 20_000) {
+        let (networks, params, outputs) = (3, case.spec().num_params(), case.outputs());
+        let range = 7..case.rows - 11;
+        let run = |d: &Device| {
+            let thetas: Tensor<1> = tensor(&normals(12, networks * params, 0.3), [networks * params], d);
+            let shape = [networks, case.rows, outputs];
+            let targets: Tensor<3> = tensor(&normals(13, shape.iter().product(), 1.0), shape, d);
+            let x = case.x(d);
+            let (gradients, losses) = regression_gradients(&case.spec(), &thetas, &x, &targets, range.clone());
+            let (gradients, losses) = (values(&gradients), values(&losses));
+            for s in 0..networks {
+                let theta = thetas.clone().narrow(0, s * params, params);
+                let own = Mlp::from_theta(case.spec(), theta).expect("fits");
+                let target = targets.clone().slice([s..s + 1, range.clone(), 0..outputs]).squeeze_dim(0);
+                let (gradient, loss) = own.regression_gradient(x.clone().slice([range.clone()]), target);
+                assert_eq!(values(&gradient), gradients[s * params..(s + 1) * params], "{} network {s}", case.name());
+                assert_eq!(values(&loss), losses[s..s + 1], "{} network {s}", case.name());
+            }
+            (gradients, losses)
+        };
+        let (a, b) = (run(&fast), run(&plain));
+        assert_close(&a.0, &b.0, 1e-5, &format!("gradients {}", case.name()));
+        assert_close(&a.1, &b.1, 2e-6, &format!("losses {}", case.name()));
     }
 }
 
@@ -198,7 +233,7 @@ fn a_kept_forward_pass_gives_the_same_results() {
 
         let plain_pass = case.mlp(&plain).forward_pass(case.x(&plain));
         assert_close(&values(&pass.outputs()), &values(&plain_pass.outputs()), 2e-6, "outputs");
-        // A tensor of another kind in the middle of a fused pass falls back to the tensor operations.
+        // A tensor of another kind in the middle of a pass on the CPU falls back to the tensor operations.
         let mixed = pass.jvp(direction.clone().to_device(&Device::flex().autodiff()));
         assert_close(&values(&pass.jvp(direction)), &values(&mixed), 4e-6, "mixed devices");
     }

@@ -1,7 +1,7 @@
-//! The fused pass gives the same bits with any number of threads.
+//! The CPU leaves give the same bits with any number of threads.
 
 use burn::tensor::{Device, Tensor};
-use kfac::{Activation, Factors, FisherSeeds, Mlp, MlpSpec};
+use kfac::{Activation, Factors, FisherSeeds, Mlp, MlpSpec, regression_gradients};
 use test_support::numbers::{normals, tensor, values};
 
 fn everything(sizes: &[usize], rows: usize) -> Vec<u32> {
@@ -25,9 +25,14 @@ fn everything(sizes: &[usize], rows: usize) -> Vec<u32> {
     all.extend(values(&mlp.forward(x.clone())));
     all.extend(values(&mlp.jvp(x.clone(), direction)));
     let (gradient, loss) =
-        mlp.regression_gradient(x, tensor(&normals(7, rows * outputs, 1.0), [rows, outputs], &device));
+        mlp.regression_gradient(x.clone(), tensor(&normals(7, rows * outputs, 1.0), [rows, outputs], &device));
     all.extend(values(&gradient));
     all.extend(values(&loss));
+    let thetas = Tensor::cat(vec![mlp.theta().clone(), mlp.theta().clone() * 0.9], 0);
+    let targets: Tensor<3> = tensor(&normals(8, 2 * rows * outputs, 1.0), [2, rows, outputs], &device);
+    let (gradients, losses) = regression_gradients(&spec, &thetas, &x, &targets, 3..rows - 5);
+    all.extend(values(&gradients));
+    all.extend(values(&losses));
     all.iter().map(|v| v.to_bits()).collect()
 }
 

@@ -134,7 +134,7 @@ impl Critics {
     fn fit_together(&mut self, samples: &Samples, iteration: u64) -> Option<(Tensor<1>, Tensor<1>)> {
         let (count, network) = (samples.len(), self.reward.value.clone());
         let parts = (count / self.config.minibatch_size).max(1);
-        if self.config.epochs == 0 {
+        if self.config.epochs == 0 || !compute::gpu::is_gpu(&samples.obs.device()) {
             return None;
         }
         let mut theta = Tensor::cat(vec![self.reward.value.theta().clone(), self.cost.value.theta().clone()], 0);
@@ -146,7 +146,7 @@ impl Critics {
             losses.clear();
             for i in 0..parts {
                 let range = i * count / parts..(i + 1) * count / parts;
-                let (gradient, loss) = kfac::regression_gradients(&network, &theta, &obs, &target, range)?;
+                let (gradient, loss) = kfac::regression_gradients(network.spec(), &theta, &obs, &target, range);
                 theta = adam.step(theta, gradient);
                 losses.push(loss);
             }

@@ -1,5 +1,7 @@
-use super::UpdateKind;
-use crate::MlpSpec;
+//! Floating-point operations of a policy update.
+
+use super::policy_update::UpdateKind;
+use crate::mlp::spec::MlpSpec;
 
 /// Floating-point operations of one policy update, part by part: the least the mathematics needs, not what the code does.
 ///
@@ -9,7 +11,7 @@ use crate::MlpSpec;
 pub struct Operations {
     /// The forward pass that keeps its activations.
     pub forward: f64,
-    /// Derivatives taken down the layers, one chain an output or a seed, whichever are fewer.
+    /// Derivatives taken down the layers, one chain per output or per seed, whichever are fewer.
     pub backward: f64,
     /// The gradients of reward and cost from the derivatives.
     pub gradients: f64,
@@ -87,7 +89,7 @@ impl Operations {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Activation;
+    use crate::mlp::spec::Activation;
 
     #[test]
     fn operations_of_a_small_network_by_hand() {

@@ -1,9 +1,10 @@
+//! What the processor could do at most.
+
+mod cpu;
+
 use std::time::Duration;
 
-#[cfg(feature = "flex")]
-use crate::fused::{product_peak, register_peak};
-
-/// What the processor's float32 units can do, operations a second of all measured threads together; a multiply-add
+/// What the processor's float32 units can do, operations per second of all measured threads together; a multiply-add
 /// counts as two.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Peak {
@@ -17,22 +18,14 @@ impl Peak {
     /// Measures `threads` threads at once, each for `time` for either figure.
     ///
     /// Every thread takes its best round and the threads' rates are added: a machine busy with other work still shows
-    /// its peak, as long as every thread has a quiet millisecond. Both figures are zero without the CPU backend.
+    /// its peak, as long as every thread has a quiet millisecond.
     pub fn measure(threads: usize, time: Duration) -> Peak {
-        #[cfg(feature = "flex")]
-        {
-            let all = |rate: fn(Duration) -> f64| -> f64 {
-                std::thread::scope(|scope| {
-                    let threads: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(move || rate(time))).collect();
-                    threads.into_iter().map(|thread| thread.join().unwrap_or(0.0)).sum()
-                })
-            };
-            Peak { registers: all(register_peak), product: all(product_peak) }
-        }
-        #[cfg(not(feature = "flex"))]
-        {
-            let _ = (threads, time);
-            Peak { registers: 0.0, product: 0.0 }
-        }
+        let all = |rate: fn(Duration) -> f64| -> f64 {
+            std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(move || rate(time))).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap_or(0.0)).sum()
+            })
+        };
+        Peak { registers: all(cpu::register_peak), product: all(cpu::product_peak) }
     }
 }

@@ -1,16 +1,23 @@
+//! A policy update to time, whole and in parts.
+
 use std::time::Instant;
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::Operations;
-use crate::init::normal;
-use crate::{
-    Activation, Factors, FisherSeeds, KfacError, Mlp, MlpSpec, exact_seeds, log_std_natural_gradient, score_seeds,
-    trust_region,
-};
+use super::operations::Operations;
+use crate::error::KfacError;
+use crate::factor::Factors;
+use crate::fisher::{FisherSeeds, exact_seeds, score_seeds};
+use crate::mlp::Mlp;
+use crate::mlp::init::normal;
+use crate::mlp::spec::{Activation, MlpSpec};
+use crate::trust_region;
 
 /// Damping of the factors and of log sigma.
 const DAMPING: f32 = 0.1;
+
+/// The divergence a step is made for.
+const STEP_KL: f32 = 0.0025;
 
 /// A Gaussian policy, a batch, and everything an update needs, allocated once.
 ///
@@ -20,9 +27,11 @@ const DAMPING: f32 = 0.1;
 pub struct PolicyUpdate {
     policy: Mlp,
     log_std: Tensor<1>,
+    /// Gradients of log sigma, one row per loss, `[2, out]`.
+    log_std_gradients: Tensor<2>,
     factors: Factors,
     observations: Tensor<2>,
-    /// Advantages over sigma, one row a loss: `[2, N, out]` after scaling by 1/N.
+    /// Advantages over sigma, one row per loss: `[2, N, out]` after scaling by 1/N.
     cotangents: Tensor<3>,
     /// Standard normal numbers for the sampled scores, `[1, N, out]`.
     noise: Tensor<3>,
@@ -33,10 +42,10 @@ pub struct PolicyUpdate {
 /// Which update is timed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UpdateKind {
-    /// This project's default: the exact Fisher matrix (one backward pass an output) and the exact step length (one
+    /// This project's default: the exact Fisher matrix (one backward pass per output) and the exact step length (one
     /// forward-mode pass).
     Exact,
-    /// The usual K-FAC: one sampled score a sample and the step length from the damped Kronecker form `g . n`.
+    /// The usual K-FAC: one sampled score per sample and the step length from the damped Kronecker form `g . n`.
     Sampled,
 }
 
@@ -57,6 +66,7 @@ impl PolicyUpdate {
         Ok(PolicyUpdate {
             policy: Mlp::init(spec, 1, 0.1, device),
             log_std: Tensor::full([outputs], -0.5, device),
+            log_std_gradients: Tensor::full([2, outputs], -5e-4, device),
             factors,
             observations: Tensor::from_data(observations, device),
             cotangents: Tensor::from_data(cotangents, device),
@@ -77,26 +87,29 @@ impl PolicyUpdate {
         let old = pass.outputs();
         let seeds = self.seeds(&old);
         let statistics = pass.statistics(self.cotangents.clone(), seeds);
-        let gradient = statistics.gradients.clone();
+        let gradient = Tensor::cat(vec![statistics.gradients, self.log_std_gradients.clone()], 1);
         self.factors.update(&statistics.factors);
         let inverses = self.factors.inverse(DAMPING)?;
-        let natural = inverses.natural_gradients(statistics.gradients);
-        let params = self.policy.spec().num_params();
+        let natural = inverses.natural_gradients(gradient.clone());
+        let (params, actions) = (self.policy.spec().num_params(), self.log_std.dims()[0]);
         let blend = |t: Tensor<2>| -> Tensor<1> {
-            (t.clone().slice([0..1]) - t.slice([1..2]).mul_scalar(0.5)).reshape([params])
+            (t.clone().slice([0..1]) - t.slice([1..2]).mul_scalar(0.5)).reshape([params + actions])
         };
         let direction = blend(natural);
-        let spread = log_std_natural_gradient(self.log_std.clone().mul_scalar(1e-3), DAMPING);
+        let log_std_direction = direction.clone().narrow(0, params, actions);
         let inv_variance = self.log_std.clone().mul_scalar(-2.0).exp();
-        let mean_quadratic = match self.kind {
-            UpdateKind::Exact => trust_region::gaussian_quadratic(pass.jvp(direction.clone()), inv_variance.clone()),
+        let quadratic = match self.kind {
+            UpdateKind::Exact => {
+                trust_region::gaussian_quadratic(pass.jvp(direction.clone()), inv_variance.clone())
+                    + trust_region::log_std_quadratic(log_std_direction.clone())
+            }
             UpdateKind::Sampled => (blend(gradient) * direction.clone()).sum(),
         };
-        let quadratic = mean_quadratic + trust_region::log_std_quadratic(spread.clone());
-        let radius = trust_region::remaining_radius(0.0025, 0.01, Tensor::zeros([1], &direction.device()), 0.9);
+        let radius = Tensor::full([1], (2.0 * STEP_KL).sqrt(), &direction.device());
         let step = trust_region::step_length(quadratic, radius, 10.0);
-        let candidate = self.policy.with_theta(self.policy.theta().clone() + direction * step.clone());
-        let new_log_std = self.log_std.clone() + spread * step;
+        let theta_direction = direction.narrow(0, 0, params);
+        let candidate = self.policy.with_theta(self.policy.theta().clone() + theta_direction * step.clone());
+        let new_log_std = self.log_std.clone() + log_std_direction * step;
         let new = candidate.forward(self.observations.clone());
         let error = (new - old).powi_scalar(2) * inv_variance.unsqueeze_dim::<2>(0);
         let change = new_log_std - self.log_std.clone();
@@ -121,7 +134,7 @@ impl PolicyUpdate {
         Operations::new(self.policy.spec(), self.rows, self.kind)
     }
 
-    /// Times each part of an update by itself, `repeats` times in turn, and takes the least: anything slower was
+    /// Times each part of an update by itself, `repeats` times one after another, and takes the least: anything slower was
     /// disturbed, or a warm-up.
     ///
     /// The parts do not quite add up to [`run`](Self::run), which also has the small tensor operations between them.

@@ -5,10 +5,10 @@ mod dense;
 use burn::tensor::Tensor;
 use dense::Dense;
 use kfac::{
-    Activation, FactorSample, Factors, FisherSeeds, Mlp, MlpSpec, exact_seeds, log_std_natural_gradient, score_seeds,
+    Activation, FactorSample, Factors, FisherSeeds, LOG_STD_FISHER, Mlp, MlpSpec, exact_seeds, score_seeds,
     trust_region,
 };
-use test_support::device::test_device;
+use test_support::device::{plain_device, test_device};
 use test_support::numbers::{assert_close, normal, normals, tensor, values};
 
 fn network(sizes: &[usize], activation: Activation) -> (Mlp, Dense) {
@@ -138,8 +138,8 @@ fn quadratic_form_is_the_hessian_of_the_divergence() {
     let jvp = mlp.jvp(tensor(&x, [rows, 4], &device), tensor(&direction, [direction.len()], &device));
     let inv_variance: Vec<f32> = log_std.iter().map(|s| (-2.0 * s).exp()).collect();
     let mean = trust_region::gaussian_quadratic(jvp, tensor(&inv_variance, [2], &device));
-    let spread = trust_region::log_std_quadratic(tensor(&log_std_direction, [2], &device));
-    let quadratic = f64::from(values(&(mean + spread))[0]);
+    let of_log_std = trust_region::log_std_quadratic(tensor(&log_std_direction, [2], &device));
+    let quadratic = f64::from(values(&(mean + of_log_std))[0]);
     assert!((quadratic / hessian - 1.0).abs() < 1e-4, "{quadratic} against {hessian}");
 }
 
@@ -149,10 +149,49 @@ fn log_std_block_is_two() {
     let kl = |t: f64| t + (-2.0 * t).exp() / 2.0 - 0.5;
     let h = 1e-4;
     let fisher = (kl(h) + kl(-h) - 2.0 * kl(0.0)) / (h * h);
-    assert!((fisher - 2.0).abs() < 1e-6, "{fisher}");
-    let device = test_device();
-    let natural = log_std_natural_gradient(tensor(&[3.0, -1.0], [2], &device), 0.5);
-    assert_close(&values(&natural), &[1.2, -0.4], 1e-6, "natural gradient of log sigma");
+    assert!((fisher - f64::from(LOG_STD_FISHER)).abs() < 1e-6, "{fisher}");
+    for device in [test_device(), plain_device()] {
+        let (mlp, _) = network(&[4, 6, 2], Activation::Tanh);
+        let factors = factors(&mlp, &exact_sample(&mlp, &normals(1, 40, 1.0), &[0.1, -0.3]));
+        let mut there = Factors::new(mlp.spec(), 0.95, &device).expect("valid");
+        there.load_state(&factors.state().expect("readable")).expect("of the same network");
+        let inverse = there.inverse(0.5).expect("valid damping");
+        let params = mlp.spec().num_params();
+        let gradients: Tensor<2> = tensor(&normals(2, 2 * params, 1.0), [2, params], &device);
+        let of_log_std: Tensor<2> = tensor(&[3.0, -1.0, 5.0, 0.25], [2, 2], &device);
+        let whole = inverse.natural_gradients(Tensor::cat(vec![gradients.clone(), of_log_std], 1));
+        let log_std_block = values(&whole.clone().narrow(1, params, 2));
+        assert_close(&log_std_block, &[1.2, -0.4, 2.0, 0.1], 1e-6, "natural gradient of log sigma");
+        let network = values(&whole.narrow(1, 0, params));
+        assert_eq!(network, values(&inverse.natural_gradients(gradients)), "the network's part is that of it alone");
+    }
+}
+
+#[test]
+fn fisher_product_is_the_dense_fisher_times_a_vector() {
+    for activation in [Activation::Tanh, Activation::Relu] {
+        let (mlp, dense) = network(&[4, 7, 5, 2], activation);
+        let x = normals(1, 30 * 4, 1.0);
+        let log_std = [-0.4f32, 0.3];
+        let sigma: Vec<f64> = log_std.iter().map(|s| f64::from(*s).exp()).collect();
+        let params = mlp.spec().num_params();
+        let vector = normals(5, params + 2, 1.0);
+        let fisher = dense.fisher(&x, &sigma);
+        let row = |row: &Vec<f64>| row.iter().zip(&vector).map(|(f, v)| f * f64::from(*v)).sum::<f64>() as f32;
+        let mut expected: Vec<f32> = fisher.iter().map(row).collect();
+        expected.extend(vector[params..].iter().map(|v| 2.0 * v));
+        for device in [test_device(), plain_device()] {
+            let theta = tensor(&values(mlp.theta()), [params], &device);
+            let there = Mlp::from_theta(mlp.spec().clone(), theta).expect("fits");
+            let pass = there.forward_pass(tensor(&x, [30, 4], &device));
+            let inv_variance = Tensor::<1>::from_floats(log_std, &device).mul_scalar(-2.0).exp();
+            let direction: Tensor<1> = tensor(&vector, [params + 2], &device);
+            let whole = values(&pass.fisher_product(direction.clone(), inv_variance.clone()));
+            assert_close(&whole, &expected, 2e-6, "with log sigma");
+            let alone = values(&pass.fisher_product(direction.narrow(0, 0, params), inv_variance));
+            assert_eq!(alone, whole[..params], "the network alone");
+        }
+    }
 }
 
 #[test]
@@ -165,7 +204,7 @@ fn sampled_factors_converge_as_one_over_root_k() {
     let exact = factors(&mlp, &exact_sample(&mlp, &x, &log_std));
     let input: Tensor<2> = tensor(&x, [rows, 4], &device);
     let mean = mlp.forward(input.clone());
-    let spread: Tensor<1> = tensor(&log_std, [2], &device);
+    let log_std_tensor: Tensor<1> = tensor(&log_std, [2], &device);
     let error = |k: usize| -> f64 {
         let repeats = 12;
         let mut total = 0.0;
@@ -174,7 +213,7 @@ fn sampled_factors_converge_as_one_over_root_k() {
             let actions: Vec<f32> = (0..k * rows * 2)
                 .map(|i| mu[i % (rows * 2)] + log_std[i % 2].exp() * normal(100 + repeat, i) as f32)
                 .collect();
-            let seeds = score_seeds(tensor(&actions, [k, rows, 2], &device), mean.clone(), spread.clone());
+            let seeds = score_seeds(tensor(&actions, [k, rows, 2], &device), mean.clone(), log_std_tensor.clone());
             let none = Tensor::zeros([1, rows, 2], &device);
             let sampled = factors(&mlp, &mlp.statistics(input.clone(), none, seeds).factors);
             for l in 0..3 {

@@ -20,8 +20,8 @@ use compute::State;
 use compute::noise::{NoiseKey, Stream};
 use kfac::{Factors, FisherSeeds, InverseSet, MlpSpec, exact_seeds, score_seeds, trust_region};
 use safe_rl::{
-    Blend, Gaussian, KlGuard, KlGuardConfig, LOG_STD_FISHER, Margin, MarginConfig, MarginWeights, Products,
-    ProjectionKind as Metric, Samples, all_finite_in, blend, minibatch_indices,
+    Blend, Gaussian, KlGuard, KlGuardConfig, Margin, MarginConfig, MarginWeights, Products, ProjectionKind as Metric,
+    Samples, all_finite_in, blend, minibatch_indices,
 };
 use std::sync::Arc;
 
@@ -110,13 +110,12 @@ impl Kfcpo {
         let (gradients, sample) = pass.statistics(surrogate, seeds);
         let finite = all_finite_in([gradients.clone().flatten(0, 1), sample.flat().clone()]);
 
-        let damping = self.config.damping as f32;
         let inverse = match inverse {
             Some(inverse) if !self.minibatches.is_multiple_of(self.config.inverse_interval as u64) => inverse,
             _ => {
                 let mut factors = self.factors.clone();
                 factors.update_if(finite.float(), &sample);
-                inverse.insert(factors.inverse(damping)?)
+                inverse.insert(factors.inverse(self.config.damping as f32)?)
             }
         };
         self.minibatches += 1;
@@ -124,7 +123,7 @@ impl Kfcpo {
         let decay = self.config.gradient_decay as f32;
         let gradients = self.average.clone() * decay + gradients * (1.0 - decay);
         // Kronecker blocks for the network, the exact block 2 I for log sigma.
-        let natural = inverse.natural_gradients_beside(gradients.clone(), LOG_STD_FISHER + damping);
+        let natural = inverse.natural_gradients(gradients.clone());
 
         let metric = Products::metric(&gradients, &natural);
         let (kind, products) = match self.config.projection {
@@ -291,9 +290,7 @@ impl Algorithm for Kfcpo {
 
     fn state(&self) -> Result<State> {
         let mut state = State::new();
-        for (name, factor) in self.factors.to_tensors() {
-            state.put_tensor(&format!("factors.{name}"), &factor)?;
-        }
+        state.put_part("factors", self.factors.state()?)?;
         state.put_tensor("average", &self.average)?;
         state.put_f64("cost", self.cost.unwrap_or(f64::NAN))?;
         state.put_part("margin", self.margin.state()?)?;
@@ -302,11 +299,7 @@ impl Algorithm for Kfcpo {
     }
 
     fn load_state(&mut self, state: &State) -> Result<()> {
-        let saved = state.part("factors")?;
-        let names = saved.tensors.keys();
-        let matrices =
-            names.map(|name| Ok((name.clone(), saved.matrix(name, &self.device)?))).collect::<Result<Vec<_>>>()?;
-        self.factors = Factors::from_tensors(&self.spec, self.config.ema_decay as f32, &matrices)?;
+        self.factors.load_state(&state.part("factors")?)?;
         self.average = state.tensor("average", self.average.dims(), &self.device)?;
         self.cost = Some(state.get_f64("cost")?).filter(|cost| cost.is_finite());
         self.margin.load_state(&state.part("margin")?)?;

@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use compute::noise::NoiseKey;
 use cubecl::prelude::*;
 use envs::{Policy as RolloutPolicy, RolloutPlan, VecEnv};
-use kfac::{forward_unit, network_header, unit_memory};
+use kfac::gpu::forward_unit;
 use safe_rl::{Normalizer, RolloutArrays, act_unit, observe_unit};
 
 use crate::policy::Policy;
@@ -59,7 +59,7 @@ pub fn collect(
     steps_per_launch: usize,
 ) -> Option<RolloutArrays> {
     let (envs, obs_dim, device) = (env.num_envs(), env.spec().obs_dim, obs.device());
-    let memory = 2 * obs_dim + unit_memory(policy.spec());
+    let memory = 2 * obs_dim + policy.spec().num_nodes();
     if !env.has_rollout(steps, memory) {
         return None;
     }
@@ -73,7 +73,7 @@ pub fn collect(
         shift,
         constants(&[policy.action_dim() as f32]),
         policy.log_std().clone(),
-        constants(&network_header(policy.spec())),
+        policy.spec().header(&device),
         policy.network().theta().clone(),
     ];
     let noise = key.unit_keys(steps, &device);
