@@ -17,19 +17,19 @@
 //! 650 vases, so one vase against the Point settles within two sweeps, and any number of bodies needs no
 //! larger matrix than 6 x 6.
 //!
-//! Symbols: a acceleration, v velocity, w angular velocity, n normal, r gap (in formulas) or lever arm, s0
+//! Symbols: a acceleration, v velocity, w angular velocity, n normal, r gap (in formulas) or lever arm, scratch_base
 //! the start of the caller's scratch. A slot is one body's place in the scratch; slot [`AGENT_SLOT`] and those behind
-//! [`STATIC_SLOT`] are the agent's parts ([`Mover`]), [`STATIC_SLOT`] never moves, the others have six degrees of freedom.
+//! [`STATIC_SLOT`] are the agent's parts ([`ContactBody`]), [`STATIC_SLOT`] never moves, the others have six degrees of freedom.
 //!
 //! # References
 //! MuJoCo documentation, "Computation: constraint model"; engine 2.3.3.
 
 mod block;
 mod boxes;
+mod contact_body;
 mod convex;
 mod free_body;
-mod mover;
-mod planar_body;
+mod place;
 mod portal;
 mod search;
 mod shape;
@@ -38,15 +38,15 @@ mod solver;
 pub(crate) mod tests;
 mod vector;
 
-pub(crate) use block::{SUM, clear_sums, matrix};
+pub(crate) use block::{SUM, clear_sums, inverse, matrix, write_direction, write_six};
 pub use boxes::box_box;
+pub use contact_body::{ContactBody, Nobody, agent_touches};
 pub use convex::{BOX, CYLINDER, SPHERE, convex_convex};
-pub use free_body::{FREE_BODY_FIELDS, load_free_body, move_free_body};
-pub use mover::{Mover, Nobody, agent_touches};
-pub use planar_body::{PointBody, load_planar_body, load_static, write_agent_force};
+pub use free_body::{load_free_body, move_free_body};
+pub use place::{load_static, place_upright_box};
 pub use shape::{ball_ball, floor_box, sphere_box};
-pub(crate) use solver::LEVER;
 pub use solver::solve;
+pub(crate) use solver::{LEVER, advance_record, path_of_record};
 
 #[cfg(feature = "gpu")]
 use cubecl::prelude::*;
@@ -58,24 +58,21 @@ pub const MAX_CONTACTS: usize = 96;
 /// Floats of scratch that one environment's contact code needs.
 pub const SCRATCH_LEN: usize = OWN + OWN_LEN;
 
-/// Slot of the agent: the Point, or the Car's chassis.
+/// Parts that an agent can have besides its first.
+const MORE_PARTS: usize = 3;
+
+/// Slot of the agent, or of its first part.
 pub const AGENT_SLOT: usize = 0;
 /// Slot of everything that never moves.
 pub const STATIC_SLOT: usize = MAX_BODIES + 1;
-/// Slot of the Car's left wheel. Slots behind [`STATIC_SLOT`] are parts of the agent.
-pub const LEFT_SLOT: usize = MAX_BODIES + 2;
-/// Slot of the Car's right wheel.
-pub const RIGHT_SLOT: usize = MAX_BODIES + 3;
-/// Slot of the Car's ball.
-pub const BALL_SLOT: usize = MAX_BODIES + 4;
+/// Slot of the agent's second part; the others follow, [`MORE_PARTS`] in all.
+pub const PARTS_SLOT: usize = STATIC_SLOT + 1;
 
 // The scratch: a header, temporaries of one function each, bodies, contacts.
 pub(crate) const ACTIVE: usize = 0;
 pub(crate) const COUNT: usize = 1;
 /// Scratch offset: 1 where the agent touches an object, else 0.
 pub const CONTACT_TOUCH: usize = 2;
-/// Scratch offset of the constraint force on the agent: x, y \[N\], yaw \[N m\], world frame.
-pub const AGENT_FORCE: usize = 3;
 /// Scratch offset: 1 where two movable bodies touch each other, else 0; set by the collision loop, read by [`solve`]'s
 /// callers.
 pub const LINKED: usize = 6;
@@ -89,10 +86,10 @@ pub(crate) const TEMPORARY: usize = 28;
 /// The partner's geom while a pair is examined.
 pub(crate) const OTHER_GEOM: usize = 72;
 const BODIES: usize = 88;
-const CONTACTS: usize = BODIES + (BALL_SLOT + 1) * BODY_LEN;
-/// What an agent keeps for itself between the calls of its [`Mover`].
+const CONTACTS: usize = BODIES + (PARTS_SLOT + MORE_PARTS) * BODY_LEN;
+/// First of the [`OWN_LEN`] numbers that an agent keeps for itself between the calls of its [`ContactBody`].
 pub(crate) const OWN: usize = CONTACTS + MAX_CONTACTS * CONTACT_LEN;
-const OWN_LEN: usize = 232;
+pub(crate) const OWN_LEN: usize = 232;
 
 // One body.
 pub(crate) const BODY_LEN: usize = 70;
@@ -135,25 +132,25 @@ const STIFFNESS: f32 = 1.0 / (0.95 * 0.95 * 0.02 * 0.02);
 /// Offset of a slot's body record.
 #[cfg_attr(feature = "gpu", cube)]
 #[inline(always)]
-pub(crate) fn body(s0: usize, slot: usize) -> usize {
-    s0 + BODIES + slot * BODY_LEN
+pub(crate) fn body(scratch_base: usize, slot: usize) -> usize {
+    scratch_base + BODIES + slot * BODY_LEN
 }
 
 #[cfg_attr(feature = "gpu", cube)]
 #[inline(always)]
-fn contact(s0: usize, index: usize) -> usize {
-    s0 + CONTACTS + index * CONTACT_LEN
+fn contact(scratch_base: usize, index: usize) -> usize {
+    scratch_base + CONTACTS + index * CONTACT_LEN
 }
 
 /// Sets the material of the contacts pushed next: sliding friction, torsional and rolling friction \[m\], and the
 /// sum of the two bodies' translational `invweight0` \[1/kg\].
 #[cfg_attr(feature = "gpu", cube)]
 #[inline(always)]
-pub fn set_surface(scratch: &mut [f32], s0: usize, slide: f32, torsion: f32, roll: f32, inverse_weight: f32) {
-    scratch[s0 + SURFACE] = slide;
-    scratch[s0 + SURFACE + 1] = torsion;
-    scratch[s0 + SURFACE + 2] = roll;
-    scratch[s0 + SURFACE + 3] = inverse_weight;
+pub fn set_surface(scratch: &mut [f32], scratch_base: usize, slide: f32, torsion: f32, roll: f32, inverse_weight: f32) {
+    scratch[scratch_base + SURFACE] = slide;
+    scratch[scratch_base + SURFACE + 1] = torsion;
+    scratch[scratch_base + SURFACE + 2] = roll;
+    scratch[scratch_base + SURFACE + 3] = inverse_weight;
 }
 
 /// Impedance d of a contact with gap `gap` \[m\]: MuJoCo's default solimp (0.9, 0.95, 0.001, 0.5, 2).
@@ -171,7 +168,7 @@ pub fn impedance(gap: f32) -> f32 {
 #[cfg_attr(feature = "gpu", cube)]
 pub fn push_contact(
     scratch: &mut [f32],
-    s0: usize,
+    scratch_base: usize,
     first: usize,
     second: usize,
     nx: f32,
@@ -182,12 +179,12 @@ pub fn push_contact(
     pz: f32,
     gap: f32,
 ) {
-    let count = scratch[s0 + COUNT] as usize;
+    let count = scratch[scratch_base + COUNT] as usize;
     if count < MAX_CONTACTS && gap < 0.0 {
-        scratch[s0 + COUNT] = (count + 1) as f32;
-        let c = contact(s0, count);
-        scratch[body(s0, first) + TOUCHES] += 1.0;
-        scratch[body(s0, second) + TOUCHES] += 1.0;
+        scratch[scratch_base + COUNT] = (count + 1) as f32;
+        let c = contact(scratch_base, count);
+        scratch[body(scratch_base, first) + TOUCHES] += 1.0;
+        scratch[body(scratch_base, second) + TOUCHES] += 1.0;
         scratch[c + FIRST] = first as f32;
         scratch[c + SECOND] = second as f32;
         scratch[c + FRAME] = nx;
@@ -199,7 +196,7 @@ pub fn push_contact(
         scratch[c + ARM_FIRST + 2] = pz;
         scratch[c + Y] = gap;
         for i in 0..4 {
-            scratch[c + MU + i] = scratch[s0 + SURFACE + i];
+            scratch[c + MU + i] = scratch[scratch_base + SURFACE + i];
         }
     }
 }
@@ -207,9 +204,9 @@ pub fn push_contact(
 /// Completes contact `c`: tangents, lever arms, stiffness, and y from the bodies' velocities and present accelerations.
 /// Apart from [`push_contact`], which a GPU's program holds once for every place that finds contacts.
 #[cfg_attr(feature = "gpu", cube)]
-fn complete_contact(scratch: &mut [f32], s0: usize, c: usize) {
-    let b1 = body(s0, scratch[c + FIRST] as usize);
-    let b2 = body(s0, scratch[c + SECOND] as usize);
+fn complete_contact(scratch: &mut [f32], scratch_base: usize, c: usize) {
+    let b1 = body(scratch_base, scratch[c + FIRST] as usize);
+    let b2 = body(scratch_base, scratch[c + SECOND] as usize);
     let nx = scratch[c + FRAME];
     let ny = scratch[c + FRAME + 1];
     let nz = scratch[c + FRAME + 2];
@@ -254,7 +251,7 @@ fn complete_contact(scratch: &mut [f32], s0: usize, c: usize) {
         let b = if second { b2 } else { b1 };
         let arm = if second { c + ARM_SECOND } else { c + ARM_FIRST };
         let sign = if second { 1.0f32 } else { -1.0f32 };
-        if b != body(s0, STATIC_SLOT) {
+        if b != body(scratch_base, STATIC_SLOT) {
             add_motion(scratch, c, c + Y, arm, b + VEL, sign * DAMPING);
             add_motion(scratch, c, c + Y, arm, b + ACC, sign);
         }

@@ -4,20 +4,22 @@
 //! in the square shrunk by its own keepout, 100 tries each; when one finds no place the whole layout
 //! starts over. Source: safety-gymnasium 1.0.0, `utils/random_generator.py`.
 
-mod wide;
+#[cfg(feature = "flex")]
+mod simd;
 
-pub(crate) use wide::sample_layout_wide;
+#[cfg(feature = "flex")]
+pub(crate) use simd::sample_layout_simd;
 
 #[cfg(feature = "gpu")]
 use cubecl::prelude::*;
 
+use crate::math::square;
 #[cfg(any(feature = "gpu", test))]
-use crate::level::PARAM_AGENT_RANGE;
-use crate::level::{
+use crate::params::PARAM_AGENT_RANGE;
+use crate::params::{
     GROUP_COUNT, GROUP_FIELDS, GROUP_KEEPOUT, GROUP_OFFSET, GROUP_RANGE, GROUP_ROW, PARAM_AGENT_KEEPOUT, PARAM_GROUP,
     PARAM_GROUPS,
 };
-use crate::math::square;
 use crate::rng::draw;
 use crate::state::{LANES, X, Y};
 

@@ -12,32 +12,40 @@
 #![allow(clippy::manual_clamp, clippy::manual_memcpy, clippy::collapsible_if, unused_assignments)]
 
 mod agent;
+mod batch;
 mod contact;
 mod error;
-mod kernel;
+mod kinds;
+#[cfg(feature = "flex")]
 mod lanes;
 mod layout;
 mod level;
 mod lidar;
 mod math;
+mod navigation;
 mod object;
-mod operations;
+mod params;
 mod registry;
 mod replay;
 mod rng;
 mod scene;
 mod sensors;
+mod spec;
 mod state;
 mod step;
 mod task;
 mod vec_env;
 
 pub use agent::AgentKind;
-pub use error::EnvError;
 #[cfg(feature = "gpu")]
-pub use kernel::{Policy, RolloutPlan, Trajectory};
-pub use level::{Level, ObjectGroup, ObjectKind, TaskKind};
-pub use registry::{EnvSpec, find, registry};
+pub use batch::{Policy, RolloutPlan, Trajectory};
+pub use error::EnvError;
+pub use level::Level;
+pub use navigation::Navigation;
+pub use object::{ObjectGroup, ObjectKind};
+pub use registry::{find, registry};
 pub use replay::{ErrorSpread, ParityReport, Recording, SplitErrors, replay};
 pub use scene::{Scene, SceneObject};
+pub use spec::{EnvSpec, NavigationSpec};
+pub use task::TaskKind;
 pub use vec_env::{StepBatch, VecEnv};

@@ -3,91 +3,76 @@
 //! An object at distance d and angle a gives s = max(0, D - d) / D to its bin, and, anti-aliased,
 //! (fraction) s to the next and (1 - fraction) s to the previous bin. The reading is continuous
 //! at a bin's edge: just below it the next bin already reads s, just above it the previous one does.
-//! For some steps after a press the lidar does not see buttons.
+//! A task may hide objects from it.
 //! Source: safety-gymnasium 1.0.0, `BaseTask._obs_lidar_pseudo`.
 
 #[cfg(feature = "gpu")]
 use cubecl::prelude::*;
 
 use crate::agent::Agent;
-use crate::level::{
-    GROUP_COUNT, GROUP_FIELDS, GROUP_KIND, GROUP_LIDAR, GROUP_OFFSET, GROUP_ROW, LIDAR_BINS, ObjectKind, PARAM_GROUP,
-    PARAM_GROUPS, PARAM_LIDAR_RANGE,
-};
 use crate::math::{larger, sixteenths};
+use crate::params::{
+    GROUP_COUNT, GROUP_FIELDS, GROUP_KIND, GROUP_LIDAR, GROUP_OFFSET, GROUP_ROW, PARAM_GROUP, PARAM_GROUPS,
+    PARAM_LIDAR_RANGE,
+};
 use crate::state::{LANES, X, Y};
-use crate::task::TIMER;
+use crate::task::Task;
 
-/// `ObjectKind::Button.code()`, as a plain constant for kernels.
-pub const BUTTON: f32 = ObjectKind::Button.code();
+/// Lidar bins of an object group.
+pub const LIDAR_BINS: usize = 16;
 
-/// World to agent, for points on the floor: x ahead = `xx` dx + `xy` dy + `x0` for a point (dx, dy) from the agent's
-/// origin in world axes, and y to the left likewise. The offsets are those of a tilted agent above the floor.
-#[cfg_attr(feature = "gpu", derive(CubeType))]
-#[derive(Clone, Copy, Debug)]
-pub struct Ego {
-    /// See [`Ego`].
-    pub xx: f32,
-    /// See [`Ego`].
-    pub xy: f32,
-    /// See [`Ego`].
-    pub x0: f32,
-    /// See [`Ego`].
-    pub yx: f32,
-    /// See [`Ego`].
-    pub yy: f32,
-    /// See [`Ego`].
-    pub y0: f32,
-}
-
-/// Closeness in [0, 1] and direction in sixteenths of a turn of an object at `ego_x` ahead, `ego_y` left.
+/// Closeness in [0, 1] and direction in sixteenths of a turn of an object `ahead` and to the `left` \[m\].
 #[cfg_attr(feature = "gpu", cube)]
 #[inline(always)]
-pub fn echo(ego_x: f32, ego_y: f32, range: f32) -> (f32, f32) {
-    let distance = (ego_x * ego_x + ego_y * ego_y).sqrt();
-    ((range - distance).max(0.0f32) / range, sixteenths(ego_y, ego_x))
+pub fn echo(ahead: f32, left: f32, range: f32) -> (f32, f32) {
+    let distance = (ahead * ahead + left * left).sqrt();
+    ((range - distance).max(0.0f32) / range, sixteenths(left, ahead))
 }
 
-/// Marks an echo in the 16 bins at `obs[at..]`.
+/// Marks an echo in the 16 bins at `obs[offset..]`.
 #[cfg_attr(feature = "gpu", cube)]
 #[inline(always)]
-pub fn mark(obs: &mut [f32], at: usize, closeness: f32, angle: f32) {
+pub fn mark(obs: &mut [f32], offset: usize, closeness: f32, angle: f32) {
     let sector = angle as u32;
     let fraction = angle - (sector as f32);
-    let here = at + ((sector & 15) as usize);
-    let next = at + (((sector + 1) & 15) as usize);
-    let previous = at + (((sector + 15) & 15) as usize);
+    let here = offset + ((sector & 15) as usize);
+    let next = offset + (((sector + 1) & 15) as usize);
+    let previous = offset + (((sector + 15) & 15) as usize);
     let ahead = fraction * closeness;
     obs[here] = larger(obs[here], closeness);
     obs[next] = larger(obs[next], ahead);
     obs[previous] = larger(obs[previous], closeness - ahead);
 }
 
-/// Writes the lidars of all object groups into the observation that begins at `obs[at]`.
+/// Writes the lidars of all object groups into the observation that begins at `obs[obs_offset]`.
 #[cfg_attr(feature = "gpu", cube)]
-pub fn observe_lidars<A: Agent>(params: &[f32], state: &mut [f32], base: usize, obs: &mut [f32], at: usize) {
+pub fn observe_lidars<A: Agent, T: Task>(
+    params: &[f32],
+    state: &mut [f32],
+    base: usize,
+    obs: &mut [f32],
+    obs_offset: usize,
+) {
     let x = state[base + X * LANES];
     let y = state[base + Y * LANES];
-    let ego = A::ego(state, base);
+    let frame = A::frame(state, base);
     let range = params[PARAM_LIDAR_RANGE];
-    let blind = state[base + TIMER * LANES] > 0.5;
     let groups = params[PARAM_GROUPS] as usize;
     for g in 0..groups {
         let row = PARAM_GROUP + g * GROUP_ROW;
         let count = params[row + GROUP_COUNT] as usize;
         let fields = params[row + GROUP_FIELDS] as usize;
-        let bins = at + (params[row + GROUP_LIDAR] as usize);
+        let bins = obs_offset + (params[row + GROUP_LIDAR] as usize);
         for bin in 0..LIDAR_BINS {
             obs[bins + bin] = 0.0;
         }
-        let hidden = blind && params[row + GROUP_KIND] == BUTTON;
-        let seen = if hidden { 0usize } else { count };
+        let seen = if T::sees(state, base, params[row + GROUP_KIND]) { count } else { 0usize };
         let mut object = base + (params[row + GROUP_OFFSET] as usize) * LANES;
         for _ in 0..seen {
             let to_x = state[object] - x;
             let to_y = state[object + LANES] - y;
-            let ahead = ego.xx * to_x + ego.xy * to_y + ego.x0;
-            let left = ego.yy * to_y + ego.yx * to_x + ego.y0;
+            let ahead = frame.xx * to_x + frame.xy * to_y + frame.x0;
+            let left = frame.yy * to_y + frame.yx * to_x + frame.y0;
             let (closeness, angle) = echo(ahead, left, range);
             mark(obs, bins, closeness, angle);
             object += fields * LANES;
@@ -99,8 +84,8 @@ pub fn observe_lidars<A: Agent>(params: &[f32], state: &mut [f32], base: usize, 
 mod tests {
     use super::*;
 
-    fn add_echo(obs: &mut [f32], ego_x: f32, ego_y: f32) {
-        let (closeness, angle) = echo(ego_x, ego_y, 3.0);
+    fn add_echo(obs: &mut [f32], ahead: f32, left: f32) {
+        let (closeness, angle) = echo(ahead, left, 3.0);
         mark(obs, 0, closeness, angle);
     }
 

@@ -3,7 +3,7 @@
 //! Every environment step is simulated from the *recorded* state before it, and the outcome is
 //! compared with the recorded state after it: errors do not accumulate, so a systematic one cannot
 //! hide behind the chaos of the yaw servo. The functions are those of a training step; only the random
-//! choices within a step (where a reached goal goes, which button is meant next) are replaced by the recorded ones.
+//! choices within a step (where a reached goal goes, which button is the next target) are replaced by the recorded ones.
 
 mod errors;
 mod recording;
@@ -13,20 +13,21 @@ pub use recording::Recording;
 
 use self::errors::{LIDAR, OBJECT, OBS, OMEGA_ERROR, POS, REWARD, Samples, StepErrors, VEL, YAW_ERROR};
 use self::recording::Rows;
-use crate::agent::{Agent, AgentKind, Car};
+use crate::agent::AgentModel;
 use crate::error::EnvError;
-use crate::level::{ObjectKind, TaskKind};
+use crate::kinds::for_kind;
 use crate::math::{sin_cos, wrap_angle};
-use crate::object::{GREMLIN_HOME, GREMLIN_HOME_QUAT};
-use crate::registry::{EnvSpec, find, for_kind};
+use crate::object::{GREMLIN_HOME, GREMLIN_HOME_QUAT, ObjectKind};
+use crate::registry::find;
+use crate::spec::NavigationSpec;
 use crate::state::{AGE, COS, LANES, OMEGA, SIN, TOUCH, TOUCHED, VX, VY, X, Y, YAW};
-use crate::step::{SCRATCH, cost_one, observe_one};
-use crate::task::{TARGET, TIMER, Task, measure};
+use crate::step::{SCRATCH, observe};
+use crate::task::{TARGET, TIMER, TaskModel};
 
 /// Replays a recording step by step, each from its recorded state.
 ///
-/// The first step of a Car, or among gremlins, is not scored: gaps to the floor are exactly zero then, and in the original rounding
-/// decides what touches.
+/// The first step of a Car, or among gremlins, is not scored: gaps to the floor are exactly zero then, and in the
+/// original rounding decides what touches.
 ///
 /// # Errors
 /// [`EnvError::UnknownEnv`], or [`EnvError::Recording`] where arrays are missing or of the wrong size.
@@ -37,11 +38,11 @@ pub fn replay(recording: &Recording) -> Result<ParityReport, EnvError> {
     Ok(compare(recording, &spec, &rows))
 }
 
-fn compare<A: Agent, T: Task>(recording: &Recording, spec: &EnvSpec, rows: &Rows) -> ParityReport {
+fn compare<A: AgentModel, T: TaskModel>(recording: &Recording, spec: &NavigationSpec, rows: &Rows) -> ParityReport {
     let params = spec.params(0);
     let (mut all, mut free, mut contact) = (Samples::default(), Samples::default(), Samples::default());
     let gremlins = spec.groups().iter().any(|group| group.kind == ObjectKind::Gremlin);
-    let first = usize::from(spec.agent == AgentKind::Car || gremlins);
+    let first = usize::from(A::STARTS_TOUCHING || gremlins);
     for t in first..rows.steps {
         let step = compare_step::<A, T>(recording, spec, rows, &params, t);
         all.push(&step);
@@ -49,7 +50,7 @@ fn compare<A: Agent, T: Task>(recording: &Recording, spec: &EnvSpec, rows: &Rows
     }
     ParityReport {
         file: recording.file.clone(),
-        env: spec.id.clone(),
+        env: spec.env.id.clone(),
         steps: rows.steps,
         all: all.summarise(),
         free: free.summarise(),
@@ -58,9 +59,9 @@ fn compare<A: Agent, T: Task>(recording: &Recording, spec: &EnvSpec, rows: &Rows
 }
 
 /// Simulates step `t` from its recorded state (in lane 0 of a block) and measures the outcome.
-fn compare_step<A: Agent, T: Task>(
+fn compare_step<A: AgentModel, T: TaskModel>(
     recording: &Recording,
-    spec: &EnvSpec,
+    spec: &NavigationSpec,
     rows: &Rows,
     params: &[f32],
     t: usize,
@@ -68,15 +69,16 @@ fn compare_step<A: Agent, T: Task>(
     let (before, after) = (t * rows.per_step, (t + 1) * rows.per_step);
     let mut state = vec![0.0; spec.state_dim() * LANES];
     let mut scratch = vec![0.0; SCRATCH];
-    load::<A>(recording, spec, rows, params, before, &mut state);
+    load::<A, T>(recording, spec, rows, params, before, &mut state);
 
-    let action = &recording.action[t * spec.action_dim..];
-    A::advance(params, &mut state, 0, action[0] as f32, action[1] as f32, &mut scratch, 0);
+    let action = &recording.action[t * spec.env.action_dim..][..spec.env.action_dim];
+    let action: Vec<f32> = action.iter().map(|number| *number as f32).collect();
+    A::advance(params, &mut state, 0, &action, 0, &mut scratch, 0);
     let reward = f64::from(T::reward(params, &mut state, 0));
-    let cost = f64::from(cost_one(params, &mut state, 0));
-    set_task(recording, spec, rows, after, &mut state);
-    let mut obs = vec![0.0; spec.obs_dim];
-    observe_one::<A>(params, &mut state, 0, &mut obs, 0);
+    let cost = f64::from(T::cost(params, &mut state, 0));
+    set_task::<T>(recording, rows, after, &mut state);
+    let mut obs = vec![0.0; spec.env.obs_dim];
+    observe::<A, T>(params, &mut state, 0, &mut obs, 0);
 
     let get = |field: usize| f64::from(state[field * LANES]);
     let vector = |array: &[f64], row: usize| [array[row * 3], array[row * 3 + 1]];
@@ -90,7 +92,7 @@ fn compare_step<A: Agent, T: Task>(
     step.errors[OMEGA_ERROR] = Some((get(OMEGA) - recording.agent_angvel[after * 3 + 2]).abs());
 
     if !recording.obs.is_empty() {
-        let recorded = &recording.obs[after * spec.obs_dim..][..spec.obs_dim];
+        let recorded = &recording.obs[after * spec.env.obs_dim..][..spec.env.obs_dim];
         let worst = |from: usize| {
             let pairs = obs[from..].iter().zip(&recorded[from..]).filter(|(_, r)| !r.is_nan());
             pairs.map(|(o, r)| f64::from((o - r).abs())).max_by(f64::total_cmp)
@@ -118,7 +120,14 @@ fn compare_step<A: Agent, T: Task>(
 }
 
 /// Writes the recorded state of `row` into lane 0.
-fn load<A: Agent>(recording: &Recording, spec: &EnvSpec, rows: &Rows, params: &[f32], row: usize, state: &mut [f32]) {
+fn load<A: AgentModel, T: TaskModel>(
+    recording: &Recording,
+    spec: &NavigationSpec,
+    rows: &Rows,
+    params: &[f32],
+    row: usize,
+    state: &mut [f32],
+) {
     let yaw = wrap_angle(recording.agent_yaw[row].sin().atan2(recording.agent_yaw[row].cos()) as f32);
     let (sin, cos) = sin_cos(yaw);
     let agent = [
@@ -134,11 +143,9 @@ fn load<A: Agent>(recording: &Recording, spec: &EnvSpec, rows: &Rows, params: &[
     for (field, value) in agent {
         state[field * LANES] = value as f32;
     }
-    if spec.agent == AgentKind::Car {
-        let count = recording.agent_yaw.len();
-        let (nq, nv) = (recording.qpos.len() / count, recording.qvel.len() / count);
-        Car::restore(state, 0, &recording.qpos[row * nq..][..nq], &recording.qvel[row * nv..][..nv]);
-    }
+    let count = recording.agent_yaw.len();
+    let (nq, nv) = (recording.qpos.len() / count, recording.qvel.len() / count);
+    A::restore(state, 0, &recording.qpos[row * nq..][..nq], &recording.qvel[row * nv..][..nv]);
     for (field, position) in rows.statics.iter().zip(recording.static_pos.chunks_exact(3)) {
         if let Some(field) = field {
             state[field * LANES] = position[0] as f32;
@@ -165,26 +172,24 @@ fn load<A: Agent>(recording: &Recording, spec: &EnvSpec, rows: &Rows, params: &[
     }
     let step = f64::from(spec.agent.substep()) * 10.0;
     state[AGE * LANES] = recording.time.get(row).map_or(0.0, |time| (time / step).round() as f32);
-    set_task(recording, spec, rows, row, state);
-    if spec.level.task == TaskKind::Push {
-        measure(params, state, 0);
-    }
+    set_task::<T>(recording, rows, row, state);
+    T::restore(params, state, 0);
 }
 
-/// Writes what the task chose by `row`: the goal's place, the button that is meant and its timer.
-fn set_task(recording: &Recording, spec: &EnvSpec, rows: &Rows, row: usize, state: &mut [f32]) {
+/// Writes what the task chose by `row`: the goal's place, the target button and its timer.
+fn set_task<T: TaskModel>(recording: &Recording, rows: &Rows, row: usize, state: &mut [f32]) {
     if let (Some(field), Some(goal)) = (rows.goal, recording.goal_pos.get(row * 3..row * 3 + 2)) {
         state[field * LANES] = goal[0] as f32;
         state[(field + 1) * LANES] = goal[1] as f32;
     }
-    if spec.level.task == TaskKind::Button {
+    if T::HAS_TARGET {
         state[TIMER * LANES] = recording.button_timer[row] as f32;
         state[TARGET * LANES] = recording.goal_button[row] as f32;
     }
 }
 
 /// Whether `position` is so near a hazard's edge that float32 decides the cost.
-fn at_hazard_edge(recording: &Recording, spec: &EnvSpec, position: [f64; 2]) -> bool {
+fn at_hazard_edge(recording: &Recording, spec: &NavigationSpec, position: [f64; 2]) -> bool {
     const EDGE: f64 = 1e-5;
     let groups = spec.groups();
     let hazards = groups.iter().find(|group| group.kind == ObjectKind::Hazard);

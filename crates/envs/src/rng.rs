@@ -7,7 +7,7 @@
 #[cfg(feature = "gpu")]
 use cubecl::prelude::*;
 
-use crate::level::{PARAM_SEED, SEED_PARTS};
+use crate::params::{PARAM_SEED, SEED_PARTS};
 use crate::state::{DRAW, EPISODE, LANES};
 
 const WEYL: u32 = 0x9E37_79B9;

@@ -2,8 +2,9 @@
 //!
 //! For replays and figures, not for training: reading is a copy from the device.
 
-use crate::level::{ObjectKind, WALL_DISTANCE};
-use crate::registry::EnvSpec;
+use crate::navigation::Navigation;
+use crate::object::{ObjectKind, WALL_DISTANCE};
+use crate::spec::NavigationSpec;
 use crate::state::{AGENT_OWN, COS, LANES, SIN, STATIC_FIELDS, X, Y};
 use crate::vec_env::VecEnv;
 
@@ -44,21 +45,21 @@ pub struct SceneObject {
     pub constrained: bool,
 }
 
-impl VecEnv {
+impl Navigation {
     /// How every environment looks now, in environment order; one copy of the state from the device.
     ///
     /// Episodes begin anew within the step that ends them, so the last scene of an episode is the one before its last
     /// step.
     pub fn scenes(&self) -> Vec<Scene> {
         let state = self.state().into_data().try_to_vec::<f32>().expect("the state is float32");
-        let block = self.spec().state_dim() * LANES;
+        let block = self.navigation_spec().state_dim() * LANES;
         let lanes = state.chunks_exact(block).flat_map(|block| (0..LANES).map(move |lane| (block, lane)));
-        lanes.take(self.num_envs()).map(|(block, lane)| scene(self.spec(), block, lane)).collect()
+        lanes.take(self.num_envs()).map(|(block, lane)| scene(self.navigation_spec(), block, lane)).collect()
     }
 }
 
 /// The scene of the environment in `lane` of a block of states.
-fn scene(spec: &EnvSpec, block: &[f32], lane: usize) -> Scene {
+fn scene(spec: &NavigationSpec, block: &[f32], lane: usize) -> Scene {
     let at = |field: usize| block[field * LANES + lane];
     let mut objects = Vec::new();
     let mut first = AGENT_OWN + spec.agent.state_fields();
@@ -113,26 +114,26 @@ mod tests {
     #[test]
     fn every_object_of_every_environment_is_seen_where_the_level_puts_it() {
         for spec in registry() {
-            let mut env = VecEnv::new(spec.clone(), 33, 5, &Device::flex()).unwrap();
-            env.reset();
+            let mut env = Navigation::new(spec.clone(), 33, 5, &Device::flex()).unwrap();
+            env.reset(false);
             let scenes = env.scenes();
-            assert_eq!(scenes.len(), 33, "{}", spec.id);
+            assert_eq!(scenes.len(), 33, "{}", spec.env.id);
             let kinds: Vec<ObjectKind> =
                 spec.level.groups.iter().flat_map(|g| core::iter::repeat_n(g.kind, g.count)).collect();
             for scene in &scenes {
-                assert_eq!(scene.objects.iter().map(|o| o.kind).collect::<Vec<_>>(), kinds, "{}", spec.id);
+                assert_eq!(scene.objects.iter().map(|o| o.kind).collect::<Vec<_>>(), kinds, "{}", spec.env.id);
                 assert!(scene.x.abs() <= spec.level.half_extent && scene.y.abs() <= spec.level.half_extent);
-                assert!(scene.objects.iter().all(|o| o.size > 0.0 && o.yaw.abs() < 3.2), "{}", spec.id);
+                assert!(scene.objects.iter().all(|o| o.size > 0.0 && o.yaw.abs() < 3.2), "{}", spec.env.id);
             }
-            assert!(scenes[0] != scenes[32], "{}: layouts differ between environments", spec.id);
+            assert!(scenes[0] != scenes[32], "{}: layouts differ between environments", spec.env.id);
         }
     }
 
     #[test]
     fn the_agent_is_where_its_state_says() {
         let spec = find("PointGoal2").unwrap();
-        let mut env = VecEnv::new(spec.clone(), 2, 9, &Device::flex()).unwrap();
-        env.reset();
+        let mut env = Navigation::new(spec.clone(), 2, 9, &Device::flex()).unwrap();
+        env.reset(false);
         for _ in 0..50 {
             env.step(Tensor::from_floats([[0.04, 0.5], [-0.02, -1.0]], &Device::flex()));
         }

@@ -5,8 +5,9 @@ use cubecl::prelude::*;
 
 use crate::state::{COS, LANES, OMEGA, SIN, VX, VY};
 
-/// Numbers [`planar_sensors`] writes.
-pub const PLANAR_SENSORS: usize = 12;
+/// What [`planar_sensors`] writes, with lengths.
+pub const PLANAR_SENSORS: &[(&str, usize)] =
+    &[("accelerometer", 3), ("velocimeter", 3), ("gyro", 3), ("magnetometer", 3)];
 
 /// Standard gravity as the original's accelerometer reads it at rest \[m/s^2\].
 const GRAVITY: f32 = 9.81;
@@ -17,21 +18,21 @@ const FIELD: f32 = 0.5;
 /// in the agent frame \[m/s^2\]; velocity, yaw rate and yaw come from the state.
 #[cfg_attr(feature = "gpu", cube)]
 #[inline(always)]
-pub fn planar_sensors(state: &mut [f32], base: usize, acc_x: f32, acc_y: f32, obs: &mut [f32], at: usize) {
+pub fn planar_sensors(state: &mut [f32], base: usize, acc_x: f32, acc_y: f32, obs: &mut [f32], obs_offset: usize) {
     let cos = state[base + COS * LANES];
     let sin = state[base + SIN * LANES];
     let vx = state[base + VX * LANES];
     let vy = state[base + VY * LANES];
-    obs[at] = acc_x;
-    obs[at + 1] = acc_y;
-    obs[at + 2] = GRAVITY;
-    obs[at + 3] = cos * vx + sin * vy;
-    obs[at + 4] = cos * vy - sin * vx;
-    obs[at + 5] = 0.0;
-    obs[at + 6] = 0.0;
-    obs[at + 7] = 0.0;
-    obs[at + 8] = state[base + OMEGA * LANES];
-    obs[at + 9] = sin * -FIELD;
-    obs[at + 10] = cos * -FIELD;
-    obs[at + 11] = 0.0;
+    obs[obs_offset] = acc_x;
+    obs[obs_offset + 1] = acc_y;
+    obs[obs_offset + 2] = GRAVITY;
+    obs[obs_offset + 3] = cos * vx + sin * vy;
+    obs[obs_offset + 4] = cos * vy - sin * vx;
+    obs[obs_offset + 5] = 0.0;
+    obs[obs_offset + 6] = 0.0;
+    obs[obs_offset + 7] = 0.0;
+    obs[obs_offset + 8] = state[base + OMEGA * LANES];
+    obs[obs_offset + 9] = sin * -FIELD;
+    obs[obs_offset + 10] = cos * -FIELD;
+    obs[obs_offset + 11] = 0.0;
 }

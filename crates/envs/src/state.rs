@@ -66,3 +66,8 @@ pub const AGENT_OWN: usize = AGENT + 17;
 
 /// Fields of an object that cannot move: x, y.
 pub const STATIC_FIELDS: usize = 2;
+/// Fields of a vase or the push box: position 3 \[m\], quaternion w x y z, velocity 3 \[m/s\], angular velocity 3
+/// \[rad/s\]; world frame.
+pub const FREE_OBJECT_FIELDS: usize = 13;
+/// Fields of a gremlin: those of a free object, then where it began (x, y \[m\], w and z of its quaternion).
+pub const GREMLIN_FIELDS: usize = 17;

@@ -7,15 +7,13 @@ use crate::agent::Agent;
 use crate::contact::SCRATCH_LEN;
 #[cfg(any(feature = "gpu", test))]
 use crate::layout::sample_layout;
-use crate::level::{
-    ObjectKind, PARAM_BODY_COSTS, PARAM_BODY_KIND, PARAM_MAX_STEPS, PARAM_SOLID_COSTS, PARAM_SOLID_KIND,
-};
 use crate::lidar::observe_lidars;
 use crate::math::{TAU, wrap_angle};
-use crate::object::{inside_hazard, settle_bodies};
+use crate::object::settle_bodies;
+use crate::params::PARAM_MAX_STEPS;
 use crate::rng::draw;
-use crate::state::{AGE, COST, DRAW, EPISODE, LANES, MOVING, PARTIAL, RETURN, STEPS, TASK, TOUCH_COSTS};
-use crate::task::{Task, outside, presses_wrong};
+use crate::state::{AGE, COST, DRAW, EPISODE, LANES, PARTIAL, RETURN, STEPS, TASK};
+use crate::task::Task;
 
 /// Rows of the per-step scalars `[SCALARS, num_envs]`.
 pub const SCALARS: usize = 8;
@@ -33,14 +31,11 @@ pub const EPISODE_RETURN: usize = 4;
 pub const EPISODE_COST: usize = 5;
 /// Row: steps of the episode up to and including this one.
 pub const EPISODE_LENGTH: usize = 6;
-/// Row: 1 where the episode began in its middle (`reset_staggered`).
+/// Row: 1 where the episode began in its middle (a staggered reset).
 pub const EPISODE_PARTIAL: usize = 7;
 
 /// Numbers of working memory a step needs.
 pub const SCRATCH: usize = SCRATCH_LEN;
-
-const VASE: f32 = ObjectKind::Vase.code();
-const BUTTON: f32 = ObjectKind::Button.code();
 
 /// Clears the account of the episode that ended; the layout comes next.
 #[cfg_attr(feature = "gpu", cube)]
@@ -55,71 +50,49 @@ pub fn begin_episode(state: &mut [f32], base: usize) {
     }
 }
 
-/// What follows a fresh layout: yaws, agent and objects at rest, task. `stagger` > 0 begins the episode at a uniform
-/// random step count and marks it partial.
+/// What follows a fresh layout: yaws, agent and objects at rest, task. A `staggered` episode begins at a uniform random
+/// step count and is marked partial.
 #[cfg_attr(feature = "gpu", cube)]
-pub fn settle_episode<A: Agent, T: Task>(params: &[f32], state: &mut [f32], base: usize, env: u32, stagger: f32) {
+pub fn settle_episode<A: Agent, T: Task>(params: &[f32], state: &mut [f32], base: usize, env: u32, staggered: bool) {
     let yaw = wrap_angle(draw(params, state, base, env) * TAU);
     A::reset(state, base, yaw);
     settle_bodies(params, state, base, env);
     T::reset(params, state, base, env);
     let phase = draw(params, state, base, env) * params[PARAM_MAX_STEPS];
-    let mut steps = 0.0f32;
-    if stagger > 0.5 {
-        steps = (phase as u32) as f32;
-    }
-    state[base + STEPS * LANES] = steps;
-    state[base + PARTIAL * LANES] = stagger;
+    state[base + STEPS * LANES] = if staggered { (phase as u32) as f32 } else { 0.0f32 };
+    state[base + PARTIAL * LANES] = if staggered { 1.0f32 } else { 0.0f32 };
 }
 
 /// Begins a new episode.
 #[cfg(any(feature = "gpu", test))]
 #[cfg_attr(feature = "gpu", cube)]
-pub fn reset_one<A: Agent, T: Task>(params: &[f32], state: &mut [f32], base: usize, env: u32, stagger: f32) {
+pub fn reset_env<A: Agent, T: Task>(params: &[f32], state: &mut [f32], base: usize, env: u32, staggered: bool) {
     begin_episode(state, base);
     sample_layout(params, state, base, env);
-    settle_episode::<A, T>(params, state, base, env, stagger);
+    settle_episode::<A, T>(params, state, base, env, staggered);
 }
 
-/// Writes the observation of the current state to `obs[at..]`.
+/// Writes the observation of the current state to `obs[obs_offset..]`.
 #[cfg_attr(feature = "gpu", cube)]
-pub fn observe_one<A: Agent>(params: &[f32], state: &mut [f32], base: usize, obs: &mut [f32], at: usize) {
-    A::observe(state, base, obs, at);
-    observe_lidars::<A>(params, state, base, obs, at);
-}
-
-/// Cost of the step just simulated: 1 where any rule of the level is broken, else 0.
-#[cfg_attr(feature = "gpu", cube)]
-pub fn cost_one(params: &[f32], state: &mut [f32], base: usize) -> f32 {
-    let mut cost = state[base + TOUCH_COSTS * LANES];
-    if inside_hazard(params, state, base) || outside(params, state, base) {
-        cost = 1.0;
-    }
-    let vases = params[PARAM_BODY_KIND] == VASE && params[PARAM_BODY_COSTS] > 0.5;
-    if vases && state[base + MOVING * LANES] > 0.5 {
-        cost = 1.0;
-    }
-    let buttons = params[PARAM_SOLID_KIND] == BUTTON && params[PARAM_SOLID_COSTS] > 0.5;
-    if buttons && presses_wrong(state, base) {
-        cost = 1.0;
-    }
-    cost
+pub fn observe<A: Agent, T: Task>(params: &[f32], state: &mut [f32], base: usize, obs: &mut [f32], obs_offset: usize) {
+    A::observe(state, base, obs, obs_offset);
+    observe_lidars::<A, T>(params, state, base, obs, obs_offset);
 }
 
 /// Reward, cost and the episode's account after the agent has moved; whether the episode ends.
 #[cfg_attr(feature = "gpu", cube)]
-pub fn judge_one<T: Task>(
+pub fn finish_step<T: Task>(
     params: &[f32],
     state: &mut [f32],
     base: usize,
     env: u32,
     scalars: &mut [f32],
-    at: usize,
+    offset: usize,
     stride: usize,
 ) -> bool {
     let reward = T::reward(params, state, base);
-    let cost = cost_one(params, state, base);
-    let alive = T::finish_step(params, state, base, env);
+    let cost = T::cost(params, state, base);
+    let alive = T::update(params, state, base, env);
 
     let steps = state[base + STEPS * LANES] + 1.0;
     let episode_return = state[base + RETURN * LANES] + reward;
@@ -131,22 +104,22 @@ pub fn judge_one<T: Task>(
 
     let terminated = if alive { 0.0f32 } else { 1.0f32 };
     let truncated = if steps >= params[PARAM_MAX_STEPS] { 1.0f32 } else { 0.0f32 };
-    scalars[at + REWARD * stride] = reward;
-    scalars[at + STEP_COST * stride] = cost;
-    scalars[at + TERMINATED * stride] = terminated;
-    scalars[at + TRUNCATED * stride] = truncated;
-    scalars[at + EPISODE_RETURN * stride] = episode_return;
-    scalars[at + EPISODE_COST * stride] = episode_cost;
-    scalars[at + EPISODE_LENGTH * stride] = steps;
-    scalars[at + EPISODE_PARTIAL * stride] = state[base + PARTIAL * LANES];
+    scalars[offset + REWARD * stride] = reward;
+    scalars[offset + STEP_COST * stride] = cost;
+    scalars[offset + TERMINATED * stride] = terminated;
+    scalars[offset + TRUNCATED * stride] = truncated;
+    scalars[offset + EPISODE_RETURN * stride] = episode_return;
+    scalars[offset + EPISODE_COST * stride] = episode_cost;
+    scalars[offset + EPISODE_LENGTH * stride] = steps;
+    scalars[offset + EPISODE_PARTIAL * stride] = state[base + PARTIAL * LANES];
     terminated + truncated > 0.5
 }
 
 /// What follows the physics of a step: reward, cost and observation and, where the episode ends, the beginning of the
 /// next (same-step autoreset).
 ///
-/// `state[base..]` is the environment in its block, `obs[obs_at..]` and `final_obs[obs_at..]` its observations after and
-/// before an autoreset (equal where the episode goes on), `scalars[scalars_at + row * scalars_stride]` its row of
+/// `state[base..]` is the environment in its block, `obs[obs_offset..]` and `final_obs[obs_offset..]` its observations after and
+/// before an autoreset (equal where the episode goes on), `scalars[scalars_offset + row * scalars_stride]` its row of
 /// [`SCALARS`] numbers.
 #[cfg(any(feature = "gpu", test))]
 #[cfg_attr(feature = "gpu", cube)]
@@ -157,20 +130,20 @@ pub fn end_step<A: Agent, T: Task>(
     env: u32,
     obs: &mut [f32],
     final_obs: &mut [f32],
-    obs_at: usize,
+    obs_offset: usize,
     obs_dim: usize,
     scalars: &mut [f32],
-    scalars_at: usize,
+    scalars_offset: usize,
     scalars_stride: usize,
 ) {
-    let done = judge_one::<T>(params, state, base, env, scalars, scalars_at, scalars_stride);
-    observe_one::<A>(params, state, base, final_obs, obs_at);
+    let done = finish_step::<T>(params, state, base, env, scalars, scalars_offset, scalars_stride);
+    observe::<A, T>(params, state, base, final_obs, obs_offset);
     if done {
-        reset_one::<A, T>(params, state, base, env, 0.0);
-        observe_one::<A>(params, state, base, obs, obs_at);
+        reset_env::<A, T>(params, state, base, env, false);
+        observe::<A, T>(params, state, base, obs, obs_offset);
     } else {
         for i in 0..obs_dim {
-            obs[obs_at + i] = final_obs[obs_at + i];
+            obs[obs_offset + i] = final_obs[obs_offset + i];
         }
     }
 }

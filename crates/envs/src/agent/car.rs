@@ -2,12 +2,12 @@
 //!
 //! The whole of MuJoCo's model, not a kinematic stand-in: the car rocks, hops and slips, and its
 //! sensors show it. Ten substeps of 4 ms an environment step; at each the floor contacts (two rims a
-//! wheel and the ball) are solved together with the body by Newton's method (`car/contact.rs`,
+//! wheel and the ball) are solved together with the body by Newton's method (`car/floor_contact.rs`,
 //! `car/newton.rs`, `car/dynamics.rs`). Masses and lengths: `car/model.rs`. Where an obstacle touches it, the
-//! general contact solver takes the substep instead (`car/among.rs`, `car/body.rs`, `car/block.rs`).
+//! general contact solver takes the substep instead (`car/contact_step.rs`, `car/body.rs`, `car/block.rs`).
 //!
-//! The physics is one text read several ways (`car/reading.rs`): over one environment, and over vector
-//! registers of environments (`Car::drive_block`); both give the same bits.
+//! The physics is one text compiled several ways (`car/variants.rs`): over one environment, and over vector
+//! registers of environments (`Car::drive_block`); all give the same bits.
 //!
 //! # Measured against the original
 //! From the recorded state of 7,000 steps in which nothing but the floor was touched, one step in float32:
@@ -21,36 +21,36 @@
 //! 8e-5 rad/s, the box's velocity by 9e-5 m/s.
 
 #[macro_use]
-mod reading;
-mod among;
+mod variants;
 mod block;
 mod body;
+mod contact_step;
 mod floor;
-mod lanes;
 mod model;
+#[cfg(target_arch = "x86_64")]
+mod register;
 mod restore;
 mod shape;
-mod wide;
+#[cfg(feature = "flex")]
+mod simd;
 
 #[cfg(feature = "gpu")]
 use cubecl::prelude::*;
 
-use self::among::{drive_among, leans};
-use self::reading::scalar;
+use self::contact_step::{drive_in_contact, is_tilted};
+use self::variants::scalar;
 #[cfg(target_arch = "x86_64")]
-use self::reading::{avx2, avx512};
-use super::Agent;
-use crate::lidar::Ego;
+use self::variants::{avx2, avx512};
+use super::reset::reset_common;
+use super::{Agent, AgentFrame, AgentModel};
 use crate::math::{sin_cos, sixteenths, wrap_angle};
-use crate::object::{obstacles_begin, publish_touches, touch_nothing};
-use crate::state::{AGENT_OWN, COS, DX, DY, LANES, OMEGA, SIN, VX, VY, YAW, Z};
+use crate::object::{ObjectGroup, ObjectKind, obstacles_begin, publish_touches, touch_nothing};
+use crate::state::{AGENT_OWN, COS, LANES, SIN, YAW, Z};
 
 /// Length of an action: left and right motor.
-pub const ACTION_DIM: usize = 2;
-/// Length of the agent's part of an observation.
-pub const SENSOR_DIM: usize = 24;
+const ACTION_DIM: usize = 2;
 /// The Car's sensors in observation order.
-pub const SENSORS: &[(&str, usize)] = &[
+const SENSORS: &[(&str, usize)] = &[
     ("accelerometer", 3),
     ("velocimeter", 3),
     ("gyro", 3),
@@ -76,11 +76,11 @@ const BALL: usize = AGENT_OWN + 11;
 /// Ball to chassis, quaternion w, x, y, z.
 const BALL_POSE: usize = AGENT_OWN + 14;
 /// Reading of the accelerometer, chassis axes \[m/s^2\].
-const FELT: usize = AGENT_OWN + 18;
+const ACCELEROMETER: usize = AGENT_OWN + 18;
 /// Substeps since the reset whose contacts were left unsolved: 0 unless numbers go wrong.
-pub const UNSOLVED: usize = AGENT_OWN + 21;
+const UNSOLVED: usize = AGENT_OWN + 21;
 /// Number of state fields of the Car alone.
-pub const STATE_FIELDS: usize = 22;
+const STATE_FIELDS: usize = 22;
 
 /// What the accelerometer reads when the car is put down with every contact just touching.
 const PUT_DOWN_Y: f32 = -0.013_394_113;
@@ -92,6 +92,8 @@ const HEIGHT: f32 = model::NOMINAL_HEIGHT as f32;
 /// Farthest corner of a wheel from the origin, 0.216 m, and what the Car travels in a step, generously: 40 ms at 1.5
 /// m/s \[m\].
 const REACH: f32 = 0.216 + 0.04;
+/// Half-width and clearance of the box that the Car pushes \[m\].
+const PUSH_BOX: f32 = 0.125;
 /// Radians in a sixteenth of a turn.
 const SIXTEENTH: f32 = core::f32::consts::TAU / 16.0;
 
@@ -106,10 +108,33 @@ fn publish(state: &mut [f32], base: usize) {
 /// The Car agent.
 pub struct Car;
 
+impl AgentModel for Car {
+    const ACTION_DIM: usize = ACTION_DIM;
+    const SENSORS: &'static [(&'static str, usize)] = SENSORS;
+    const STATE_FIELDS: usize = STATE_FIELDS;
+    const SUBSTEP: f32 = 0.004;
+    const STEP_SECONDS: f32 = 0.04;
+    // Position, quaternion, two wheels, the ball's quaternion.
+    const COORDINATES: (usize, usize) = (13, 11);
+    const STARTS_TOUCHING: bool = true;
+
+    fn group(group: ObjectGroup) -> ObjectGroup {
+        if group.kind == ObjectKind::PushBox {
+            ObjectGroup { size: PUSH_BOX, keepout: PUSH_BOX, ..group }
+        } else {
+            group
+        }
+    }
+
+    fn restore(state: &mut [f32], base: usize, qpos: &[f64], qvel: &[f64]) {
+        restore::restore(state, base, qpos, qvel);
+    }
+}
+
 #[cfg_attr(feature = "gpu", cube)]
 impl Agent for Car {
     fn reset(state: &mut [f32], base: usize, yaw: f32) {
-        let (sin, cos) = sin_cos(yaw);
+        reset_common(state, base, yaw, HEIGHT);
         let (half_sin, half_cos) = sin_cos(yaw * 0.5);
         for field in AGENT_OWN..AGENT_OWN + STATE_FIELDS {
             state[base + field * LANES] = 0.0;
@@ -117,77 +142,69 @@ impl Agent for Car {
         state[base + POSE * LANES] = half_cos;
         state[base + (POSE + 3) * LANES] = half_sin;
         state[base + BALL_POSE * LANES] = 1.0;
-        state[base + (FELT + 1) * LANES] = PUT_DOWN_Y;
-        state[base + (FELT + 2) * LANES] = PUT_DOWN_Z;
-        state[base + YAW * LANES] = yaw;
-        state[base + SIN * LANES] = sin;
-        state[base + COS * LANES] = cos;
-        state[base + VX * LANES] = 0.0;
-        state[base + VY * LANES] = 0.0;
-        state[base + OMEGA * LANES] = 0.0;
-        state[base + DX * LANES] = 0.0;
-        state[base + DY * LANES] = 0.0;
-        state[base + Z * LANES] = HEIGHT;
-        touch_nothing(state, base);
+        state[base + (ACCELEROMETER + 1) * LANES] = PUT_DOWN_Y;
+        state[base + (ACCELEROMETER + 2) * LANES] = PUT_DOWN_Z;
     }
 
     fn advance(
         params: &[f32],
         state: &mut [f32],
         base: usize,
-        u0: f32,
-        u1: f32,
+        action: &[f32],
+        action_offset: usize,
         scratch: &mut [f32],
-        scratch_at: usize,
+        scratch_base: usize,
     ) {
-        let met = obstacles_begin(params, state, base, REACH, scratch, scratch_at) > 0;
-        let near = met || leans(state, base);
-        drive_among(u0, u1, near, params, state, base, scratch, scratch_at);
+        let met = obstacles_begin(params, state, base, REACH, scratch, scratch_base) > 0;
+        let near = met || is_tilted(state, base);
+        let left = action[action_offset];
+        let right = action[action_offset + 1];
+        drive_in_contact(left, right, near, params, state, base, scratch, scratch_base);
         if met {
-            publish_touches(params, state, base, scratch, scratch_at);
+            publish_touches(params, state, base, scratch, scratch_base);
         } else {
             touch_nothing(state, base);
         }
         publish(state, base);
     }
 
-    fn observe(state: &mut [f32], base: usize, obs: &mut [f32], at: usize) {
+    fn observe(state: &mut [f32], base: usize, obs: &mut [f32], obs_offset: usize) {
         let car = scalar::load(0.0f32, state, base);
         let chassis = scalar::frame(car.pose);
         let rear = scalar::frame(car.ball_pose);
         let velocity = scalar::to_frame(chassis, car.velocity);
         let ball = scalar::to_frame(rear, car.ball);
-        obs[at] = state[base + FELT * LANES];
-        obs[at + 1] = state[base + (FELT + 1) * LANES];
-        obs[at + 2] = state[base + (FELT + 2) * LANES];
-        obs[at + 3] = velocity.x;
-        obs[at + 4] = velocity.y;
-        obs[at + 5] = velocity.z;
-        obs[at + 6] = car.omega.x;
-        obs[at + 7] = car.omega.y;
-        obs[at + 8] = car.omega.z;
-        obs[at + 9] = chassis.ex.y * -FIELD;
-        obs[at + 10] = chassis.ey.y * -FIELD;
-        obs[at + 11] = chassis.ez.y * -FIELD;
-        obs[at + 12] = ball.x;
-        obs[at + 13] = ball.y;
-        obs[at + 14] = ball.z;
-        obs[at + 15] = rear.ex.x;
-        obs[at + 16] = rear.ey.x;
-        obs[at + 17] = rear.ez.x;
-        obs[at + 18] = rear.ex.y;
-        obs[at + 19] = rear.ey.y;
-        obs[at + 20] = rear.ez.y;
-        obs[at + 21] = rear.ex.z;
-        obs[at + 22] = rear.ey.z;
-        obs[at + 23] = rear.ez.z;
+        obs[obs_offset] = state[base + ACCELEROMETER * LANES];
+        obs[obs_offset + 1] = state[base + (ACCELEROMETER + 1) * LANES];
+        obs[obs_offset + 2] = state[base + (ACCELEROMETER + 2) * LANES];
+        obs[obs_offset + 3] = velocity.x;
+        obs[obs_offset + 4] = velocity.y;
+        obs[obs_offset + 5] = velocity.z;
+        obs[obs_offset + 6] = car.omega.x;
+        obs[obs_offset + 7] = car.omega.y;
+        obs[obs_offset + 8] = car.omega.z;
+        obs[obs_offset + 9] = chassis.ex.y * -FIELD;
+        obs[obs_offset + 10] = chassis.ey.y * -FIELD;
+        obs[obs_offset + 11] = chassis.ez.y * -FIELD;
+        obs[obs_offset + 12] = ball.x;
+        obs[obs_offset + 13] = ball.y;
+        obs[obs_offset + 14] = ball.z;
+        obs[obs_offset + 15] = rear.ex.x;
+        obs[obs_offset + 16] = rear.ey.x;
+        obs[obs_offset + 17] = rear.ez.x;
+        obs[obs_offset + 18] = rear.ex.y;
+        obs[obs_offset + 19] = rear.ey.y;
+        obs[obs_offset + 20] = rear.ez.y;
+        obs[obs_offset + 21] = rear.ex.z;
+        obs[obs_offset + 22] = rear.ey.z;
+        obs[obs_offset + 23] = rear.ez.z;
     }
 
-    fn ego(state: &mut [f32], base: usize) -> Ego {
+    fn frame(state: &mut [f32], base: usize) -> AgentFrame {
         let car = scalar::load(0.0f32, state, base);
         let chassis = scalar::frame(car.pose);
         let down = -(HEIGHT + car.lift);
-        Ego {
+        AgentFrame {
             xx: chassis.ex.x,
             xy: chassis.ex.y,
             x0: chassis.ex.z * down,
@@ -200,7 +217,7 @@ impl Agent for Car {
 
 /// Whether the machine has vectors for it.
 #[cfg(target_arch = "x86_64")]
-fn advance_wide(state: &mut [f32], action: &[f32]) -> bool {
+fn advance_simd(state: &mut [f32], action: &[f32]) -> bool {
     let mut rows = [0.0; 2 * LANES];
     for (lane, command) in action.chunks_exact(ACTION_DIM).enumerate() {
         rows[lane] = command[0];
@@ -218,6 +235,6 @@ fn advance_wide(state: &mut [f32], action: &[f32]) -> bool {
 }
 
 #[cfg(test)]
-mod contact_tests;
+mod contact_step_tests;
 #[cfg(test)]
 mod tests;

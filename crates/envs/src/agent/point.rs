@@ -10,27 +10,26 @@
 //!
 //! Constants: safety-gymnasium 1.0.0 `assets/xmls/point.xml`, compiled by MuJoCo 2.3.3.
 
-mod lanes;
+mod body;
+#[cfg(feature = "flex")]
+mod simd;
 
 #[cfg(feature = "gpu")]
 use cubecl::prelude::*;
 
-use super::Agent;
-use crate::contact::{
-    ACTIVE, AGENT_FORCE, CONTACT_TOUCH, LINKED, PointBody, load_planar_body, solve, write_agent_force,
-};
-use crate::lidar::Ego;
+use self::body::{AGENT_FORCE, PointBody, load_planar_body, write_agent_force};
+use super::reset::reset_common;
+use super::{Agent, AgentFrame, AgentModel};
+use crate::contact::{ACTIVE, CONTACT_TOUCH, LINKED, solve};
 use crate::math::{sin_cos, wrap_angle};
 use crate::object::{obstacles_begin, obstacles_collide, obstacles_finish, publish_touches, touch_nothing};
 use crate::sensors::{PLANAR_SENSORS, planar_sensors};
-use crate::state::{AGENT_OWN, COS, DX, DY, LANES, OMEGA, SIN, TOUCHED, VX, VY, X, Y, YAW, Z};
+use crate::state::{AGENT_OWN, COS, DX, DY, LANES, OMEGA, SIN, TOUCHED, VX, VY, X, Y, YAW};
 
 /// Length of an action: thrust, turn.
-pub const ACTION_DIM: usize = 2;
-/// Length of the agent's part of an observation.
-pub const SENSOR_DIM: usize = PLANAR_SENSORS;
+const ACTION_DIM: usize = 2;
 /// State fields of the Point alone: its acceleration at the end of the step, agent frame.
-pub const STATE_FIELDS: usize = 2;
+const STATE_FIELDS: usize = 2;
 pub(super) const ACC_X: usize = AGENT_OWN;
 pub(super) const ACC_Y: usize = AGENT_OWN + 1;
 
@@ -199,20 +198,18 @@ pub(super) fn accelerometer(force_x: f32, force_y: f32, torque: f32) -> (f32, f3
 /// The Point agent.
 pub struct Point;
 
+impl AgentModel for Point {
+    const ACTION_DIM: usize = ACTION_DIM;
+    const SENSORS: &'static [(&'static str, usize)] = PLANAR_SENSORS;
+    const STATE_FIELDS: usize = STATE_FIELDS;
+    const SUBSTEP: f32 = 0.002;
+    const STEP_SECONDS: f32 = 0.02;
+}
+
 #[cfg_attr(feature = "gpu", cube)]
 impl Agent for Point {
     fn reset(state: &mut [f32], base: usize, yaw: f32) {
-        let (sin, cos) = sin_cos(yaw);
-        state[base + YAW * LANES] = yaw;
-        state[base + SIN * LANES] = sin;
-        state[base + COS * LANES] = cos;
-        state[base + VX * LANES] = 0.0;
-        state[base + VY * LANES] = 0.0;
-        state[base + OMEGA * LANES] = 0.0;
-        state[base + DX * LANES] = 0.0;
-        state[base + DY * LANES] = 0.0;
-        state[base + Z * LANES] = HEIGHT;
-        touch_nothing(state, base);
+        reset_common(state, base, yaw, HEIGHT);
         state[base + ACC_X * LANES] = 0.0;
         state[base + ACC_Y * LANES] = 0.0;
     }
@@ -221,13 +218,13 @@ impl Agent for Point {
         params: &[f32],
         state: &mut [f32],
         base: usize,
-        u0: f32,
-        u1: f32,
+        action: &[f32],
+        action_offset: usize,
         scratch: &mut [f32],
-        scratch_at: usize,
+        scratch_base: usize,
     ) {
-        let force = motor_force(u0);
-        let turn = u1.max(-1.0f32).min(1.0f32);
+        let force = motor_force(action[action_offset]);
+        let turn = action[action_offset + 1].max(-1.0f32).min(1.0f32);
         let start_x = state[base + X * LANES];
         let start_y = state[base + Y * LANES];
         let mut vx = state[base + VX * LANES];
@@ -242,7 +239,7 @@ impl Agent for Point {
         let mut dyaw = 0.0f32;
         let mut touched = 0.0f32;
 
-        let obstacles = obstacles_begin(params, state, base, REACH, scratch, scratch_at);
+        let obstacles = obstacles_begin(params, state, base, REACH, scratch, scratch_base);
 
         let mut acc_x = 0.0f32;
         let mut acc_y = 0.0f32;
@@ -265,7 +262,7 @@ impl Agent for Point {
                 // Contacts are solved in the world frame.
                 load_planar_body(
                     scratch,
-                    scratch_at,
+                    scratch_base,
                     start_x + dx,
                     start_y + dy,
                     HEIGHT,
@@ -283,20 +280,20 @@ impl Agent for Point {
                 );
                 // The forward pass at the end sees the mocap bodies where the last substep put them.
                 let substep = if moves { pass } else { SUBSTEPS - 1 };
-                obstacles_collide::<PointBody>(params, state, base, substep as f32, scratch, scratch_at);
-                let active = scratch[scratch_at + ACTIVE] as usize;
-                let linked = scratch[scratch_at + LINKED] > 0.5;
-                solve::<PointBody>(scratch, scratch_at, active, linked);
-                write_agent_force(scratch, scratch_at);
+                obstacles_collide::<PointBody>(params, state, base, substep as f32, scratch, scratch_base);
+                let active = scratch[scratch_base + ACTIVE] as usize;
+                let linked = scratch[scratch_base + LINKED] > 0.5;
+                solve::<PointBody>(scratch, scratch_base, active, linked);
+                write_agent_force(scratch, scratch_base);
                 if moves {
-                    obstacles_finish(params, state, base, STEP, scratch, scratch_at);
+                    obstacles_finish(params, state, base, STEP, scratch, scratch_base);
                 }
-                let push_x = scratch[scratch_at + AGENT_FORCE];
-                let push_y = scratch[scratch_at + AGENT_FORCE + 1];
+                let push_x = scratch[scratch_base + AGENT_FORCE];
+                let push_y = scratch[scratch_base + AGENT_FORCE + 1];
                 force_x += cos * push_x + sin * push_y;
                 force_y += cos * push_y - sin * push_x;
-                torque += scratch[scratch_at + AGENT_FORCE + 2];
-                touched = touched.max(scratch[scratch_at + CONTACT_TOUCH]);
+                torque += scratch[scratch_base + AGENT_FORCE + 2];
+                touched = touched.max(scratch[scratch_base + CONTACT_TOUCH]);
             }
             if moves {
                 let next = integrate(turn, force_x, force_y, torque, vx, vy, error, cos, sin, dx, dy, dyaw);
@@ -326,7 +323,7 @@ impl Agent for Point {
         state[base + DX * LANES] = dx;
         state[base + DY * LANES] = dy;
         if obstacles > 0 {
-            publish_touches(params, state, base, scratch, scratch_at);
+            publish_touches(params, state, base, scratch, scratch_base);
         } else {
             touch_nothing(state, base);
         }
@@ -335,14 +332,15 @@ impl Agent for Point {
         state[base + ACC_Y * LANES] = acc_y;
     }
 
-    fn observe(state: &mut [f32], base: usize, obs: &mut [f32], at: usize) {
+    fn observe(state: &mut [f32], base: usize, obs: &mut [f32], obs_offset: usize) {
         let acc_x = state[base + ACC_X * LANES];
         let acc_y = state[base + ACC_Y * LANES];
-        planar_sensors(state, base, acc_x, acc_y, obs, at);
+        planar_sensors(state, base, acc_x, acc_y, obs, obs_offset);
     }
-    fn ego(state: &mut [f32], base: usize) -> Ego {
+
+    fn frame(state: &mut [f32], base: usize) -> AgentFrame {
         let cos = state[base + COS * LANES];
         let sin = state[base + SIN * LANES];
-        Ego { xx: cos, xy: sin, x0: 0.0f32, yx: -sin, yy: cos, y0: 0.0f32 }
+        AgentFrame { xx: cos, xy: sin, x0: 0.0f32, yx: -sin, yy: cos, y0: 0.0f32 }
     }
 }

@@ -19,8 +19,8 @@ const MATRIX: usize = SUM + 6;
 /// Offset of the sums' Hessian in (row, column <= row), linear before angular.
 #[cfg_attr(feature = "gpu", cube)]
 #[inline(always)]
-pub(crate) fn matrix(s0: usize, row: usize, column: usize) -> usize {
-    s0 + MATRIX + 6 * row + column
+pub(crate) fn matrix(scratch_base: usize, row: usize, column: usize) -> usize {
+    scratch_base + MATRIX + 6 * row + column
 }
 
 /// A pair of edges `normal +- side`: the sum and difference of their violations (<= 0), then of their on-switches.
@@ -37,7 +37,7 @@ fn edge_pair(normal: f32, side: f32) -> (f32, f32, f32, f32) {
 /// Inverse of the symmetric matrix [xx xy xz; xy yy yz; xz yz zz], as xx, yy, zz, xy, xz, yz.
 #[cfg_attr(feature = "gpu", cube)]
 #[inline(always)]
-pub(super) fn inverse(xx: f32, yy: f32, zz: f32, xy: f32, xz: f32, yz: f32) -> (f32, f32, f32, f32, f32, f32) {
+pub(crate) fn inverse(xx: f32, yy: f32, zz: f32, xy: f32, xz: f32, yz: f32) -> (f32, f32, f32, f32, f32, f32) {
     let cx = yy * zz - yz * yz;
     let cy = xz * yz - xy * zz;
     let cz = xy * yz - xz * yy;
@@ -54,38 +54,38 @@ pub(super) fn inverse(xx: f32, yy: f32, zz: f32, xy: f32, xz: f32, yz: f32) -> (
 
 /// Adds to the sums what the contacts of `slot` put into the gradient and the Hessian of its body's motion.
 #[cfg_attr(feature = "gpu", cube)]
-pub(super) fn accumulate(scratch: &mut [f32], s0: usize, slot: usize) {
-    let count = scratch[s0 + COUNT] as usize;
-    let mut gx = scratch[s0 + SUM];
-    let mut gy = scratch[s0 + SUM + 1];
-    let mut gz = scratch[s0 + SUM + 2];
-    let mut gp = scratch[s0 + SUM + 3];
-    let mut gq = scratch[s0 + SUM + 4];
-    let mut gr = scratch[s0 + SUM + 5];
-    let mut axx = scratch[matrix(s0, 0, 0)];
-    let mut ayy = scratch[matrix(s0, 1, 1)];
-    let mut azz = scratch[matrix(s0, 2, 2)];
-    let mut axy = scratch[matrix(s0, 1, 0)];
-    let mut axz = scratch[matrix(s0, 2, 0)];
-    let mut ayz = scratch[matrix(s0, 2, 1)];
+pub(super) fn accumulate(scratch: &mut [f32], scratch_base: usize, slot: usize) {
+    let count = scratch[scratch_base + COUNT] as usize;
+    let mut gx = scratch[scratch_base + SUM];
+    let mut gy = scratch[scratch_base + SUM + 1];
+    let mut gz = scratch[scratch_base + SUM + 2];
+    let mut gp = scratch[scratch_base + SUM + 3];
+    let mut gq = scratch[scratch_base + SUM + 4];
+    let mut gr = scratch[scratch_base + SUM + 5];
+    let mut axx = scratch[matrix(scratch_base, 0, 0)];
+    let mut ayy = scratch[matrix(scratch_base, 1, 1)];
+    let mut azz = scratch[matrix(scratch_base, 2, 2)];
+    let mut axy = scratch[matrix(scratch_base, 1, 0)];
+    let mut axz = scratch[matrix(scratch_base, 2, 0)];
+    let mut ayz = scratch[matrix(scratch_base, 2, 1)];
     // Rows: angular p, q, r; columns: linear x, y, z.
-    let mut bpx = scratch[matrix(s0, 3, 0)];
-    let mut bpy = scratch[matrix(s0, 3, 1)];
-    let mut bpz = scratch[matrix(s0, 3, 2)];
-    let mut bqx = scratch[matrix(s0, 4, 0)];
-    let mut bqy = scratch[matrix(s0, 4, 1)];
-    let mut bqz = scratch[matrix(s0, 4, 2)];
-    let mut brx = scratch[matrix(s0, 5, 0)];
-    let mut bry = scratch[matrix(s0, 5, 1)];
-    let mut brz = scratch[matrix(s0, 5, 2)];
-    let mut cpp = scratch[matrix(s0, 3, 3)];
-    let mut cqq = scratch[matrix(s0, 4, 4)];
-    let mut crr = scratch[matrix(s0, 5, 5)];
-    let mut cpq = scratch[matrix(s0, 4, 3)];
-    let mut cpr = scratch[matrix(s0, 5, 3)];
-    let mut cqr = scratch[matrix(s0, 5, 4)];
+    let mut bpx = scratch[matrix(scratch_base, 3, 0)];
+    let mut bpy = scratch[matrix(scratch_base, 3, 1)];
+    let mut bpz = scratch[matrix(scratch_base, 3, 2)];
+    let mut bqx = scratch[matrix(scratch_base, 4, 0)];
+    let mut bqy = scratch[matrix(scratch_base, 4, 1)];
+    let mut bqz = scratch[matrix(scratch_base, 4, 2)];
+    let mut brx = scratch[matrix(scratch_base, 5, 0)];
+    let mut bry = scratch[matrix(scratch_base, 5, 1)];
+    let mut brz = scratch[matrix(scratch_base, 5, 2)];
+    let mut cpp = scratch[matrix(scratch_base, 3, 3)];
+    let mut cqq = scratch[matrix(scratch_base, 4, 4)];
+    let mut crr = scratch[matrix(scratch_base, 5, 5)];
+    let mut cpq = scratch[matrix(scratch_base, 4, 3)];
+    let mut cpr = scratch[matrix(scratch_base, 5, 3)];
+    let mut cqr = scratch[matrix(scratch_base, 5, 4)];
     for index in 0..count {
-        let c = contact(s0, index);
+        let c = contact(scratch_base, index);
         let side = side_of(scratch, c, slot);
         if side != 0.0 {
             let arm = arm_of(c, side);
@@ -237,34 +237,34 @@ pub(super) fn accumulate(scratch: &mut [f32], s0: usize, slot: usize) {
             }
         }
     }
-    write_six(scratch, s0 + SUM, gx, gy, gz, gp, gq, gr);
-    scratch[matrix(s0, 0, 0)] = axx;
-    scratch[matrix(s0, 1, 1)] = ayy;
-    scratch[matrix(s0, 2, 2)] = azz;
-    scratch[matrix(s0, 1, 0)] = axy;
-    scratch[matrix(s0, 2, 0)] = axz;
-    scratch[matrix(s0, 2, 1)] = ayz;
-    scratch[matrix(s0, 3, 0)] = bpx;
-    scratch[matrix(s0, 3, 1)] = bpy;
-    scratch[matrix(s0, 3, 2)] = bpz;
-    scratch[matrix(s0, 4, 0)] = bqx;
-    scratch[matrix(s0, 4, 1)] = bqy;
-    scratch[matrix(s0, 4, 2)] = bqz;
-    scratch[matrix(s0, 5, 0)] = brx;
-    scratch[matrix(s0, 5, 1)] = bry;
-    scratch[matrix(s0, 5, 2)] = brz;
-    scratch[matrix(s0, 3, 3)] = cpp;
-    scratch[matrix(s0, 4, 4)] = cqq;
-    scratch[matrix(s0, 5, 5)] = crr;
-    scratch[matrix(s0, 4, 3)] = cpq;
-    scratch[matrix(s0, 5, 3)] = cpr;
-    scratch[matrix(s0, 5, 4)] = cqr;
+    write_six(scratch, scratch_base + SUM, gx, gy, gz, gp, gq, gr);
+    scratch[matrix(scratch_base, 0, 0)] = axx;
+    scratch[matrix(scratch_base, 1, 1)] = ayy;
+    scratch[matrix(scratch_base, 2, 2)] = azz;
+    scratch[matrix(scratch_base, 1, 0)] = axy;
+    scratch[matrix(scratch_base, 2, 0)] = axz;
+    scratch[matrix(scratch_base, 2, 1)] = ayz;
+    scratch[matrix(scratch_base, 3, 0)] = bpx;
+    scratch[matrix(scratch_base, 3, 1)] = bpy;
+    scratch[matrix(scratch_base, 3, 2)] = bpz;
+    scratch[matrix(scratch_base, 4, 0)] = bqx;
+    scratch[matrix(scratch_base, 4, 1)] = bqy;
+    scratch[matrix(scratch_base, 4, 2)] = bqz;
+    scratch[matrix(scratch_base, 5, 0)] = brx;
+    scratch[matrix(scratch_base, 5, 1)] = bry;
+    scratch[matrix(scratch_base, 5, 2)] = brz;
+    scratch[matrix(scratch_base, 3, 3)] = cpp;
+    scratch[matrix(scratch_base, 4, 4)] = cqq;
+    scratch[matrix(scratch_base, 5, 5)] = crr;
+    scratch[matrix(scratch_base, 4, 3)] = cpq;
+    scratch[matrix(scratch_base, 5, 3)] = cpr;
+    scratch[matrix(scratch_base, 5, 4)] = cqr;
 }
 
 /// Starts the sums with the inertia's part of the free body in `slot`: gradient `M (a - a_free)` and Hessian M.
 #[cfg_attr(feature = "gpu", cube)]
-pub(super) fn start_free(scratch: &mut [f32], s0: usize, slot: usize) {
-    let b = body(s0, slot);
+pub(super) fn start_free(scratch: &mut [f32], scratch_base: usize, slot: usize) {
+    let b = body(scratch_base, slot);
     let mass = scratch[b + MASS];
     let ixx = scratch[b + INERTIA];
     let iyy = scratch[b + INERTIA + 1];
@@ -284,26 +284,26 @@ pub(super) fn start_free(scratch: &mut [f32], s0: usize, slot: usize) {
     let p = ixx * wx + ixy * wy + ixz * wz;
     let q = ixy * wx + iyy * wy + iyz * wz;
     let r = ixz * wx + iyz * wy + izz * wz;
-    clear_sums(scratch, s0);
-    write_six(scratch, s0 + SUM, x, y, z, p, q, r);
+    clear_sums(scratch, scratch_base);
+    write_six(scratch, scratch_base + SUM, x, y, z, p, q, r);
     write_six(scratch, b + PULL, x, y, z, p, q, r);
-    scratch[matrix(s0, 0, 0)] = mass;
-    scratch[matrix(s0, 1, 1)] = mass;
-    scratch[matrix(s0, 2, 2)] = mass;
-    scratch[matrix(s0, 3, 3)] = ixx;
-    scratch[matrix(s0, 4, 4)] = iyy;
-    scratch[matrix(s0, 5, 5)] = izz;
-    scratch[matrix(s0, 4, 3)] = ixy;
-    scratch[matrix(s0, 5, 3)] = ixz;
-    scratch[matrix(s0, 5, 4)] = iyz;
+    scratch[matrix(scratch_base, 0, 0)] = mass;
+    scratch[matrix(scratch_base, 1, 1)] = mass;
+    scratch[matrix(scratch_base, 2, 2)] = mass;
+    scratch[matrix(scratch_base, 3, 3)] = ixx;
+    scratch[matrix(scratch_base, 4, 4)] = iyy;
+    scratch[matrix(scratch_base, 5, 5)] = izz;
+    scratch[matrix(scratch_base, 4, 3)] = ixy;
+    scratch[matrix(scratch_base, 5, 3)] = ixz;
+    scratch[matrix(scratch_base, 5, 4)] = iyz;
 }
 
 /// Zeroes the sums.
 #[cfg_attr(feature = "gpu", cube)]
 #[inline]
-pub(crate) fn clear_sums(scratch: &mut [f32], s0: usize) {
+pub(crate) fn clear_sums(scratch: &mut [f32], scratch_base: usize) {
     for k in 0..42 {
-        scratch[s0 + SUM + k] = 0.0;
+        scratch[scratch_base + SUM + k] = 0.0;
     }
 }
 
@@ -311,35 +311,35 @@ pub(crate) fn clear_sums(scratch: &mut [f32], s0: usize) {
 /// slope along the direction, and the product of the **previous** gradient with the new direction (for conjugate
 /// directions).
 #[cfg_attr(feature = "gpu", cube)]
-pub(super) fn free_direction(scratch: &mut [f32], s0: usize, slot: usize) -> (f32, f32) {
-    let b = body(s0, slot);
-    let gx = scratch[s0 + SUM];
-    let gy = scratch[s0 + SUM + 1];
-    let gz = scratch[s0 + SUM + 2];
-    let gp = scratch[s0 + SUM + 3];
-    let gq = scratch[s0 + SUM + 4];
-    let gr = scratch[s0 + SUM + 5];
-    let axx = scratch[matrix(s0, 0, 0)];
-    let ayy = scratch[matrix(s0, 1, 1)];
-    let azz = scratch[matrix(s0, 2, 2)];
-    let axy = scratch[matrix(s0, 1, 0)];
-    let axz = scratch[matrix(s0, 2, 0)];
-    let ayz = scratch[matrix(s0, 2, 1)];
-    let bpx = scratch[matrix(s0, 3, 0)];
-    let bpy = scratch[matrix(s0, 3, 1)];
-    let bpz = scratch[matrix(s0, 3, 2)];
-    let bqx = scratch[matrix(s0, 4, 0)];
-    let bqy = scratch[matrix(s0, 4, 1)];
-    let bqz = scratch[matrix(s0, 4, 2)];
-    let brx = scratch[matrix(s0, 5, 0)];
-    let bry = scratch[matrix(s0, 5, 1)];
-    let brz = scratch[matrix(s0, 5, 2)];
-    let cpp = scratch[matrix(s0, 3, 3)];
-    let cqq = scratch[matrix(s0, 4, 4)];
-    let crr = scratch[matrix(s0, 5, 5)];
-    let cpq = scratch[matrix(s0, 4, 3)];
-    let cpr = scratch[matrix(s0, 5, 3)];
-    let cqr = scratch[matrix(s0, 5, 4)];
+pub(super) fn free_direction(scratch: &mut [f32], scratch_base: usize, slot: usize) -> (f32, f32) {
+    let b = body(scratch_base, slot);
+    let gx = scratch[scratch_base + SUM];
+    let gy = scratch[scratch_base + SUM + 1];
+    let gz = scratch[scratch_base + SUM + 2];
+    let gp = scratch[scratch_base + SUM + 3];
+    let gq = scratch[scratch_base + SUM + 4];
+    let gr = scratch[scratch_base + SUM + 5];
+    let axx = scratch[matrix(scratch_base, 0, 0)];
+    let ayy = scratch[matrix(scratch_base, 1, 1)];
+    let azz = scratch[matrix(scratch_base, 2, 2)];
+    let axy = scratch[matrix(scratch_base, 1, 0)];
+    let axz = scratch[matrix(scratch_base, 2, 0)];
+    let ayz = scratch[matrix(scratch_base, 2, 1)];
+    let bpx = scratch[matrix(scratch_base, 3, 0)];
+    let bpy = scratch[matrix(scratch_base, 3, 1)];
+    let bpz = scratch[matrix(scratch_base, 3, 2)];
+    let bqx = scratch[matrix(scratch_base, 4, 0)];
+    let bqy = scratch[matrix(scratch_base, 4, 1)];
+    let bqz = scratch[matrix(scratch_base, 4, 2)];
+    let brx = scratch[matrix(scratch_base, 5, 0)];
+    let bry = scratch[matrix(scratch_base, 5, 1)];
+    let brz = scratch[matrix(scratch_base, 5, 2)];
+    let cpp = scratch[matrix(scratch_base, 3, 3)];
+    let cqq = scratch[matrix(scratch_base, 4, 4)];
+    let crr = scratch[matrix(scratch_base, 5, 5)];
+    let cpq = scratch[matrix(scratch_base, 4, 3)];
+    let cpr = scratch[matrix(scratch_base, 5, 3)];
+    let cqr = scratch[matrix(scratch_base, 5, 4)];
     // The linear part eliminated: P = B A^-1, S = C - P B'.
     let (vxx, vyy, vzz, vxy, vxz, vyz) = inverse(axx, ayy, azz, axy, axz, ayz);
     let ppx = bpx * vxx + bpy * vxy + bpz * vxz;
@@ -371,15 +371,15 @@ pub(super) fn free_direction(scratch: &mut [f32], s0: usize, slot: usize) -> (f3
     let dx = -(vxx * hx + vxy * hy + vxz * hz);
     let dy = -(vxy * hx + vyy * hy + vyz * hz);
     let dz = -(vxz * hx + vyz * hy + vzz * hz);
-    write_direction(scratch, s0, b, dx, dy, dz, dp, dq, dr)
+    write_direction(scratch, scratch_base, b, dx, dy, dz, dp, dq, dr)
 }
 
 /// Writes the sums' gradient and the direction (dx, dy, dz, dp, dq, dr) to the record at `b`; returns what
 /// [`free_direction`] does.
 #[cfg_attr(feature = "gpu", cube)]
-pub(super) fn write_direction(
+pub(crate) fn write_direction(
     scratch: &mut [f32],
-    s0: usize,
+    scratch_base: usize,
     b: usize,
     dx: f32,
     dy: f32,
@@ -389,7 +389,7 @@ pub(super) fn write_direction(
     dr: f32,
 ) -> (f32, f32) {
     let old = b + GRAD;
-    let new = s0 + SUM;
+    let new = scratch_base + SUM;
     let previous = scratch[old] * dx
         + scratch[old + 1] * dy
         + scratch[old + 2] * dz
@@ -403,7 +403,7 @@ pub(super) fn write_direction(
         + scratch[new + 4] * dq
         + scratch[new + 5] * dr;
     for k in 0..6 {
-        scratch[b + GRAD + k] = scratch[s0 + SUM + k];
+        scratch[b + GRAD + k] = scratch[scratch_base + SUM + k];
     }
     write_six(scratch, b + DIRECTION, dx, dy, dz, dp, dq, dr);
     (slope, previous)
@@ -411,7 +411,7 @@ pub(super) fn write_direction(
 
 #[cfg_attr(feature = "gpu", cube)]
 #[inline(always)]
-pub(super) fn write_six(scratch: &mut [f32], to: usize, x: f32, y: f32, z: f32, p: f32, q: f32, r: f32) {
+pub(crate) fn write_six(scratch: &mut [f32], to: usize, x: f32, y: f32, z: f32, p: f32, q: f32, r: f32) {
     scratch[to] = x;
     scratch[to + 1] = y;
     scratch[to + 2] = z;

@@ -85,7 +85,7 @@ fn bound(scratch: &mut [f32], geom: usize) -> f32 {
 #[cfg_attr(feature = "gpu", cube)]
 pub fn convex_convex(
     scratch: &mut [f32],
-    s0: usize,
+    scratch_base: usize,
     a: usize,
     ga: usize,
     kind_a: usize,
@@ -93,7 +93,7 @@ pub fn convex_convex(
     gb: usize,
     kind_b: usize,
 ) {
-    let p = s0 + PORTAL;
+    let p = scratch_base + PORTAL;
     let x = scratch[ga] - scratch[gb];
     let y = scratch[ga + 1] - scratch[gb + 1];
     let z = scratch[ga + 2] - scratch[gb + 2];
@@ -127,7 +127,7 @@ pub fn convex_convex(
             let px = scratch[ga] + middle.x;
             let py = scratch[ga + 1] + middle.y;
             let pz = scratch[ga + 2] + middle.z;
-            push_contact(scratch, s0, a, b, n.x, n.y, n.z, px, py, pz, -depth);
+            push_contact(scratch, scratch_base, a, b, n.x, n.y, n.z, px, py, pz, -depth);
         }
     }
 }

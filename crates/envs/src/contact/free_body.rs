@@ -5,10 +5,6 @@ use cubecl::prelude::*;
 
 use super::*;
 
-/// State fields of one free body: position 3 \[m\], quaternion w x y z, velocity 3 \[m/s\], angular velocity 3
-/// \[rad/s\]; world frame.
-pub const FREE_BODY_FIELDS: usize = 13;
-
 const GRAVITY: f32 = 9.81;
 
 /// Copies the free body at `state[at + field * stride]` into `slot`: a box of half sizes `half` \[m\] with the moments
@@ -20,14 +16,14 @@ pub fn load_free_body(
     at: usize,
     stride: usize,
     scratch: &mut [f32],
-    s0: usize,
+    scratch_base: usize,
     slot: usize,
     mass: f32,
     moment: f32,
     spin_moment: f32,
     half: f32,
 ) {
-    let b = body(s0, slot);
+    let b = body(scratch_base, slot);
     for k in 0..6 {
         scratch[b + VEL + k] = state[at + (7 + k) * stride];
         scratch[b + FREE + k] = 0.0;
@@ -105,11 +101,11 @@ pub fn move_free_body(
     at: usize,
     stride: usize,
     scratch: &mut [f32],
-    s0: usize,
+    scratch_base: usize,
     slot: usize,
     step: f32,
 ) {
-    let b = body(s0, slot);
+    let b = body(scratch_base, slot);
     for k in 0..6 {
         let v = scratch[b + VEL + k] + step * scratch[b + ACC + k];
         scratch[b + VEL + k] = v;

@@ -38,13 +38,13 @@ fn edge_along(e: f32, de: f32, t: f32) -> (f32, f32, f32) {
 
 /// Slope, curvature and number of changed edges of the contacts of `slot` at `t` along the path.
 #[cfg_attr(feature = "gpu", cube)]
-fn contacts_along(scratch: &mut [f32], s0: usize, slot: usize, t: f32) -> (f32, f32, f32) {
+fn contacts_along(scratch: &mut [f32], scratch_base: usize, slot: usize, t: f32) -> (f32, f32, f32) {
     let mut slope = 0.0f32;
     let mut curvature = 0.0f32;
     let mut changed = 0.0f32;
-    let count = scratch[s0 + COUNT] as usize;
+    let count = scratch[scratch_base + COUNT] as usize;
     for index in 0..count {
-        let c = contact(s0, index);
+        let c = contact(scratch_base, index);
         if concerns(scratch, c, slot) {
             let stiff = scratch[c + STIFF];
             let y0 = scratch[c + Y];
@@ -70,7 +70,7 @@ fn contacts_along(scratch: &mut [f32], s0: usize, slot: usize, t: f32) -> (f32, 
 #[cfg_attr(feature = "gpu", cube)]
 pub(super) fn line_search(
     scratch: &mut [f32],
-    s0: usize,
+    scratch_base: usize,
     slot: usize,
     slope_0: f32,
     inertia_slope: f32,
@@ -84,7 +84,7 @@ pub(super) fn line_search(
     let mut search = 0usize;
     while search < SEARCH_STEPS {
         search += 1;
-        let (contact_slope, contact_curvature, changed) = contacts_along(scratch, s0, slot, t);
+        let (contact_slope, contact_curvature, changed) = contacts_along(scratch, scratch_base, slot, t);
         let slope = contact_slope + inertia_slope + t * inertia_curvature;
         if slope.abs() <= -tolerance * slope_0 {
             if changed == 0.0 && search == 1 {

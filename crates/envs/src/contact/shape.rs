@@ -13,7 +13,7 @@ const CENTRE: usize = TEMPORARY + 3;
 
 /// The box `geom` of body `slot` against the floor z = 0: its corners below the floor.
 #[cfg_attr(feature = "gpu", cube)]
-pub fn floor_box(scratch: &mut [f32], s0: usize, geom: usize, slot: usize) {
+pub fn floor_box(scratch: &mut [f32], scratch_base: usize, geom: usize, slot: usize) {
     let x = scratch[geom];
     let y = scratch[geom + 1];
     let z = scratch[geom + 2];
@@ -26,7 +26,7 @@ pub fn floor_box(scratch: &mut [f32], s0: usize, geom: usize, slot: usize) {
         if gap < 0.0 && down < 0.0 {
             let px = x + scratch[geom + 3] * hx + scratch[geom + 4] * hy + scratch[geom + 5] * hz;
             let py = y + scratch[geom + 6] * hx + scratch[geom + 7] * hy + scratch[geom + 8] * hz;
-            push_contact(scratch, s0, STATIC_SLOT, slot, 0.0, 0.0, 1.0, px, py, 0.5 * gap, gap);
+            push_contact(scratch, scratch_base, STATIC_SLOT, slot, 0.0, 0.0, 1.0, px, py, 0.5 * gap, gap);
         }
     }
 }
@@ -38,7 +38,7 @@ pub fn floor_box(scratch: &mut [f32], s0: usize, geom: usize, slot: usize) {
 #[cfg_attr(feature = "gpu", cube)]
 pub fn ball_ball(
     scratch: &mut [f32],
-    s0: usize,
+    scratch_base: usize,
     a: usize,
     ax: f32,
     ay: f32,
@@ -63,7 +63,7 @@ pub fn ball_ball(
         let nz = dz / distance;
         let gap = distance - reach;
         let out = radius_a + share * gap;
-        push_contact(scratch, s0, a, b, nx, ny, nz, ax + out * nx, ay + out * ny, az + out * nz, gap);
+        push_contact(scratch, scratch_base, a, b, nx, ny, nz, ax + out * nx, ay + out * ny, az + out * nz, gap);
     }
 }
 
@@ -71,7 +71,7 @@ pub fn ball_ball(
 #[cfg_attr(feature = "gpu", cube)]
 pub fn sphere_box(
     scratch: &mut [f32],
-    s0: usize,
+    scratch_base: usize,
     ball: usize,
     x: f32,
     y: f32,
@@ -92,8 +92,8 @@ pub fn sphere_box(
         let centre = scratch[geom + 3 + k] * dx + scratch[geom + 6 + k] * dy + scratch[geom + 9 + k] * dz;
         let half = scratch[geom + 12 + k];
         let near = centre.max(-half).min(half);
-        scratch[s0 + CENTRE + k] = centre;
-        scratch[s0 + AXIS + k] = near - centre;
+        scratch[scratch_base + CENTRE + k] = centre;
+        scratch[scratch_base + AXIS + k] = near - centre;
         away += (near - centre) * (near - centre);
         if near == centre {
             inside += 1;
@@ -110,19 +110,32 @@ pub fn sphere_box(
         if inside == 3 {
             // Centre inside the box: out through the nearest face.
             for k in 0..3 {
-                scratch[s0 + AXIS + k] = 0.0;
+                scratch[scratch_base + AXIS + k] = 0.0;
             }
-            scratch[s0 + AXIS + room_axis] = if scratch[s0 + CENTRE + room_axis] > 0.0 { -1.0f32 } else { 1.0f32 };
+            scratch[scratch_base + AXIS + room_axis] =
+                if scratch[scratch_base + CENTRE + room_axis] > 0.0 { -1.0f32 } else { 1.0f32 };
             scale = 1.0;
             gap = -radius;
             reach = 0.5 * (radius - room);
         }
-        let ax = scale * scratch[s0 + AXIS];
-        let ay = scale * scratch[s0 + AXIS + 1];
-        let az = scale * scratch[s0 + AXIS + 2];
+        let ax = scale * scratch[scratch_base + AXIS];
+        let ay = scale * scratch[scratch_base + AXIS + 1];
+        let az = scale * scratch[scratch_base + AXIS + 2];
         let nx = scratch[geom + 3] * ax + scratch[geom + 4] * ay + scratch[geom + 5] * az;
         let ny = scratch[geom + 6] * ax + scratch[geom + 7] * ay + scratch[geom + 8] * az;
         let nz = scratch[geom + 9] * ax + scratch[geom + 10] * ay + scratch[geom + 11] * az;
-        push_contact(scratch, s0, ball, slot, nx, ny, nz, x + reach * nx, y + reach * ny, z + reach * nz, gap);
+        push_contact(
+            scratch,
+            scratch_base,
+            ball,
+            slot,
+            nx,
+            ny,
+            nz,
+            x + reach * nx,
+            y + reach * ny,
+            z + reach * nz,
+            gap,
+        );
     }
 }

@@ -37,15 +37,15 @@ pub(super) fn arm_of(c: usize, side: f32) -> usize {
 
 /// Slope and curvature of the inertia's part of the objective along the path of the body in `slot`.
 #[cfg_attr(feature = "gpu", cube)]
-fn inertia_along<M: Mover>(scratch: &mut [f32], s0: usize, slot: usize) -> (f32, f32) {
+fn inertia_along<M: ContactBody>(scratch: &mut [f32], scratch_base: usize, slot: usize) -> (f32, f32) {
     let mut slope = 0.0f32;
     let mut curvature = 0.0f32;
     if slot == AGENT_SLOT {
-        let (own_slope, own_curvature) = M::inertia_along(scratch, s0);
+        let (own_slope, own_curvature) = M::inertia_along(scratch, scratch_base);
         slope += own_slope;
         curvature += own_curvature;
     } else {
-        let b = body(s0, slot);
+        let b = body(scratch_base, slot);
         for k in 0..6 {
             slope += scratch[b + PULL + k] * scratch[b + PATH + k];
         }
@@ -69,10 +69,10 @@ fn inertia_along<M: Mover>(scratch: &mut [f32], s0: usize, slot: usize) -> (f32,
 
 /// Zeroes the path's part in the contacts of `slot`.
 #[cfg_attr(feature = "gpu", cube)]
-fn clear_paths(scratch: &mut [f32], s0: usize, slot: usize) {
-    let count = scratch[s0 + COUNT] as usize;
+fn clear_paths(scratch: &mut [f32], scratch_base: usize, slot: usize) {
+    let count = scratch[scratch_base + COUNT] as usize;
     for index in 0..count {
-        let c = contact(s0, index);
+        let c = contact(scratch_base, index);
         if concerns(scratch, c, slot) {
             for i in 0..6 {
                 scratch[c + DY + i] = 0.0;
@@ -83,14 +83,14 @@ fn clear_paths(scratch: &mut [f32], s0: usize, slot: usize) {
 
 /// Adds the path of the body in `slot` to the paths of its contacts.
 #[cfg_attr(feature = "gpu", cube)]
-fn spread_path<M: Mover>(scratch: &mut [f32], s0: usize, slot: usize) {
+fn spread_path<M: ContactBody>(scratch: &mut [f32], scratch_base: usize, slot: usize) {
     let parts = parts_of::<M>(slot);
-    let count = scratch[s0 + COUNT] as usize;
+    let count = scratch[scratch_base + COUNT] as usize;
     for part in 0..parts {
         let own = slot_of::<M>(slot, part);
-        let path = body(s0, own) + PATH;
+        let path = body(scratch_base, own) + PATH;
         for index in 0..count {
-            let c = contact(s0, index);
+            let c = contact(scratch_base, index);
             let side = side_of(scratch, c, own);
             if side != 0.0 {
                 add_motion(scratch, c, c + DY, arm_of(c, side), path, side);
@@ -102,7 +102,7 @@ fn spread_path<M: Mover>(scratch: &mut [f32], s0: usize, slot: usize) {
 /// Number of rigid parts of the body in `slot`.
 #[cfg_attr(feature = "gpu", cube)]
 #[inline(always)]
-fn parts_of<M: Mover>(slot: usize) -> usize {
+fn parts_of<M: ContactBody>(slot: usize) -> usize {
     let own = M::parts();
     if slot == AGENT_SLOT { own } else { 1usize }
 }
@@ -110,18 +110,18 @@ fn parts_of<M: Mover>(slot: usize) -> usize {
 /// Slot of a rigid part of the body in `slot`.
 #[cfg_attr(feature = "gpu", cube)]
 #[inline(always)]
-fn slot_of<M: Mover>(slot: usize, part: usize) -> usize {
+fn slot_of<M: ContactBody>(slot: usize, part: usize) -> usize {
     let own = M::part_slot(part);
     if slot == AGENT_SLOT { own } else { slot }
 }
 
 /// Contacts of the body in `slot`.
 #[cfg_attr(feature = "gpu", cube)]
-fn touches_of<M: Mover>(scratch: &mut [f32], s0: usize, slot: usize) -> f32 {
+fn touches_of<M: ContactBody>(scratch: &mut [f32], scratch_base: usize, slot: usize) -> f32 {
     let mut touches = 0.0f32;
     let parts = parts_of::<M>(slot);
     for part in 0..parts {
-        touches += scratch[body(s0, slot_of::<M>(slot, part)) + TOUCHES];
+        touches += scratch[body(scratch_base, slot_of::<M>(slot, part)) + TOUCHES];
     }
     touches
 }
@@ -129,31 +129,31 @@ fn touches_of<M: Mover>(scratch: &mut [f32], s0: usize, slot: usize) -> f32 {
 /// Newton direction of the body in `slot`, all others held. Returns the slope along it, and the product of the
 /// **previous** gradient with it (for conjugate directions).
 #[cfg_attr(feature = "gpu", cube)]
-fn newton_direction<M: Mover>(scratch: &mut [f32], s0: usize, slot: usize) -> (f32, f32) {
+fn newton_direction<M: ContactBody>(scratch: &mut [f32], scratch_base: usize, slot: usize) -> (f32, f32) {
     let agent = slot == AGENT_SLOT;
     let parts = parts_of::<M>(slot);
     for part in 0..parts {
         let own = slot_of::<M>(slot, part);
         if agent {
-            M::start_part(scratch, s0, part);
+            M::start_part(scratch, scratch_base, part);
         } else {
-            start_free(scratch, s0, slot);
+            start_free(scratch, scratch_base, slot);
         }
-        if scratch[body(s0, own) + TOUCHES] > 0.0 {
-            accumulate(scratch, s0, own);
+        if scratch[body(scratch_base, own) + TOUCHES] > 0.0 {
+            accumulate(scratch, scratch_base, own);
             if agent {
-                M::finish_part(scratch, s0, part);
+                M::finish_part(scratch, scratch_base, part);
             }
         }
     }
     let mut slope = 0.0f32;
     let mut previous = 0.0f32;
     if agent {
-        let (own_slope, own_previous) = M::direction(scratch, s0);
+        let (own_slope, own_previous) = M::direction(scratch, scratch_base);
         slope += own_slope;
         previous += own_previous;
     } else {
-        let (own_slope, own_previous) = free_direction(scratch, s0, slot);
+        let (own_slope, own_previous) = free_direction(scratch, scratch_base, slot);
         slope += own_slope;
         previous += own_previous;
     }
@@ -162,19 +162,19 @@ fn newton_direction<M: Mover>(scratch: &mut [f32], s0: usize, slot: usize) -> (f
 
 /// Makes the path of the body in `slot`: its direction plus `keep` times its previous path. Returns the slope along it.
 #[cfg_attr(feature = "gpu", cube)]
-fn take_path<M: Mover>(scratch: &mut [f32], s0: usize, slot: usize, keep: f32) -> f32 {
+fn take_path<M: ContactBody>(scratch: &mut [f32], scratch_base: usize, slot: usize, keep: f32) -> f32 {
     let mut slope = 0.0f32;
     if slot == AGENT_SLOT {
-        slope += M::take_path(scratch, s0, keep);
+        slope += M::take_path(scratch, scratch_base, keep);
     } else {
-        slope += path_of_record(scratch, body(s0, slot), keep);
+        slope += path_of_record(scratch, body(scratch_base, slot), keep);
     }
     slope
 }
 
 /// [`take_path`] of a body whose motion is its record's, at `b`.
 #[cfg_attr(feature = "gpu", cube)]
-pub(super) fn path_of_record(scratch: &mut [f32], b: usize, keep: f32) -> f32 {
+pub(crate) fn path_of_record(scratch: &mut [f32], b: usize, keep: f32) -> f32 {
     let mut slope = 0.0f32;
     for k in 0..6 {
         let d = scratch[b + DIRECTION + k] + keep * scratch[b + PATH + k];
@@ -186,19 +186,19 @@ pub(super) fn path_of_record(scratch: &mut [f32], b: usize, keep: f32) -> f32 {
 
 /// Moves the body in `slot` by `t` along its path. Returns the squared change \[(m/s^2)^2\].
 #[cfg_attr(feature = "gpu", cube)]
-fn advance_body<M: Mover>(scratch: &mut [f32], s0: usize, slot: usize, t: f32) -> f32 {
+fn advance_body<M: ContactBody>(scratch: &mut [f32], scratch_base: usize, slot: usize, t: f32) -> f32 {
     let mut moved = 0.0f32;
     if slot == AGENT_SLOT {
-        moved += M::advance(scratch, s0, t);
+        moved += M::advance(scratch, scratch_base, t);
     } else {
-        moved += advance_record(scratch, body(s0, slot), t);
+        moved += advance_record(scratch, body(scratch_base, slot), t);
     }
     moved
 }
 
 /// [`advance_body`] of a body whose motion is its record's, at `b`.
 #[cfg_attr(feature = "gpu", cube)]
-pub(super) fn advance_record(scratch: &mut [f32], b: usize, t: f32) -> f32 {
+pub(crate) fn advance_record(scratch: &mut [f32], b: usize, t: f32) -> f32 {
     let mut linear = 0.0f32;
     let mut angular = 0.0f32;
     for k in 0..3 {
@@ -214,10 +214,10 @@ pub(super) fn advance_record(scratch: &mut [f32], b: usize, t: f32) -> f32 {
 
 /// Moves the contacts of `slot` (or [`EVERY`]) by `t` along their paths.
 #[cfg_attr(feature = "gpu", cube)]
-fn advance_contacts(scratch: &mut [f32], s0: usize, slot: usize, t: f32) {
-    let count = scratch[s0 + COUNT] as usize;
+fn advance_contacts(scratch: &mut [f32], scratch_base: usize, slot: usize, t: f32) {
+    let count = scratch[scratch_base + COUNT] as usize;
     for index in 0..count {
-        let c = contact(s0, index);
+        let c = contact(scratch_base, index);
         if concerns(scratch, c, slot) {
             for i in 0..6 {
                 scratch[c + Y + i] += t * scratch[c + DY + i];
@@ -233,7 +233,7 @@ fn advance_contacts(scratch: &mut [f32], s0: usize, slot: usize, t: f32) {
 ///
 /// One loop for both: a GPU's program holds what is called twice twice, and this is a third of it.
 #[cfg_attr(feature = "gpu", cube)]
-fn minimise<M: Mover>(scratch: &mut [f32], s0: usize, slot: usize, bodies: usize) -> f32 {
+fn minimise<M: ContactBody>(scratch: &mut [f32], scratch_base: usize, slot: usize, bodies: usize) -> f32 {
     let together = slot == EVERY;
     let first = if together { 0usize } else { slot };
     let end = if together { bodies + 1 } else { slot + 1 };
@@ -247,14 +247,14 @@ fn minimise<M: Mover>(scratch: &mut [f32], s0: usize, slot: usize, bodies: usize
         let mut mixed = 0.0f32;
         let mut worst = 0.0f32;
         for one in first..end {
-            if touches_of::<M>(scratch, s0, one) > 0.0 {
-                let (own, previous) = newton_direction::<M>(scratch, s0, one);
+            if touches_of::<M>(scratch, scratch_base, one) > 0.0 {
+                let (own, previous) = newton_direction::<M>(scratch, scratch_base, one);
                 slope += own;
                 mixed += previous;
-                worst = worst.max(-own / scratch[body(s0, one) + MASS]);
+                worst = worst.max(-own / scratch[body(scratch_base, one) + MASS]);
             }
         }
-        let mut solved = -slope < DECREMENT * scratch[body(s0, first) + MASS];
+        let mut solved = -slope < DECREMENT * scratch[body(scratch_base, first) + MASS];
         let mut keep = 0.0f32;
         if together {
             solved = worst < JOINT_DECREMENT;
@@ -271,12 +271,12 @@ fn minimise<M: Mover>(scratch: &mut [f32], s0: usize, slot: usize, bodies: usize
             let mut slope_0 = 0.0f32;
             let mut inertia_slope = 0.0f32;
             let mut inertia_curvature = 0.0f32;
-            clear_paths(scratch, s0, slot);
+            clear_paths(scratch, scratch_base, slot);
             for one in first..end {
-                if touches_of::<M>(scratch, s0, one) > 0.0 {
-                    slope_0 += take_path::<M>(scratch, s0, one, keep);
-                    spread_path::<M>(scratch, s0, one);
-                    let (along, curvature) = inertia_along::<M>(scratch, s0, one);
+                if touches_of::<M>(scratch, scratch_base, one) > 0.0 {
+                    slope_0 += take_path::<M>(scratch, scratch_base, one, keep);
+                    spread_path::<M>(scratch, scratch_base, one);
+                    let (along, curvature) = inertia_along::<M>(scratch, scratch_base, one);
                     inertia_slope += along;
                     inertia_curvature += curvature;
                 }
@@ -286,13 +286,13 @@ fn minimise<M: Mover>(scratch: &mut [f32], s0: usize, slot: usize, bodies: usize
             }
             if slope_0 < 0.0 || !together {
                 let (t, uncrossed) =
-                    line_search(scratch, s0, slot, slope_0, inertia_slope, inertia_curvature, tolerance);
+                    line_search(scratch, scratch_base, slot, slope_0, inertia_slope, inertia_curvature, tolerance);
                 for one in first..end {
-                    if touches_of::<M>(scratch, s0, one) > 0.0 {
-                        moved += advance_body::<M>(scratch, s0, one, t);
+                    if touches_of::<M>(scratch, scratch_base, one) > 0.0 {
+                        moved += advance_body::<M>(scratch, scratch_base, one, t);
                     }
                 }
-                advance_contacts(scratch, s0, slot, t);
+                advance_contacts(scratch, scratch_base, slot, t);
                 // All edges on their old sides: the objective of a single body was quadratic and the full step solved it.
                 if uncrossed > 0.0 && !together {
                     step = steps;
@@ -301,10 +301,10 @@ fn minimise<M: Mover>(scratch: &mut [f32], s0: usize, slot: usize, bodies: usize
                 // Not a descent path (rounding): begin afresh from the plain directions.
                 for one in first..end {
                     if one == AGENT_SLOT {
-                        M::drop_path(scratch, s0);
+                        M::drop_path(scratch, scratch_base);
                     } else {
                         for k in 0..6 {
-                            scratch[body(s0, one) + PATH + k] = 0.0;
+                            scratch[body(scratch_base, one) + PATH + k] = 0.0;
                         }
                     }
                 }
@@ -318,10 +318,10 @@ fn minimise<M: Mover>(scratch: &mut [f32], s0: usize, slot: usize, bodies: usize
 /// the accelerations in the slots. Bodies without contact are left alone. `linked` says that two of the bodies touch
 /// each other.
 #[cfg_attr(feature = "gpu", cube)]
-pub fn solve<M: Mover>(scratch: &mut [f32], s0: usize, bodies: usize, linked: bool) {
-    let count = scratch[s0 + COUNT] as usize;
+pub fn solve<M: ContactBody>(scratch: &mut [f32], scratch_base: usize, bodies: usize, linked: bool) {
+    let count = scratch[scratch_base + COUNT] as usize;
     for index in 0..count {
-        complete_contact(scratch, s0, contact(s0, index));
+        complete_contact(scratch, scratch_base, contact(scratch_base, index));
     }
     let sweeps = if linked { 1usize } else { SWEEPS };
     let turns = if linked { 1usize } else { bodies + 1 };
@@ -336,11 +336,11 @@ pub fn solve<M: Mover>(scratch: &mut [f32], s0: usize, bodies: usize, linked: bo
             let slot = if turn < bodies { turn + 1 } else { AGENT_SLOT };
             let mut touches = linked;
             if !linked {
-                touches = touches_of::<M>(scratch, s0, slot) > 0.0;
+                touches = touches_of::<M>(scratch, scratch_base, slot) > 0.0;
             }
             if touches {
                 let part = if linked { EVERY } else { slot };
-                let moved = minimise::<M>(scratch, s0, part, bodies);
+                let moved = minimise::<M>(scratch, scratch_base, part, bodies);
                 if blocks > 0 {
                     unseen = unseen.max(moved);
                 }

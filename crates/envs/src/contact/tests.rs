@@ -1,10 +1,10 @@
 //! Against single substeps and slides recorded from MuJoCo 2.3.3 (`tests/parity/contact_fixture.py`).
 
 use super::*;
-use crate::level::PARAM_BODIES;
 use crate::object::{bodies_moving, obstacles_begin, obstacles_collide, obstacles_finish};
+use crate::params::PARAM_BODIES;
 use crate::registry::find;
-use crate::state::{LANES, X, Y};
+use crate::state::{FREE_OBJECT_FIELDS, LANES, X, Y};
 
 const STEP: f32 = 0.002;
 const SUBSTEPS: usize = 10;
@@ -14,7 +14,7 @@ const REACH: f32 = 0.178_12;
 const MASS: f32 = 0.005_188_79;
 const MASS_COM: f32 = 1e-4;
 const INERTIA_ABOUT_ORIGIN: f32 = 2.842_182_7e-5;
-const VASE_FIELDS: usize = FREE_BODY_FIELDS;
+const VASE_FIELDS: usize = FREE_OBJECT_FIELDS;
 const VASE_REST_Z: f32 = 0.1 - 4.35e-5;
 /// Base of the environment in its block, and of the scratch in its slice: to catch wrong addressing.
 const BASE: usize = 3;
@@ -33,14 +33,14 @@ pub(crate) fn numbers_f64(value: &serde_json::Value) -> Vec<f64> {
 }
 
 /// Loads a recorded free body of `tests/parity/car_contact_fixture.py` into `slot`.
-pub(crate) fn load_object(scratch: &mut [f32], s0: usize, slot: usize, object: &serde_json::Value) {
+pub(crate) fn load_object(scratch: &mut [f32], scratch_base: usize, slot: usize, object: &serde_json::Value) {
     let mut state = numbers(&object["state"]);
-    assert_eq!(state.len(), FREE_BODY_FIELDS);
+    assert_eq!(state.len(), FREE_OBJECT_FIELDS);
     let (moments, free) = (numbers(&object["moments"]), numbers(&object["free"]));
     let mass = object["mass"].as_f64().expect("number") as f32;
-    load_free_body(&mut state, 0, 1, scratch, s0, slot, mass, 1.0, 1.0, 0.1);
-    scratch[body(s0, slot) + ASLEEP] = 0.0;
-    let b = body(s0, slot);
+    load_free_body(&mut state, 0, 1, scratch, scratch_base, slot, mass, 1.0, 1.0, 0.1);
+    scratch[body(scratch_base, slot) + ASLEEP] = 0.0;
+    let b = body(scratch_base, slot);
     for k in 0..6 {
         scratch[b + FREE + k] = free[k];
         scratch[b + ACC + k] = free[k];
@@ -66,7 +66,7 @@ impl World {
         let spec = find("PointGoal2").expect("registered");
         let mut params = spec.params(0);
         params[PARAM_BODIES] = vases.len() as f32;
-        let first = params[crate::level::PARAM_BODY_FIRST] as usize;
+        let first = params[crate::params::PARAM_BODY_FIRST] as usize;
         let mut state = vec![f32::NAN; spec.state_dim() * LANES];
         for (k, &x) in vases.iter().flatten().enumerate() {
             state[BASE + (first + k) * LANES] = x;
@@ -79,7 +79,7 @@ impl World {
         let spec = find("PointPush1").expect("registered");
         let mut params = spec.params(0);
         params[PARAM_BODIES] = 0.0;
-        let first = params[crate::level::PARAM_SOLID_FIRST] as usize;
+        let first = params[crate::params::PARAM_SOLID_FIRST] as usize;
         let mut state = vec![f32::NAN; spec.state_dim() * LANES];
         state[BASE + first * LANES] = x;
         state[BASE + (first + 1) * LANES] = y;

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::layout::resample;
-use crate::level::{GROUP_COUNT, GROUP_FIELDS, GROUP_KEEPOUT, GROUP_OFFSET, GROUP_ROW, PARAM_AGENT_KEEPOUT};
-use crate::level::{ObjectKind, PARAM_AGENT_RANGE, PARAM_GROUP, PARAM_GROUPS, TaskKind};
+use crate::object::ObjectKind;
+use crate::params::{GROUP_COUNT, GROUP_FIELDS, GROUP_KEEPOUT, GROUP_OFFSET, GROUP_ROW, PARAM_AGENT_KEEPOUT};
+use crate::params::{PARAM_AGENT_RANGE, PARAM_GROUP, PARAM_GROUPS};
 use crate::registry::{EnvSpec, for_kind, registry};
 use crate::state::{LANES, X, Y, YAW};
 use crate::step::reset_one;
 use crate::task::TARGET;
+use crate::task::TaskKind;
 
 /// Own resets for one of the fixture, and the most.
 const RESETS_FOR_ONE: u32 = 4;

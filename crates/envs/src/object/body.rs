@@ -8,17 +8,13 @@
 use cubecl::prelude::*;
 
 use super::gremlin::{GREMLIN_HOME, GREMLIN_HOME_QUAT, forget_touch, is_quiet};
-use crate::contact::FREE_BODY_FIELDS;
-use crate::level::{
-    ObjectKind, PARAM_BODIES, PARAM_BODY_FIELDS, PARAM_BODY_FIRST, PARAM_BODY_HALF, PARAM_BODY_KIND, PARAM_BODY_REST_Z,
-};
 use crate::math::{TAU, sin_cos};
+use crate::object::ObjectKind;
+use crate::params::{
+    PARAM_BODIES, PARAM_BODY_FIELDS, PARAM_BODY_FIRST, PARAM_BODY_HALF, PARAM_BODY_KIND, PARAM_BODY_REST_Z,
+};
 use crate::rng::draw;
 use crate::state::LANES;
-
-/// State fields of a vase or the push box: position 3 \[m\], quaternion w x y z, velocity 3 \[m/s\], angular velocity 3
-/// \[rad/s\]; world frame. A gremlin's begin with the same.
-pub const FREE_OBJECT_FIELDS: usize = FREE_BODY_FIELDS;
 
 const GREMLIN: f32 = ObjectKind::Gremlin.code();
 

@@ -12,18 +12,16 @@
 use cubecl::prelude::*;
 
 use crate::contact::{FREE, GEOM, INERTIA, MASS, VEL, body};
-use crate::level::{
+use crate::math::sin_cos;
+use crate::params::{
     PARAM_BODIES, PARAM_BODY_FIELDS, PARAM_BODY_FIRST, PARAM_BODY_MASS, PARAM_BODY_MOMENT, PARAM_SUBSTEP,
 };
-use crate::math::sin_cos;
-use crate::state::{AGE, LANES};
+use crate::state::{AGE, FREE_OBJECT_FIELDS, LANES};
 
-/// State fields of a gremlin: those of a free body, then where it began.
-pub const GREMLIN_FIELDS: usize = 17;
 /// Field of a gremlin: x, y of its first place \[m\].
-pub const GREMLIN_HOME: usize = 13;
+pub const GREMLIN_HOME: usize = FREE_OBJECT_FIELDS;
 /// Field of a gremlin: w and z of its first quaternion.
-pub const GREMLIN_HOME_QUAT: usize = 15;
+pub const GREMLIN_HOME_QUAT: usize = FREE_OBJECT_FIELDS + 2;
 
 /// Radius of the mocap's circle \[m\].
 const TRAVEL: f32 = 0.35;
@@ -140,12 +138,12 @@ pub(super) fn weld(
     state: &mut [f32],
     at: usize,
     scratch: &mut [f32],
-    s0: usize,
+    scratch_base: usize,
     slot: usize,
     out_x: f32,
     out_y: f32,
 ) {
-    let b = body(s0, slot);
+    let b = body(scratch_base, slot);
     let mass = params[PARAM_BODY_MASS];
     let moment = params[PARAM_BODY_MOMENT];
     for k in 0..3usize {

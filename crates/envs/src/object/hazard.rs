@@ -3,19 +3,19 @@
 #[cfg(feature = "gpu")]
 use cubecl::prelude::*;
 
-use crate::level::{
+use crate::math::square;
+use crate::params::{
     GROUP_CONSTRAINED, GROUP_COUNT, GROUP_FIELDS, GROUP_KIND, GROUP_OFFSET, GROUP_ROW, GROUP_SIZE, PARAM_GROUP,
     PARAM_GROUPS,
 };
-use crate::math::square;
 use crate::state::{LANES, X, Y};
 
 /// `ObjectKind::Hazard.code()`, as a plain constant for kernels.
-const HAZARD: f32 = crate::level::ObjectKind::Hazard.code();
+const HAZARD: f32 = crate::object::ObjectKind::Hazard.code();
 
 /// Whether the agent's origin is inside a hazard that costs.
 #[cfg_attr(feature = "gpu", cube)]
-pub fn inside_hazard(params: &[f32], state: &mut [f32], base: usize) -> bool {
+pub(super) fn inside_hazard(params: &[f32], state: &mut [f32], base: usize) -> bool {
     let x = state[base + X * LANES];
     let y = state[base + Y * LANES];
     let groups = params[PARAM_GROUPS] as usize;

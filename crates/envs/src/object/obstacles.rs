@@ -10,12 +10,14 @@ use super::body::{COLUMN, is_idle};
 use super::gremlin::{drift_all, orbit, weld};
 use super::touches::{publish_touches, touch_nothing};
 use crate::contact::{
-    ACC, ACTIVE, AGENT_SLOT, ASLEEP, BOX, CONTACT_TOUCH, COUNT, CYLINDER, FREE, GEOM, INDEX, LINKED, MAX_BODIES, Mover,
-    Nobody, OTHER_GEOM, SPARE_GEOM, SPHERE, STATIC_SLOT, TOUCH_BUTTONS, TOUCH_COSTS, TOUCHES, ball_ball, body, box_box,
-    convex_convex, floor_box, load_free_body, load_static, move_free_body, set_surface, solve, sphere_box,
+    ACC, ACTIVE, AGENT_SLOT, ASLEEP, BOX, CONTACT_TOUCH, COUNT, CYLINDER, ContactBody, FREE, GEOM, INDEX, LINKED,
+    MAX_BODIES, Nobody, OTHER_GEOM, SPARE_GEOM, SPHERE, STATIC_SLOT, TOUCH_BUTTONS, TOUCH_COSTS, TOUCHES, ball_ball,
+    body, box_box, convex_convex, floor_box, load_free_body, load_static, move_free_body, set_surface, solve,
+    sphere_box,
 };
-use crate::level::{
-    ObjectKind, PARAM_BODIES, PARAM_BODY_COSTS, PARAM_BODY_FIELDS, PARAM_BODY_FIRST, PARAM_BODY_HALF, PARAM_BODY_KIND,
+use crate::object::ObjectKind;
+use crate::params::{
+    PARAM_BODIES, PARAM_BODY_COSTS, PARAM_BODY_FIELDS, PARAM_BODY_FIRST, PARAM_BODY_HALF, PARAM_BODY_KIND,
     PARAM_BODY_MASS, PARAM_BODY_MOMENT, PARAM_BODY_REACH, PARAM_BODY_SPIN_MOMENT, PARAM_SOLID_COSTS, PARAM_SOLID_FIRST,
     PARAM_SOLID_KIND, PARAM_SOLID_RADIUS, PARAM_SOLIDS, PARAM_SUBSTEP,
 };
@@ -56,7 +58,7 @@ pub fn obstacles_begin(
     base: usize,
     reach: f32,
     scratch: &mut [f32],
-    s0: usize,
+    scratch_base: usize,
 ) -> u32 {
     let agent_x = state[base + X * LANES];
     let agent_y = state[base + Y * LANES];
@@ -76,7 +78,7 @@ pub fn obstacles_begin(
         if (near > 0.0 && dx * dx + dy * dy < near * near || !resting) && active < MAX_BODIES {
             active += 1;
             busy |= 1u32 << (i as u32);
-            wake(params, state, at, scratch, s0, active, i, resting && !gremlins);
+            wake(params, state, at, scratch, scratch_base, active, i, resting && !gremlins);
         }
     }
     // Bystanders: a resting object that an active one may hit. One pass is enough for a step.
@@ -86,7 +88,7 @@ pub fn obstacles_begin(
             let at = first + i * fields * LANES;
             let mut close = false;
             for slot in 1..(chosen + 1) {
-                let b = body(s0, slot);
+                let b = body(scratch_base, slot);
                 let dx = state[at] - scratch[b + GEOM];
                 let dy = state[at + LANES] - scratch[b + GEOM + 1];
                 let gap = 2.0 * body_reach + SPARE;
@@ -98,7 +100,7 @@ pub fn obstacles_begin(
                 active += 1;
                 busy |= 1u32 << (i as u32);
                 let resting = is_idle(params, state, at);
-                wake(params, state, at, scratch, s0, active, i, resting);
+                wake(params, state, at, scratch, scratch_base, active, i, resting);
             }
         }
     }
@@ -117,10 +119,10 @@ pub fn obstacles_begin(
         }
         at += STATIC_FIELDS * LANES;
     }
-    scratch[s0 + ACTIVE] = active as f32;
+    scratch[scratch_base + ACTIVE] = active as f32;
     let any = (active as u32) + solid;
     if any > 0 {
-        load_static(scratch, s0);
+        load_static(scratch, scratch_base);
     }
     any
 }
@@ -132,7 +134,7 @@ fn wake(
     state: &mut [f32],
     at: usize,
     scratch: &mut [f32],
-    s0: usize,
+    scratch_base: usize,
     slot: usize,
     index: usize,
     asleep: bool,
@@ -140,16 +142,16 @@ fn wake(
     let mass = params[PARAM_BODY_MASS];
     let moment = params[PARAM_BODY_MOMENT];
     let spin_moment = params[PARAM_BODY_SPIN_MOMENT];
-    load_free_body(state, at, LANES, scratch, s0, slot, mass, moment, spin_moment, params[PARAM_BODY_HALF]);
-    let b = body(s0, slot);
+    load_free_body(state, at, LANES, scratch, scratch_base, slot, mass, moment, spin_moment, params[PARAM_BODY_HALF]);
+    let b = body(scratch_base, slot);
     scratch[b + INDEX] = index as f32;
     scratch[b + ASLEEP] = if asleep { 1.0f32 } else { 0.0f32 };
 }
 
 /// Writes geom `index` of the free object in `slot` to `to`: the box itself, or a corner column of the push box.
 #[cfg_attr(feature = "gpu", cube)]
-fn place_body_geom(scratch: &mut [f32], s0: usize, slot: usize, index: usize, to: usize) {
-    let geom = body(s0, slot) + GEOM;
+fn place_body_geom(scratch: &mut [f32], scratch_base: usize, slot: usize, index: usize, to: usize) {
+    let geom = body(scratch_base, slot) + GEOM;
     for k in 0..15usize {
         scratch[to + k] = scratch[geom + k];
     }
@@ -187,22 +189,22 @@ fn place_solid(params: &[f32], state: &mut [f32], at: usize, scratch: &mut [f32]
 /// `later` says that both are boxes of free objects, the first of the higher number: the order decides ties between
 /// faces. The one place that calls the colliders: a GPU inlines every call, and they are most of its program.
 #[cfg_attr(feature = "gpu", cube)]
-fn collide(scratch: &mut [f32], s0: usize, a: usize, kind_a: usize, b: usize, kind_b: usize, later: bool) {
+fn collide(scratch: &mut [f32], scratch_base: usize, a: usize, kind_a: usize, b: usize, kind_b: usize, later: bool) {
     let swap = later || kind_rank(kind_b) < kind_rank(kind_a);
     let first = if swap { b } else { a };
     let second = if swap { a } else { b };
-    let ga = if swap { s0 + OTHER_GEOM } else { s0 + SPARE_GEOM };
-    let gb = if swap { s0 + SPARE_GEOM } else { s0 + OTHER_GEOM };
+    let ga = if swap { scratch_base + OTHER_GEOM } else { scratch_base + SPARE_GEOM };
+    let gb = if swap { scratch_base + SPARE_GEOM } else { scratch_base + OTHER_GEOM };
     let ka = if swap { kind_b } else { kind_a };
     let kb = if swap { kind_a } else { kind_b };
     if ka == BOX {
-        box_box(scratch, s0, first, ga, second, gb);
+        box_box(scratch, scratch_base, first, ga, second, gb);
     } else if ka == SPHERE && kb == BOX {
         let x = scratch[ga];
         let y = scratch[ga + 1];
         let z = scratch[ga + 2];
         let radius = scratch[ga + 12];
-        sphere_box(scratch, s0, first, x, y, z, radius, second, gb);
+        sphere_box(scratch, scratch_base, first, x, y, z, radius, second, gb);
     } else if kb == SPHERE {
         let x = scratch[ga];
         let y = scratch[ga + 1];
@@ -212,9 +214,9 @@ fn collide(scratch: &mut [f32], s0: usize, a: usize, kind_a: usize, b: usize, ki
         let by = scratch[gb + 1];
         let bz = scratch[gb + 2];
         let radius_b = scratch[gb + 12];
-        ball_ball(scratch, s0, first, x, y, z, radius, second, bx, by, bz, radius_b, 0.5);
+        ball_ball(scratch, scratch_base, first, x, y, z, radius, second, bx, by, bz, radius_b, 0.5);
     } else {
-        convex_convex(scratch, s0, first, ga, ka, second, gb, kb);
+        convex_convex(scratch, scratch_base, first, ga, ka, second, gb, kb);
     }
 }
 
@@ -229,8 +231,8 @@ fn kind_rank(kind: usize) -> usize {
 /// Whether the body in `slot` rests and nothing that moves was found to touch it yet.
 #[cfg_attr(feature = "gpu", cube)]
 #[inline(always)]
-fn sleeps(scratch: &mut [f32], s0: usize, slot: usize) -> bool {
-    let b = body(s0, slot);
+fn sleeps(scratch: &mut [f32], scratch_base: usize, slot: usize) -> bool {
+    let b = body(scratch_base, slot);
     scratch[b + ASLEEP] > 0.5 && scratch[b + TOUCHES] == 0.0
 }
 
@@ -239,15 +241,15 @@ fn sleeps(scratch: &mut [f32], s0: usize, slot: usize) -> bool {
 /// agent's touches at [`CONTACT_TOUCH`], [`TOUCH_COSTS`], [`TOUCH_BUTTONS`] and whether bodies must be solved
 /// together at [`LINKED`]. Bodies that rest against each other or a solid are left in peace.
 #[cfg_attr(feature = "gpu", cube)]
-pub fn obstacles_collide<M: Mover>(
+pub fn obstacles_collide<M: ContactBody>(
     params: &[f32],
     state: &mut [f32],
     base: usize,
     substep: f32,
     scratch: &mut [f32],
-    s0: usize,
+    scratch_base: usize,
 ) {
-    let active = scratch[s0 + ACTIVE] as usize;
+    let active = scratch[scratch_base + ACTIVE] as usize;
     let fields = params[PARAM_BODY_FIELDS] as usize;
     let first_body = base + (params[PARAM_BODY_FIRST] as usize) * LANES;
     let kind = params[PARAM_BODY_KIND];
@@ -260,18 +262,18 @@ pub fn obstacles_collide<M: Mover>(
     let pillars = params[PARAM_SOLID_KIND] == PILLAR;
     let solid_kind = if pillars { CYLINDER } else { SPHERE };
 
-    scratch[s0 + COUNT] = 0.0;
-    scratch[s0 + LINKED] = 0.0;
-    scratch[s0 + CONTACT_TOUCH] = 0.0;
-    scratch[s0 + TOUCH_COSTS] = 0.0;
-    scratch[s0 + TOUCH_BUTTONS] = 0.0;
+    scratch[scratch_base + COUNT] = 0.0;
+    scratch[scratch_base + LINKED] = 0.0;
+    scratch[scratch_base + CONTACT_TOUCH] = 0.0;
+    scratch[scratch_base + TOUCH_COSTS] = 0.0;
+    scratch[scratch_base + TOUCH_BUTTONS] = 0.0;
     let (out_x, out_y) = orbit(state[base + AGE * LANES], substep, params[PARAM_SUBSTEP]);
     for slot in 1..(active + 1) {
-        let b = body(s0, slot);
+        let b = body(scratch_base, slot);
         scratch[b + TOUCHES] = 0.0;
         if kind == GREMLIN {
             let at = first_body + (scratch[b + INDEX] as usize) * fields * LANES;
-            weld(params, state, at, scratch, s0, slot, out_x, out_y);
+            weld(params, state, at, scratch, scratch_base, slot, out_x, out_y);
         }
     }
 
@@ -281,9 +283,9 @@ pub fn obstacles_collide<M: Mover>(
         let geoms = if agent { M::geoms() } else { body_geoms };
         for geom in 0..geoms {
             if agent {
-                M::place_geom(scratch, s0, geom, s0 + SPARE_GEOM);
+                M::place_geom(scratch, scratch_base, geom, scratch_base + SPARE_GEOM);
             } else {
-                place_body_geom(scratch, s0, slot, geom, s0 + SPARE_GEOM);
+                place_body_geom(scratch, scratch_base, slot, geom, scratch_base + SPARE_GEOM);
             }
             let own_slot = if agent { M::geom_slot(geom) } else { slot };
             let own_kind = if agent { M::geom_kind(geom) } else { BOX };
@@ -291,8 +293,8 @@ pub fn obstacles_collide<M: Mover>(
             let bound = if agent { M::geom_bound(geom) } else { body_reach };
             let torsion = if agent { M::geom_torsion(geom) } else { TORSION };
             let roll = if agent { M::geom_roll(geom) } else { ROLL };
-            let x = scratch[s0 + SPARE_GEOM];
-            let y = scratch[s0 + SPARE_GEOM + 1];
+            let x = scratch[scratch_base + SPARE_GEOM];
+            let y = scratch[scratch_base + SPARE_GEOM + 1];
             let partners = active - slot + solids;
             for partner in 0..partners {
                 let other = slot + 1 + partner;
@@ -300,45 +302,47 @@ pub fn obstacles_collide<M: Mover>(
                 let solid_at =
                     if is_body { first_solid } else { first_solid + (other - active - 1) * STATIC_FIELDS * LANES };
                 let other_slot = if is_body { other } else { STATIC_SLOT };
-                let b = body(s0, other_slot);
+                let b = body(scratch_base, other_slot);
                 let other_x = if is_body { scratch[b + GEOM] } else { state[solid_at] };
                 let other_y = if is_body { scratch[b + GEOM + 1] } else { state[solid_at + LANES] };
                 let dx = other_x - x;
                 let dy = other_y - y;
                 let reach = bound + if is_body { body_reach } else { solid_radius };
-                let dormant = !agent && sleeps(scratch, s0, slot) && (!is_body || sleeps(scratch, s0, other_slot));
+                let dormant = !agent
+                    && sleeps(scratch, scratch_base, slot)
+                    && (!is_body || sleeps(scratch, scratch_base, other_slot));
                 if dx * dx + dy * dy < reach * reach && !dormant {
                     let other_geoms = if is_body { body_geoms } else { 1usize };
                     let weight = own_weight + if is_body { body_weight } else { 0.0f32 };
-                    set_surface(scratch, s0, 1.0, torsion, roll, weight);
-                    let later = !agent && is_body && scratch[body(s0, slot) + INDEX] > scratch[b + INDEX];
-                    let before = scratch[s0 + COUNT];
+                    set_surface(scratch, scratch_base, 1.0, torsion, roll, weight);
+                    let later = !agent && is_body && scratch[body(scratch_base, slot) + INDEX] > scratch[b + INDEX];
+                    let before = scratch[scratch_base + COUNT];
                     for other_geom in 0..other_geoms {
                         if is_body {
-                            place_body_geom(scratch, s0, other_slot, other_geom, s0 + OTHER_GEOM);
+                            place_body_geom(scratch, scratch_base, other_slot, other_geom, scratch_base + OTHER_GEOM);
                         } else {
-                            place_solid(params, state, solid_at, scratch, s0 + OTHER_GEOM);
+                            place_solid(params, state, solid_at, scratch, scratch_base + OTHER_GEOM);
                         }
                         let other_kind = if is_body { BOX } else { solid_kind };
-                        collide(scratch, s0, own_slot, own_kind, other_slot, other_kind, later);
+                        collide(scratch, scratch_base, own_slot, own_kind, other_slot, other_kind, later);
                     }
-                    if scratch[s0 + COUNT] > before {
+                    if scratch[scratch_base + COUNT] > before {
                         if agent {
-                            scratch[s0 + CONTACT_TOUCH] = 1.0;
+                            scratch[scratch_base + CONTACT_TOUCH] = 1.0;
                             let costs = if is_body { params[PARAM_BODY_COSTS] } else { params[PARAM_SOLID_COSTS] };
                             if costs > 0.5 && (is_body || pillars) {
-                                scratch[s0 + TOUCH_COSTS] = 1.0;
+                                scratch[scratch_base + TOUCH_COSTS] = 1.0;
                             }
                             if !is_body && !pillars {
                                 let bit = 1u32 << ((other - active - 1) as u32);
-                                let seen = scratch[s0 + TOUCH_BUTTONS] as u32;
-                                scratch[s0 + TOUCH_BUTTONS] = (seen | bit) as f32;
+                                let seen = scratch[scratch_base + TOUCH_BUTTONS] as u32;
+                                scratch[scratch_base + TOUCH_BUTTONS] = (seen | bit) as f32;
                             }
                             if kind == PUSH_BOX && is_body {
-                                scratch[s0 + LINKED] = 1.0;
+                                scratch[scratch_base + LINKED] = 1.0;
                             }
                         } else if is_body {
-                            scratch[s0 + LINKED] = 1.0;
+                            scratch[scratch_base + LINKED] = 1.0;
                         }
                     }
                 }
@@ -346,16 +350,16 @@ pub fn obstacles_collide<M: Mover>(
         }
     }
     // A sleeping body that nothing touches stays asleep; others feel the floor.
-    set_surface(scratch, s0, 1.0, TORSION, ROLL, body_weight);
+    set_surface(scratch, scratch_base, 1.0, TORSION, ROLL, body_weight);
     for slot in 1..(active + 1) {
-        let b = body(s0, slot);
+        let b = body(scratch_base, slot);
         if scratch[b + TOUCHES] > 0.0 {
             scratch[b + ASLEEP] = 0.0;
         }
         if scratch[b + ASLEEP] == 0.0 {
             for geom in 0..body_geoms {
-                place_body_geom(scratch, s0, slot, geom, s0 + SPARE_GEOM);
-                floor_box(scratch, s0, s0 + SPARE_GEOM, slot);
+                place_body_geom(scratch, scratch_base, slot, geom, scratch_base + SPARE_GEOM);
+                floor_box(scratch, scratch_base, scratch_base + SPARE_GEOM, slot);
             }
             if scratch[b + TOUCHES] == 0.0 {
                 for k in 0..6usize {
@@ -368,28 +372,35 @@ pub fn obstacles_collide<M: Mover>(
 
 /// Moves the active free objects on by `step` \[s\] under their accelerations.
 #[cfg_attr(feature = "gpu", cube)]
-pub fn obstacles_finish(params: &[f32], state: &mut [f32], base: usize, step: f32, scratch: &mut [f32], s0: usize) {
-    let active = scratch[s0 + ACTIVE] as usize;
+pub fn obstacles_finish(
+    params: &[f32],
+    state: &mut [f32],
+    base: usize,
+    step: f32,
+    scratch: &mut [f32],
+    scratch_base: usize,
+) {
+    let active = scratch[scratch_base + ACTIVE] as usize;
     let fields = params[PARAM_BODY_FIELDS] as usize;
     let first = base + (params[PARAM_BODY_FIRST] as usize) * LANES;
     for slot in 1..(active + 1) {
-        if scratch[body(s0, slot) + ASLEEP] == 0.0 {
-            let index = scratch[body(s0, slot) + INDEX] as usize;
-            move_free_body(state, first + index * fields * LANES, LANES, scratch, s0, slot, step);
+        if scratch[body(scratch_base, slot) + ASLEEP] == 0.0 {
+            let index = scratch[body(scratch_base, slot) + INDEX] as usize;
+            move_free_body(state, first + index * fields * LANES, LANES, scratch, scratch_base, slot, step);
         }
     }
 }
 
 /// Moves the free objects of one environment, whose agent meets none of them in this step.
-pub fn advance_bodies(params: &[f32], state: &mut [f32], base: usize, scratch: &mut [f32], s0: usize) {
-    if obstacles_begin(params, state, base, OUT_OF_REACH, scratch, s0) > 0 {
+pub fn advance_bodies(params: &[f32], state: &mut [f32], base: usize, scratch: &mut [f32], scratch_base: usize) {
+    if obstacles_begin(params, state, base, OUT_OF_REACH, scratch, scratch_base) > 0 {
         for substep in 0..10u32 {
-            obstacles_collide::<Nobody>(params, state, base, substep as f32, scratch, s0);
-            let active = scratch[s0 + ACTIVE] as usize;
-            solve::<Nobody>(scratch, s0, active, scratch[s0 + LINKED] > 0.5);
-            obstacles_finish(params, state, base, params[PARAM_SUBSTEP], scratch, s0);
+            obstacles_collide::<Nobody>(params, state, base, substep as f32, scratch, scratch_base);
+            let active = scratch[scratch_base + ACTIVE] as usize;
+            solve::<Nobody>(scratch, scratch_base, active, scratch[scratch_base + LINKED] > 0.5);
+            obstacles_finish(params, state, base, params[PARAM_SUBSTEP], scratch, scratch_base);
         }
-        publish_touches(params, state, base, scratch, s0);
+        publish_touches(params, state, base, scratch, scratch_base);
         state[base + TOUCHED * LANES] = 0.0;
     } else {
         touch_nothing(state, base);

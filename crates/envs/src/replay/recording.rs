@@ -1,14 +1,9 @@
 //! Recorded trajectories of the original, and where their numbers belong in our state.
 
-use crate::agent::AgentKind;
 use crate::error::EnvError;
-use crate::level::{ObjectKind, TaskKind};
-use crate::registry::EnvSpec;
+use crate::object::ObjectKind;
+use crate::spec::NavigationSpec;
 
-/// The Car's share of `qpos`: position, quaternion, two wheels, the ball's quaternion.
-pub(super) const CAR_QPOS: usize = 13;
-/// The Car's share of `qvel`.
-pub(super) const CAR_QVEL: usize = 11;
 /// Name of what is painted only.
 const WALL: &str = "sigwall";
 
@@ -20,7 +15,7 @@ pub struct Recording {
     pub file: String,
     /// Environment id.
     pub env: String,
-    /// State rows a step spans: 1, or 10 where every MuJoCo timestep was recorded (0 reads as 1).
+    /// State rows per step: 1, or 10 where every MuJoCo timestep was recorded (0 reads as 1).
     pub rows_per_step: usize,
     /// `[T, action_dim]`
     pub action: Vec<f64>,
@@ -60,7 +55,7 @@ pub struct Recording {
     pub qvel: Vec<f64>,
     /// `[rows]`: steps until wrong buttons cost.
     pub button_timer: Vec<f64>,
-    /// `[rows]`: number of the button that is meant.
+    /// `[rows]`: number of the target button.
     pub goal_button: Vec<f64>,
     /// `[rows]`: simulated time \[s\].
     pub time: Vec<f64>,
@@ -91,32 +86,33 @@ pub(super) struct Rows {
 impl Rows {
     /// # Errors
     /// [`EnvError::Recording`] where arrays are missing or of the wrong size.
-    pub fn check(recording: &Recording, spec: &EnvSpec) -> Result<Self, EnvError> {
+    pub fn check(recording: &Recording, spec: &NavigationSpec) -> Result<Self, EnvError> {
         let fail = |problem: String| EnvError::Recording { file: recording.file.clone(), problem };
         let per_step = recording.rows_per_step.max(1);
-        let steps = recording.action.len() / spec.action_dim;
+        let steps = recording.action.len() / spec.env.action_dim;
         let rows = steps * per_step + 1;
         let (bodies, statics) = (recording.free_names.len(), recording.static_names.len());
-        let car = spec.agent == AgentKind::Car;
+        let (agent_nq, agent_nv) = spec.agent.coordinates();
         let (nq, nv) = (recording.qpos.len() / rows, recording.qvel.len() / rows);
-        if car && (nq < CAR_QPOS || nv < CAR_QVEL) {
+        if nq < agent_nq || nv < agent_nv {
+            let agent = spec.agent.name();
             return Err(fail(format!(
-                "`qpos`, `qvel` have {nq} and {nv} numbers a row, a Car has {CAR_QPOS}, {CAR_QVEL}"
+                "`qpos`, `qvel` have {nq} and {nv} numbers per row, a {agent} has {agent_nq}, {agent_nv}"
             )));
         }
-        let buttons = spec.level.task == TaskKind::Button;
+        let buttons = spec.level.task.has_target();
         let gremlins = spec.groups().iter().any(|group| group.kind == ObjectKind::Gremlin);
         let sizes = [
-            ("action", recording.action.len(), steps * spec.action_dim, true),
-            ("obs", recording.obs.len(), rows * spec.obs_dim, false),
+            ("action", recording.action.len(), steps * spec.env.action_dim, true),
+            ("obs", recording.obs.len(), rows * spec.env.obs_dim, false),
             ("reward", recording.reward.len(), steps, false),
             ("cost", recording.cost.len(), steps, false),
             ("agent_pos", recording.agent_pos.len(), rows * 3, true),
             ("agent_yaw", recording.agent_yaw.len(), rows, true),
             ("agent_linvel", recording.agent_linvel.len(), rows * 3, true),
             ("agent_angvel", recording.agent_angvel.len(), rows * 3, true),
-            ("qpos", recording.qpos.len(), rows * nq, car),
-            ("qvel", recording.qvel.len(), rows * nv, car),
+            ("qpos", recording.qpos.len(), rows * nq, agent_nq > 0),
+            ("qvel", recording.qvel.len(), rows * nv, agent_nv > 0),
             ("goal_pos", recording.goal_pos.len(), rows * 3, false),
             ("button_timer", recording.button_timer.len(), rows, buttons),
             ("goal_button", recording.goal_button.len(), rows, buttons),
@@ -134,8 +130,9 @@ impl Rows {
                 return Err(fail(format!("`{name}` has {got} numbers, expected {expected}")));
             }
         }
-        let place =
-            |name: &String| state_field(spec, name).ok_or_else(|| fail(format!("{} has no object `{name}`", spec.id)));
+        let place = |name: &String| {
+            state_field(spec, name).ok_or_else(|| fail(format!("{} has no object `{name}`", spec.env.id)))
+        };
         let fixed = |name: &String| if name.starts_with(WALL) { Ok(None) } else { place(name).map(Some) };
         let home = |name: &String| {
             if !name.starts_with(ObjectKind::Gremlin.object_name()) {
@@ -158,7 +155,7 @@ impl Rows {
 }
 
 /// The state field at which the object called `name` (kind and number, as `hazard3` or `gremlin0obj`) begins.
-fn state_field(spec: &EnvSpec, name: &str) -> Option<usize> {
+fn state_field(spec: &NavigationSpec, name: &str) -> Option<usize> {
     let name = name.trim_end_matches("obj");
     let kind = name.trim_end_matches(|c: char| c.is_ascii_digit());
     let number: usize = if kind == name { 0 } else { name[kind.len()..].parse().ok()? };

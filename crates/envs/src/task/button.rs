@@ -1,4 +1,4 @@
-//! Button: press the button that is meant; then another (or the same) is meant and the episode goes on.
+//! Button: press the target button; then another (or the same) becomes the target and the episode goes on.
 //!
 //! Reward: the decrease of the distance to the button, plus 1 in a step at whose end the agent touches it. For ten steps
 //! after a press, wrong buttons cost nothing and the lidar does not see buttons.
@@ -7,17 +7,22 @@
 #[cfg(feature = "gpu")]
 use cubecl::prelude::*;
 
-use super::Task;
 use super::goal::{GOAL_REWARD, progress};
-use crate::level::{GROUP_OFFSET, GROUP_ROW, PARAM_GROUP, PARAM_SOLID_FIRST, PARAM_SOLIDS};
+use super::{Task, TaskModel};
+use crate::object::{ObjectGroup, ObjectKind, object_cost};
+use crate::params::{
+    GROUP_OFFSET, GROUP_ROW, PARAM_GROUP, PARAM_SOLID_COSTS, PARAM_SOLID_FIRST, PARAM_SOLID_KIND, PARAM_SOLIDS,
+};
 use crate::rng::draw;
 use crate::state::{LANES, STATIC_FIELDS, TASK, TOUCH_BUTTONS};
 
+/// `ObjectKind::Button.code()`, as a plain constant for kernels.
+const BUTTON: f32 = ObjectKind::Button.code();
 /// Steps for which wrong buttons stay free after a press.
 const DELAY: f32 = 10.0;
 /// Task field: steps until wrong buttons cost again.
 pub const TIMER: usize = TASK;
-/// Task field: number of the button that is meant.
+/// Task field: number of the target button.
 pub const TARGET: usize = TASK + 1;
 /// The goal, which marks that button, is the second object group.
 const GOAL_ROW: usize = PARAM_GROUP + GROUP_ROW;
@@ -30,16 +35,16 @@ fn touches(state: &mut [f32], base: usize, button: f32) -> bool {
     (touched >> (button as u32)) & 1 == 1
 }
 
-/// Whether the agent touches a button that is not meant, and buttons are watched.
+/// Whether the agent touches a button that is not the target, and buttons are watched.
 #[cfg_attr(feature = "gpu", cube)]
 #[inline(always)]
-pub fn presses_wrong(state: &mut [f32], base: usize) -> bool {
+fn presses_wrong(state: &mut [f32], base: usize) -> bool {
     let touched = state[base + TOUCH_BUTTONS * LANES] as u32;
-    let meant = 1u32 << (state[base + TARGET * LANES] as u32);
-    state[base + TIMER * LANES] == 0.0 && (touched | meant) != meant
+    let target = 1u32 << (state[base + TARGET * LANES] as u32);
+    state[base + TIMER * LANES] == 0.0 && (touched | target) != target
 }
 
-/// Means a new button, drawn uniformly, and moves the goal there.
+/// Chooses a new target button, drawn uniformly, and moves the goal there.
 #[cfg_attr(feature = "gpu", cube)]
 fn choose(params: &[f32], state: &mut [f32], base: usize, env: u32) {
     let count = params[PARAM_SOLIDS];
@@ -67,7 +72,16 @@ impl Task for Button {
         if touches(state, base, target) { nearer + GOAL_REWARD } else { nearer }
     }
 
-    fn finish_step(params: &[f32], state: &mut [f32], base: usize, env: u32) -> bool {
+    fn cost(params: &[f32], state: &mut [f32], base: usize) -> f32 {
+        let mut cost = object_cost(params, state, base);
+        let buttons = params[PARAM_SOLID_KIND] == BUTTON && params[PARAM_SOLID_COSTS] > 0.5;
+        if buttons && presses_wrong(state, base) {
+            cost = 1.0;
+        }
+        cost
+    }
+
+    fn update(params: &[f32], state: &mut [f32], base: usize, env: u32) -> bool {
         let timer = state[base + TIMER * LANES];
         let target = state[base + TARGET * LANES];
         state[base + TIMER * LANES] = (timer - 1.0).max(0.0f32);
@@ -76,5 +90,23 @@ impl Task for Button {
             state[base + TIMER * LANES] = DELAY;
         }
         true
+    }
+
+    fn sees(state: &mut [f32], base: usize, kind: f32) -> bool {
+        kind != BUTTON || state[base + TIMER * LANES] <= 0.5
+    }
+}
+
+impl TaskModel for Button {
+    const HAS_TARGET: bool = true;
+
+    fn check(groups: &[ObjectGroup]) -> Result<(), String> {
+        let is = |index: usize, kind: ObjectKind| groups.get(index).is_some_and(|group| group.kind == kind);
+        if is(0, ObjectKind::Button) && is(1, ObjectKind::Goal) && groups[1].count == 1 {
+            Ok(())
+        } else {
+            Err("Button needs the group of buttons first and one goal, which marks the target button, second"
+                .to_owned())
+        }
     }
 }

@@ -6,20 +6,12 @@
 #[cfg(feature = "gpu")]
 use cubecl::prelude::*;
 
-use super::Task;
-use crate::level::{GROUP_SIZE, PARAM_GROUP, PARAM_WALLS, WALL_DISTANCE};
+use super::{Task, TaskModel};
+use crate::object::{ObjectGroup, ObjectKind, object_cost};
+use crate::params::{GROUP_SIZE, PARAM_GROUP};
 use crate::state::{LANES, VX, VY, X, Y};
 
 const REWARD_FACTOR: f32 = 0.1;
-
-/// Whether the agent is beyond a wall: left or right, with four of them also above or below.
-#[cfg_attr(feature = "gpu", cube)]
-pub fn outside(params: &[f32], state: &mut [f32], base: usize) -> bool {
-    let walls = params[PARAM_WALLS];
-    let beyond_x = walls > 1.0 && state[base + X * LANES].abs() > WALL_DISTANCE;
-    let beyond_y = walls > 3.0 && state[base + Y * LANES].abs() > WALL_DISTANCE;
-    beyond_x || beyond_y
-}
 
 /// The Circle task.
 pub struct Circle;
@@ -37,7 +29,24 @@ impl Task for Circle {
         REWARD_FACTOR * (along / radius.max(1e-12f32)) / (1.0 + away)
     }
 
-    fn finish_step(_params: &[f32], _state: &mut [f32], _base: usize, _env: u32) -> bool {
+    fn cost(params: &[f32], state: &mut [f32], base: usize) -> f32 {
+        object_cost(params, state, base)
+    }
+
+    fn update(_params: &[f32], _state: &mut [f32], _base: usize, _env: u32) -> bool {
         true
+    }
+
+    fn sees(_state: &mut [f32], _base: usize, _kind: f32) -> bool {
+        true
+    }
+}
+
+impl TaskModel for Circle {
+    fn check(groups: &[ObjectGroup]) -> Result<(), String> {
+        match groups.first() {
+            Some(ObjectGroup { kind: ObjectKind::Circle, count: 1, .. }) => Ok(()),
+            _ => Err("Circle needs one circle as its first group".to_owned()),
+        }
     }
 }

@@ -6,10 +6,11 @@
 #[cfg(feature = "gpu")]
 use cubecl::prelude::*;
 
-use super::Task;
+use super::{Task, TaskModel};
 use crate::layout::resample;
-use crate::level::{GROUP_OFFSET, GROUP_SIZE, PARAM_GROUP};
 use crate::math::square;
+use crate::object::{ObjectGroup, ObjectKind, object_cost};
+use crate::params::{GROUP_OFFSET, GROUP_SIZE, PARAM_GROUP};
 use crate::state::{DX, DY, LANES, X, Y};
 
 /// The goal is the first object group of every level of this task.
@@ -44,6 +45,14 @@ fn reached(params: &[f32], state: &mut [f32], base: usize) -> bool {
     (square(x) + square(y)).sqrt() <= params[PARAM_GROUP + GROUP_SIZE]
 }
 
+/// The first group must be a goal alone.
+pub(super) fn single_goal_first(groups: &[ObjectGroup]) -> Result<(), String> {
+    match groups.first() {
+        Some(ObjectGroup { kind: ObjectKind::Goal, count: 1, .. }) => Ok(()),
+        _ => Err("its first group must be one goal".to_owned()),
+    }
+}
+
 /// The Goal task.
 pub struct Goal;
 
@@ -61,11 +70,25 @@ impl Task for Goal {
         if reached(params, state, base) { nearer + GOAL_REWARD } else { nearer }
     }
 
-    fn finish_step(params: &[f32], state: &mut [f32], base: usize, env: u32) -> bool {
+    fn cost(params: &[f32], state: &mut [f32], base: usize) -> f32 {
+        object_cost(params, state, base)
+    }
+
+    fn update(params: &[f32], state: &mut [f32], base: usize, env: u32) -> bool {
         let mut alive = true;
         if reached(params, state, base) {
             alive = resample(params, state, base, env, GOAL_GROUP);
         }
         alive
+    }
+
+    fn sees(_state: &mut [f32], _base: usize, _kind: f32) -> bool {
+        true
+    }
+}
+
+impl TaskModel for Goal {
+    fn check(groups: &[ObjectGroup]) -> Result<(), String> {
+        single_goal_first(groups)
     }
 }

@@ -7,11 +7,12 @@
 #[cfg(feature = "gpu")]
 use cubecl::prelude::*;
 
-use super::Task;
-use super::goal::GOAL_REWARD;
+use super::goal::{GOAL_REWARD, single_goal_first};
+use super::{Task, TaskModel};
 use crate::layout::resample;
-use crate::level::{GROUP_OFFSET, GROUP_SIZE, PARAM_BODY_FIRST, PARAM_GROUP};
 use crate::math::square;
+use crate::object::{ObjectGroup, ObjectKind, object_cost};
+use crate::params::{GROUP_OFFSET, GROUP_SIZE, PARAM_BODY_FIRST, PARAM_GROUP};
 use crate::state::{LANES, TASK, X, Y, Z};
 
 /// The goal is the first object group of every level of this task.
@@ -44,9 +45,9 @@ fn to_goal(params: &[f32], state: &mut [f32], base: usize) -> f32 {
     (square(x) + square(y) + square(z)).sqrt()
 }
 
-/// Takes the present distances for the last ones.
+/// Stores the present distances, which the next reward compares with.
 #[cfg_attr(feature = "gpu", cube)]
-pub fn measure(params: &[f32], state: &mut [f32], base: usize) {
+fn update_distances(params: &[f32], state: &mut [f32], base: usize) {
     let near = to_box(params, state, base);
     let far = to_goal(params, state, base);
     state[base + LAST_TO_BOX * LANES] = near;
@@ -60,13 +61,13 @@ pub struct Push;
 impl Task for Push {
     fn reset(params: &[f32], state: &mut [f32], base: usize, env: u32) {
         resample(params, state, base, env, GOAL_GROUP);
-        measure(params, state, base);
+        update_distances(params, state, base);
     }
 
     fn reward(params: &[f32], state: &mut [f32], base: usize) -> f32 {
         let before_box = state[base + LAST_TO_BOX * LANES];
         let before_goal = state[base + LAST_TO_GOAL * LANES];
-        measure(params, state, base);
+        update_distances(params, state, base);
         let near = state[base + LAST_TO_BOX * LANES];
         let far = state[base + LAST_TO_GOAL * LANES];
         // The original's gate on the first term (distance > 0 * size) is always open.
@@ -74,12 +75,33 @@ impl Task for Push {
         if far <= params[PARAM_GROUP + GROUP_SIZE] { nearer + GOAL_REWARD } else { nearer }
     }
 
-    fn finish_step(params: &[f32], state: &mut [f32], base: usize, env: u32) -> bool {
+    fn cost(params: &[f32], state: &mut [f32], base: usize) -> f32 {
+        object_cost(params, state, base)
+    }
+
+    fn update(params: &[f32], state: &mut [f32], base: usize, env: u32) -> bool {
         let mut alive = true;
         if state[base + LAST_TO_GOAL * LANES] <= params[PARAM_GROUP + GROUP_SIZE] {
             alive = resample(params, state, base, env, GOAL_GROUP);
-            measure(params, state, base);
+            update_distances(params, state, base);
         }
         alive
+    }
+
+    fn sees(_state: &mut [f32], _base: usize, _kind: f32) -> bool {
+        true
+    }
+}
+
+impl TaskModel for Push {
+    fn check(groups: &[ObjectGroup]) -> Result<(), String> {
+        single_goal_first(groups)?;
+        let boxes: usize =
+            groups.iter().filter(|group| group.kind == ObjectKind::PushBox).map(|group| group.count).sum();
+        if boxes == 1 { Ok(()) } else { Err(format!("Push needs exactly 1 push_box, there are {boxes}")) }
+    }
+
+    fn restore(params: &[f32], state: &mut [f32], base: usize) {
+        update_distances(params, state, base);
     }
 }

@@ -1,6 +1,6 @@
 //! The Car's block of the contact objective: eleven unknowns, from the sums of its four parts to a Newton step.
 //!
-//! Unknowns are those of `contact.rs`' `Acc`: the common centre of mass c, the chassis' rotation, the wheels' spins
+//! Unknowns are those of `floor_contact.rs`' `Acc`: the common centre of mass c, the chassis' rotation, the wheels' spins
 //! relative to it, the ball's absolute rotation. Chassis and wheels are seen by contacts as rigid bodies about c, the
 //! ball as one about its own centre. With e the axle, h a hub, r the ball's centre from c, the parts' accelerations are
 //!
@@ -15,8 +15,15 @@
 use cubecl::prelude::*;
 
 use super::model;
-use super::reading::scalar::{Sym3, V3, along, by, cross, dot, plus, times, v3};
-use crate::contact::{AGENT_SLOT, BALL_SLOT, LEFT_SLOT, OWN, RIGHT_SLOT, SCRATCH_LEN, SUM, body, matrix};
+use super::variants::scalar::{Sym3, V3, along, by, cross, dot, plus, times, v3};
+use crate::contact::{AGENT_SLOT, OWN, OWN_LEN, PARTS_SLOT, SUM, body, matrix};
+
+/// Slot of the left wheel.
+pub(super) const LEFT_SLOT: usize = PARTS_SLOT;
+/// Slot of the right wheel.
+pub(super) const RIGHT_SLOT: usize = PARTS_SLOT + 1;
+/// Slot of the ball.
+pub(super) const BALL_SLOT: usize = PARTS_SLOT + 2;
 
 /// Unknowns: lin 3, ang 3, left, right, ball 3.
 pub(super) const SIZE: usize = 11;
@@ -27,7 +34,7 @@ pub(super) const FORCE: usize = OWN + SIZE;
 pub(super) const GRADIENT: usize = OWN + 2 * SIZE;
 pub(super) const BEFORE: usize = OWN + 3 * SIZE;
 pub(super) const STEP: usize = OWN + 4 * SIZE;
-pub(super) const WAY: usize = OWN + 5 * SIZE;
+pub(super) const SEARCH_PATH: usize = OWN + 5 * SIZE;
 pub(super) const PULLED: usize = OWN + 6 * SIZE;
 /// Chassis axes in the world: ex, ey, ez.
 pub(super) const AXES: usize = OWN + 7 * SIZE;
@@ -40,7 +47,7 @@ pub(super) const TENSOR: usize = REACH + 3;
 /// Hessian, then its factors: L below the diagonal, 1/D on it, L D above.
 const HESSIAN: usize = TENSOR + 6;
 // The scratch has room for it.
-const _: () = assert!(HESSIAN + SIZE * SIZE <= SCRATCH_LEN);
+const _: () = assert!(HESSIAN + SIZE * SIZE <= OWN + OWN_LEN);
 
 const MASS_F: f32 = model::MASS as f32;
 const WHEEL_SPIN_F: f32 = model::WHEEL_SPIN as f32;
@@ -49,8 +56,8 @@ const BALL_SPIN_F: f32 = model::BALL_SPIN as f32;
 /// Offset of the Hessian's element in (row, column).
 #[cfg_attr(feature = "gpu", cube)]
 #[inline(always)]
-fn element(s0: usize, row: usize, column: usize) -> usize {
-    s0 + HESSIAN + SIZE * row + column
+fn element(scratch_base: usize, row: usize, column: usize) -> usize {
+    scratch_base + HESSIAN + SIZE * row + column
 }
 
 #[cfg_attr(feature = "gpu", cube)]
@@ -82,33 +89,33 @@ fn read_tensor(scratch: &mut [f32], at: usize) -> Sym3 {
 
 /// Turns the block's vector at `from` into the motions of the four parts, at `field` of their records.
 #[cfg_attr(feature = "gpu", cube)]
-pub(super) fn spread_parts(scratch: &mut [f32], s0: usize, from: usize, field: usize) {
+pub(super) fn spread_parts(scratch: &mut [f32], scratch_base: usize, from: usize, field: usize) {
     let lin = read3(scratch, from);
     let ang = read3(scratch, from + 3);
     let left = scratch[from + 6];
     let right = scratch[from + 7];
     let ball = read3(scratch, from + 8);
-    let ex = read3(scratch, s0 + AXES);
-    let sweep = read3(scratch, s0 + SWEEP);
-    let reach = read3(scratch, s0 + REACH);
-    write3(scratch, body(s0, AGENT_SLOT) + field, lin);
-    write3(scratch, body(s0, AGENT_SLOT) + field + 3, ang);
-    write3(scratch, body(s0, LEFT_SLOT) + field, along(lin, left, sweep));
-    write3(scratch, body(s0, LEFT_SLOT) + field + 3, along(ang, left, ex));
-    write3(scratch, body(s0, RIGHT_SLOT) + field, along(lin, right, sweep));
-    write3(scratch, body(s0, RIGHT_SLOT) + field + 3, along(ang, right, ex));
-    write3(scratch, body(s0, BALL_SLOT) + field, plus(lin, cross(ang, reach)));
-    write3(scratch, body(s0, BALL_SLOT) + field + 3, ball);
+    let ex = read3(scratch, scratch_base + AXES);
+    let sweep = read3(scratch, scratch_base + SWEEP);
+    let reach = read3(scratch, scratch_base + REACH);
+    write3(scratch, body(scratch_base, AGENT_SLOT) + field, lin);
+    write3(scratch, body(scratch_base, AGENT_SLOT) + field + 3, ang);
+    write3(scratch, body(scratch_base, LEFT_SLOT) + field, along(lin, left, sweep));
+    write3(scratch, body(scratch_base, LEFT_SLOT) + field + 3, along(ang, left, ex));
+    write3(scratch, body(scratch_base, RIGHT_SLOT) + field, along(lin, right, sweep));
+    write3(scratch, body(scratch_base, RIGHT_SLOT) + field + 3, along(ang, right, ex));
+    write3(scratch, body(scratch_base, BALL_SLOT) + field, plus(lin, cross(ang, reach)));
+    write3(scratch, body(scratch_base, BALL_SLOT) + field + 3, ball);
 }
 
 /// M times the block's vector at `from`, to `to`.
 #[cfg_attr(feature = "gpu", cube)]
-pub(super) fn times_inertia(scratch: &mut [f32], s0: usize, from: usize, to: usize) {
+pub(super) fn times_inertia(scratch: &mut [f32], scratch_base: usize, from: usize, to: usize) {
     let lin = read3(scratch, from);
     let ang = read3(scratch, from + 3);
     let ball = read3(scratch, from + 8);
-    let ex = read3(scratch, s0 + AXES);
-    let tensor = read_tensor(scratch, s0 + TENSOR);
+    let ex = read3(scratch, scratch_base + AXES);
+    let tensor = read_tensor(scratch, scratch_base + TENSOR);
     let spin = dot(ex, ang);
     let left = (scratch[from + 6] + spin) * WHEEL_SPIN_F;
     let right = (scratch[from + 7] + spin) * WHEEL_SPIN_F;
@@ -121,18 +128,18 @@ pub(super) fn times_inertia(scratch: &mut [f32], s0: usize, from: usize, to: usi
 
 /// Adds the sums of a part that turns with the chassis: gradient and Hessian of the first six unknowns.
 #[cfg_attr(feature = "gpu", cube)]
-pub(super) fn add_rigid(scratch: &mut [f32], s0: usize) {
+pub(super) fn add_rigid(scratch: &mut [f32], scratch_base: usize) {
     for i in 0..6usize {
-        scratch[s0 + GRADIENT + i] += scratch[s0 + SUM + i];
+        scratch[scratch_base + GRADIENT + i] += scratch[scratch_base + SUM + i];
         for j in 0..(i + 1) {
-            scratch[element(s0, i, j)] += scratch[matrix(s0, i, j)];
+            scratch[element(scratch_base, i, j)] += scratch[matrix(scratch_base, i, j)];
         }
     }
 }
 
 /// Adds the sums of a wheel to its spin's row, `row`.
 #[cfg_attr(feature = "gpu", cube)]
-pub(super) fn add_spin(scratch: &mut [f32], s0: usize, row: usize) {
+pub(super) fn add_spin(scratch: &mut [f32], scratch_base: usize, row: usize) {
     let mut own = 0.0f32;
     let mut gradient = 0.0f32;
     for i in 0..6usize {
@@ -140,36 +147,36 @@ pub(super) fn add_spin(scratch: &mut [f32], s0: usize, row: usize) {
         for j in 0..6usize {
             let high = if i > j { i } else { j };
             let low = if i > j { j } else { i };
-            pull += scratch[matrix(s0, high, low)] * spin_motion(scratch, s0, j);
+            pull += scratch[matrix(scratch_base, high, low)] * spin_motion(scratch, scratch_base, j);
         }
-        scratch[element(s0, row, i)] += pull;
-        own += pull * spin_motion(scratch, s0, i);
-        gradient += scratch[s0 + SUM + i] * spin_motion(scratch, s0, i);
+        scratch[element(scratch_base, row, i)] += pull;
+        own += pull * spin_motion(scratch, scratch_base, i);
+        gradient += scratch[scratch_base + SUM + i] * spin_motion(scratch, scratch_base, i);
     }
-    scratch[element(s0, row, row)] += own;
-    scratch[s0 + GRADIENT + row] += gradient;
+    scratch[element(scratch_base, row, row)] += own;
+    scratch[scratch_base + GRADIENT + row] += gradient;
 }
 
 /// Number `k` of a wheel's motion about c at unit spin.
 #[cfg_attr(feature = "gpu", cube)]
 #[inline(always)]
-fn spin_motion(scratch: &mut [f32], s0: usize, k: usize) -> f32 {
+fn spin_motion(scratch: &mut [f32], scratch_base: usize, k: usize) -> f32 {
     let at = if k < 3 { SWEEP + k } else { AXES + k - 3 };
-    scratch[s0 + at]
+    scratch[scratch_base + at]
 }
 
 /// Adds the sums of the ball.
 #[cfg_attr(feature = "gpu", cube)]
-pub(super) fn add_ball(scratch: &mut [f32], s0: usize) {
-    let r = read3(scratch, s0 + REACH);
-    let force = read3(scratch, s0 + SUM);
+pub(super) fn add_ball(scratch: &mut [f32], scratch_base: usize) {
+    let r = read3(scratch, scratch_base + REACH);
+    let force = read3(scratch, scratch_base + SUM);
     let moment = cross(r, force);
-    let axx = scratch[matrix(s0, 0, 0)];
-    let ayy = scratch[matrix(s0, 1, 1)];
-    let azz = scratch[matrix(s0, 2, 2)];
-    let axy = scratch[matrix(s0, 1, 0)];
-    let axz = scratch[matrix(s0, 2, 0)];
-    let ayz = scratch[matrix(s0, 2, 1)];
+    let axx = scratch[matrix(scratch_base, 0, 0)];
+    let ayy = scratch[matrix(scratch_base, 1, 1)];
+    let azz = scratch[matrix(scratch_base, 2, 2)];
+    let axy = scratch[matrix(scratch_base, 1, 0)];
+    let axz = scratch[matrix(scratch_base, 2, 0)];
+    let ayz = scratch[matrix(scratch_base, 2, 1)];
     // P = [r] A, column by column; P [r]', row by row.
     let px = cross(r, v3(axx, axy, axz));
     let py = cross(r, v3(axy, ayy, ayz));
@@ -177,113 +184,117 @@ pub(super) fn add_ball(scratch: &mut [f32], s0: usize) {
     let qx = cross(r, v3(px.x, py.x, pz.x));
     let qy = cross(r, v3(px.y, py.y, pz.y));
     let qz = cross(r, v3(px.z, py.z, pz.z));
-    scratch[s0 + GRADIENT + 3] += moment.x;
-    scratch[s0 + GRADIENT + 4] += moment.y;
-    scratch[s0 + GRADIENT + 5] += moment.z;
-    scratch[element(s0, 3, 0)] += px.x;
-    scratch[element(s0, 3, 1)] += py.x;
-    scratch[element(s0, 3, 2)] += pz.x;
-    scratch[element(s0, 4, 0)] += px.y;
-    scratch[element(s0, 4, 1)] += py.y;
-    scratch[element(s0, 4, 2)] += pz.y;
-    scratch[element(s0, 5, 0)] += px.z;
-    scratch[element(s0, 5, 1)] += py.z;
-    scratch[element(s0, 5, 2)] += pz.z;
-    scratch[element(s0, 3, 3)] += qx.x;
-    scratch[element(s0, 4, 3)] += qy.x;
-    scratch[element(s0, 4, 4)] += qy.y;
-    scratch[element(s0, 5, 3)] += qz.x;
-    scratch[element(s0, 5, 4)] += qz.y;
-    scratch[element(s0, 5, 5)] += qz.z;
+    scratch[scratch_base + GRADIENT + 3] += moment.x;
+    scratch[scratch_base + GRADIENT + 4] += moment.y;
+    scratch[scratch_base + GRADIENT + 5] += moment.z;
+    scratch[element(scratch_base, 3, 0)] += px.x;
+    scratch[element(scratch_base, 3, 1)] += py.x;
+    scratch[element(scratch_base, 3, 2)] += pz.x;
+    scratch[element(scratch_base, 4, 0)] += px.y;
+    scratch[element(scratch_base, 4, 1)] += py.y;
+    scratch[element(scratch_base, 4, 2)] += pz.y;
+    scratch[element(scratch_base, 5, 0)] += px.z;
+    scratch[element(scratch_base, 5, 1)] += py.z;
+    scratch[element(scratch_base, 5, 2)] += pz.z;
+    scratch[element(scratch_base, 3, 3)] += qx.x;
+    scratch[element(scratch_base, 4, 3)] += qy.x;
+    scratch[element(scratch_base, 4, 4)] += qy.y;
+    scratch[element(scratch_base, 5, 3)] += qz.x;
+    scratch[element(scratch_base, 5, 4)] += qz.y;
+    scratch[element(scratch_base, 5, 5)] += qz.z;
     for i in 0..3usize {
-        scratch[s0 + GRADIENT + i] += scratch[s0 + SUM + i];
-        scratch[s0 + GRADIENT + 8 + i] += scratch[s0 + SUM + 3 + i];
-        let b = v3(scratch[matrix(s0, 3 + i, 0)], scratch[matrix(s0, 3 + i, 1)], scratch[matrix(s0, 3 + i, 2)]);
+        scratch[scratch_base + GRADIENT + i] += scratch[scratch_base + SUM + i];
+        scratch[scratch_base + GRADIENT + 8 + i] += scratch[scratch_base + SUM + 3 + i];
+        let b = v3(
+            scratch[matrix(scratch_base, 3 + i, 0)],
+            scratch[matrix(scratch_base, 3 + i, 1)],
+            scratch[matrix(scratch_base, 3 + i, 2)],
+        );
         let turned = cross(r, b);
-        scratch[element(s0, 8 + i, 0)] += b.x;
-        scratch[element(s0, 8 + i, 1)] += b.y;
-        scratch[element(s0, 8 + i, 2)] += b.z;
-        scratch[element(s0, 8 + i, 3)] += turned.x;
-        scratch[element(s0, 8 + i, 4)] += turned.y;
-        scratch[element(s0, 8 + i, 5)] += turned.z;
+        scratch[element(scratch_base, 8 + i, 0)] += b.x;
+        scratch[element(scratch_base, 8 + i, 1)] += b.y;
+        scratch[element(scratch_base, 8 + i, 2)] += b.z;
+        scratch[element(scratch_base, 8 + i, 3)] += turned.x;
+        scratch[element(scratch_base, 8 + i, 4)] += turned.y;
+        scratch[element(scratch_base, 8 + i, 5)] += turned.z;
         for j in 0..(i + 1) {
-            scratch[element(s0, i, j)] += scratch[matrix(s0, i, j)];
-            scratch[element(s0, 8 + i, 8 + j)] += scratch[matrix(s0, 3 + i, 3 + j)];
+            scratch[element(scratch_base, i, j)] += scratch[matrix(scratch_base, i, j)];
+            scratch[element(scratch_base, 8 + i, 8 + j)] += scratch[matrix(scratch_base, 3 + i, 3 + j)];
         }
     }
 }
 
 /// Starts gradient and Hessian with the inertia's part, `M a - force` and M.
 #[cfg_attr(feature = "gpu", cube)]
-pub(super) fn start_block(scratch: &mut [f32], s0: usize) {
-    times_inertia(scratch, s0, s0 + RATE, s0 + PULLED);
+pub(super) fn start_block(scratch: &mut [f32], scratch_base: usize) {
+    times_inertia(scratch, scratch_base, scratch_base + RATE, scratch_base + PULLED);
     for k in 0..SIZE {
-        let pull = scratch[s0 + PULLED + k] - scratch[s0 + FORCE + k];
-        scratch[s0 + PULLED + k] = pull;
-        scratch[s0 + BEFORE + k] = scratch[s0 + GRADIENT + k];
-        scratch[s0 + GRADIENT + k] = pull;
+        let pull = scratch[scratch_base + PULLED + k] - scratch[scratch_base + FORCE + k];
+        scratch[scratch_base + PULLED + k] = pull;
+        scratch[scratch_base + BEFORE + k] = scratch[scratch_base + GRADIENT + k];
+        scratch[scratch_base + GRADIENT + k] = pull;
     }
     for k in 0..SIZE * SIZE {
-        scratch[s0 + HESSIAN + k] = 0.0;
+        scratch[scratch_base + HESSIAN + k] = 0.0;
     }
     // Wheels held relative to the chassis turn with it: their axle inertia joins the chassis'.
     for i in 0..3usize {
-        let axle = scratch[s0 + AXES + i] * WHEEL_SPIN_F;
-        scratch[element(s0, i, i)] = MASS_F;
-        scratch[element(s0, 8 + i, 8 + i)] = BALL_SPIN_F;
-        scratch[element(s0, 6, 3 + i)] = axle;
-        scratch[element(s0, 7, 3 + i)] = axle;
+        let axle = scratch[scratch_base + AXES + i] * WHEEL_SPIN_F;
+        scratch[element(scratch_base, i, i)] = MASS_F;
+        scratch[element(scratch_base, 8 + i, 8 + i)] = BALL_SPIN_F;
+        scratch[element(scratch_base, 6, 3 + i)] = axle;
+        scratch[element(scratch_base, 7, 3 + i)] = axle;
         for j in 0..(i + 1) {
-            scratch[element(s0, 3 + i, 3 + j)] = 2.0 * axle * scratch[s0 + AXES + j];
+            scratch[element(scratch_base, 3 + i, 3 + j)] = 2.0 * axle * scratch[scratch_base + AXES + j];
         }
     }
-    scratch[element(s0, 3, 3)] += scratch[s0 + TENSOR];
-    scratch[element(s0, 4, 4)] += scratch[s0 + TENSOR + 1];
-    scratch[element(s0, 5, 5)] += scratch[s0 + TENSOR + 2];
-    scratch[element(s0, 4, 3)] += scratch[s0 + TENSOR + 3];
-    scratch[element(s0, 5, 3)] += scratch[s0 + TENSOR + 4];
-    scratch[element(s0, 5, 4)] += scratch[s0 + TENSOR + 5];
-    scratch[element(s0, 6, 6)] = WHEEL_SPIN_F;
-    scratch[element(s0, 7, 7)] = WHEEL_SPIN_F;
+    scratch[element(scratch_base, 3, 3)] += scratch[scratch_base + TENSOR];
+    scratch[element(scratch_base, 4, 4)] += scratch[scratch_base + TENSOR + 1];
+    scratch[element(scratch_base, 5, 5)] += scratch[scratch_base + TENSOR + 2];
+    scratch[element(scratch_base, 4, 3)] += scratch[scratch_base + TENSOR + 3];
+    scratch[element(scratch_base, 5, 3)] += scratch[scratch_base + TENSOR + 4];
+    scratch[element(scratch_base, 5, 4)] += scratch[scratch_base + TENSOR + 5];
+    scratch[element(scratch_base, 6, 6)] = WHEEL_SPIN_F;
+    scratch[element(scratch_base, 7, 7)] = WHEEL_SPIN_F;
 }
 
 /// Factorises the Hessian as L D L' in place.
 #[cfg_attr(feature = "gpu", cube)]
-pub(super) fn factorise(scratch: &mut [f32], s0: usize) {
+pub(super) fn factorise(scratch: &mut [f32], scratch_base: usize) {
     for j in 0..SIZE {
-        let mut own = scratch[element(s0, j, j)];
+        let mut own = scratch[element(scratch_base, j, j)];
         for k in 0..j {
-            own -= scratch[element(s0, j, k)] * scratch[element(s0, k, j)];
+            own -= scratch[element(scratch_base, j, k)] * scratch[element(scratch_base, k, j)];
         }
         let inverse = 1.0 / own;
-        scratch[element(s0, j, j)] = inverse;
+        scratch[element(scratch_base, j, j)] = inverse;
         for i in (j + 1)..SIZE {
-            let mut sum = scratch[element(s0, i, j)];
+            let mut sum = scratch[element(scratch_base, i, j)];
             for k in 0..j {
-                sum -= scratch[element(s0, i, k)] * scratch[element(s0, k, j)];
+                sum -= scratch[element(scratch_base, i, k)] * scratch[element(scratch_base, k, j)];
             }
-            scratch[element(s0, j, i)] = sum;
-            scratch[element(s0, i, j)] = sum * inverse;
+            scratch[element(scratch_base, j, i)] = sum;
+            scratch[element(scratch_base, i, j)] = sum * inverse;
         }
     }
 }
 
 /// Solves Hessian times direction = -gradient from the factors.
 #[cfg_attr(feature = "gpu", cube)]
-pub(super) fn substitute(scratch: &mut [f32], s0: usize) {
+pub(super) fn substitute(scratch: &mut [f32], scratch_base: usize) {
     for i in 0..SIZE {
-        let mut sum = -scratch[s0 + GRADIENT + i];
+        let mut sum = -scratch[scratch_base + GRADIENT + i];
         for k in 0..i {
-            sum -= scratch[element(s0, i, k)] * scratch[s0 + STEP + k];
+            sum -= scratch[element(scratch_base, i, k)] * scratch[scratch_base + STEP + k];
         }
-        scratch[s0 + STEP + i] = sum;
+        scratch[scratch_base + STEP + i] = sum;
     }
     for turn in 0..SIZE {
         let i = SIZE - 1 - turn;
-        let mut sum = scratch[s0 + STEP + i] * scratch[element(s0, i, i)];
+        let mut sum = scratch[scratch_base + STEP + i] * scratch[element(scratch_base, i, i)];
         for k in (i + 1)..SIZE {
-            sum -= scratch[element(s0, k, i)] * scratch[s0 + STEP + k];
+            sum -= scratch[element(scratch_base, k, i)] * scratch[scratch_base + STEP + k];
         }
-        scratch[s0 + STEP + i] = sum;
+        scratch[scratch_base + STEP + i] = sum;
     }
 }

@@ -6,17 +6,18 @@
 use cubecl::prelude::*;
 
 use super::block::{
-    AXES, BEFORE, FORCE, GRADIENT, PULLED, RATE, REACH, SIZE, STEP, SWEEP, TENSOR, WAY, add_ball, add_rigid, add_spin,
-    factorise, read3, spread_parts, start_block, substitute, times_inertia, write3,
+    AXES, BALL_SLOT, BEFORE, FORCE, GRADIENT, LEFT_SLOT, PULLED, RATE, REACH, RIGHT_SLOT, SEARCH_PATH, SIZE, STEP,
+    SWEEP, TENSOR, add_ball, add_rigid, add_spin, factorise, read3, spread_parts, start_block, substitute,
+    times_inertia, write3,
 };
 use super::model;
-use super::reading::scalar::{
+use super::shape::{BALL_INVERSE, CHASSIS_INVERSE, WHEEL_INVERSE, shape};
+use super::variants::scalar::{
     Acc, Frame, Motion, Problem, along, by, centre_of_mass, cross, plus, scaled, to_world, v3,
 };
-use super::shape::{BALL_INVERSE, CHASSIS_INVERSE, WHEEL_INVERSE, shape};
 use crate::contact::{
-    ACC, AGENT_SLOT, BALL_SLOT, BOX, CYLINDER, GEOM, LEFT_SLOT, LEVER, MASS, Mover, PATH, RIGHT_SLOT, SPHERE,
-    STATIC_SLOT, TOUCHES, VEL, body, clear_sums,
+    ACC, AGENT_SLOT, BOX, CYLINDER, ContactBody, GEOM, LEVER, MASS, PATH, SPHERE, STATIC_SLOT, TOUCHES, VEL, body,
+    clear_sums,
 };
 
 const MASS_F: f32 = model::MASS as f32;
@@ -40,76 +41,76 @@ pub struct CarBody;
 /// Loads the pose of `car`, whose frame is `f` and whose body origin stood at (`x`, `y`) \[m\] when `car.dx` and `car.dy`
 /// were 0: all that finding contacts takes. The parts' counts of touches start at 0.
 #[cfg_attr(feature = "gpu", cube)]
-pub fn load_pose(scratch: &mut [f32], s0: usize, car: Motion, f: Frame, x: f32, y: f32) {
+pub fn load_pose(scratch: &mut [f32], scratch_base: usize, car: Motion, f: Frame, x: f32, y: f32) {
     let com = centre_of_mass(f);
     let centre = v3(x + car.dx + com.x, y + car.dy + com.y, HEIGHT_F + car.lift + com.z);
     let reach = plus(by(f.ey, BALL_Y_COM_F), by(f.ez, HUB_Z_COM_F));
-    write3(scratch, s0 + AXES, f.ex);
-    write3(scratch, s0 + AXES + 3, f.ey);
-    write3(scratch, s0 + AXES + 6, f.ez);
-    write3(scratch, s0 + REACH, reach);
-    write3(scratch, body(s0, AGENT_SLOT) + GEOM, centre);
-    write3(scratch, body(s0, LEFT_SLOT) + GEOM, centre);
-    write3(scratch, body(s0, RIGHT_SLOT) + GEOM, centre);
-    write3(scratch, body(s0, BALL_SLOT) + GEOM, plus(centre, reach));
-    scratch[body(s0, AGENT_SLOT) + TOUCHES] = 0.0;
-    scratch[body(s0, LEFT_SLOT) + TOUCHES] = 0.0;
-    scratch[body(s0, RIGHT_SLOT) + TOUCHES] = 0.0;
-    scratch[body(s0, BALL_SLOT) + TOUCHES] = 0.0;
+    write3(scratch, scratch_base + AXES, f.ex);
+    write3(scratch, scratch_base + AXES + 3, f.ey);
+    write3(scratch, scratch_base + AXES + 6, f.ez);
+    write3(scratch, scratch_base + REACH, reach);
+    write3(scratch, body(scratch_base, AGENT_SLOT) + GEOM, centre);
+    write3(scratch, body(scratch_base, LEFT_SLOT) + GEOM, centre);
+    write3(scratch, body(scratch_base, RIGHT_SLOT) + GEOM, centre);
+    write3(scratch, body(scratch_base, BALL_SLOT) + GEOM, plus(centre, reach));
+    scratch[body(scratch_base, AGENT_SLOT) + TOUCHES] = 0.0;
+    scratch[body(scratch_base, LEFT_SLOT) + TOUCHES] = 0.0;
+    scratch[body(scratch_base, RIGHT_SLOT) + TOUCHES] = 0.0;
+    scratch[body(scratch_base, BALL_SLOT) + TOUCHES] = 0.0;
 }
 
 /// Loads what solving takes besides: the motion of `car` and its floor problem `p`. Its acceleration starts as the floor
 /// solver's does.
 #[cfg_attr(feature = "gpu", cube)]
-pub fn load_motion(scratch: &mut [f32], s0: usize, car: Motion, f: Frame, p: Problem) {
-    scratch[body(s0, AGENT_SLOT) + MASS] = MASS_F;
-    write3(scratch, s0 + SWEEP, along(by(f.ey, HUB_Z_COM_F), -AXLE_Y_COM_F, f.ez));
-    scratch[s0 + TENSOR] = p.inertia.xx;
-    scratch[s0 + TENSOR + 1] = p.inertia.yy;
-    scratch[s0 + TENSOR + 2] = p.inertia.zz;
-    scratch[s0 + TENSOR + 3] = p.inertia.xy;
-    scratch[s0 + TENSOR + 4] = p.inertia.xz;
-    scratch[s0 + TENSOR + 5] = p.inertia.yz;
-    write3(scratch, s0 + FORCE, scaled(p.lin, MASS_F));
-    write3(scratch, s0 + FORCE + 3, p.torque);
-    scratch[s0 + FORCE + 6] = p.left;
-    scratch[s0 + FORCE + 7] = p.right;
-    write3(scratch, s0 + FORCE + 8, p.ball);
+pub fn load_motion(scratch: &mut [f32], scratch_base: usize, car: Motion, f: Frame, p: Problem) {
+    scratch[body(scratch_base, AGENT_SLOT) + MASS] = MASS_F;
+    write3(scratch, scratch_base + SWEEP, along(by(f.ey, HUB_Z_COM_F), -AXLE_Y_COM_F, f.ez));
+    scratch[scratch_base + TENSOR] = p.inertia.xx;
+    scratch[scratch_base + TENSOR + 1] = p.inertia.yy;
+    scratch[scratch_base + TENSOR + 2] = p.inertia.zz;
+    scratch[scratch_base + TENSOR + 3] = p.inertia.xy;
+    scratch[scratch_base + TENSOR + 4] = p.inertia.xz;
+    scratch[scratch_base + TENSOR + 5] = p.inertia.yz;
+    write3(scratch, scratch_base + FORCE, scaled(p.lin, MASS_F));
+    write3(scratch, scratch_base + FORCE + 3, p.torque);
+    scratch[scratch_base + FORCE + 6] = p.left;
+    scratch[scratch_base + FORCE + 7] = p.right;
+    write3(scratch, scratch_base + FORCE + 8, p.ball);
 
     // Velocities, by way of the path's place.
     let omega = to_world(f, car.omega);
-    write3(scratch, s0 + WAY, plus(car.velocity, cross(omega, centre_of_mass(f))));
-    write3(scratch, s0 + WAY + 3, omega);
-    scratch[s0 + WAY + 6] = car.left;
-    scratch[s0 + WAY + 7] = car.right;
-    write3(scratch, s0 + WAY + 8, plus(omega, to_world(f, car.ball)));
-    spread_parts(scratch, s0, s0 + WAY, VEL);
+    write3(scratch, scratch_base + SEARCH_PATH, plus(car.velocity, cross(omega, centre_of_mass(f))));
+    write3(scratch, scratch_base + SEARCH_PATH + 3, omega);
+    scratch[scratch_base + SEARCH_PATH + 6] = car.left;
+    scratch[scratch_base + SEARCH_PATH + 7] = car.right;
+    write3(scratch, scratch_base + SEARCH_PATH + 8, plus(omega, to_world(f, car.ball)));
+    spread_parts(scratch, scratch_base, scratch_base + SEARCH_PATH, VEL);
     for k in 0..SIZE {
-        scratch[s0 + WAY + k] = 0.0;
-        scratch[s0 + GRADIENT + k] = 0.0;
-        scratch[s0 + RATE + k] = 0.0;
+        scratch[scratch_base + SEARCH_PATH + k] = 0.0;
+        scratch[scratch_base + GRADIENT + k] = 0.0;
+        scratch[scratch_base + RATE + k] = 0.0;
     }
 
-    scratch[s0 + RATE + 6] = p.left * PER_WHEEL_SPIN_F;
-    scratch[s0 + RATE + 7] = p.right * PER_WHEEL_SPIN_F;
-    write3(scratch, s0 + RATE + 8, by(p.ball, PER_BALL_SPIN_F));
-    spread_parts(scratch, s0, s0 + RATE, ACC);
+    scratch[scratch_base + RATE + 6] = p.left * PER_WHEEL_SPIN_F;
+    scratch[scratch_base + RATE + 7] = p.right * PER_WHEEL_SPIN_F;
+    write3(scratch, scratch_base + RATE + 8, by(p.ball, PER_BALL_SPIN_F));
+    spread_parts(scratch, scratch_base, scratch_base + RATE, ACC);
 }
 
 /// The accelerations that the solver found.
 #[cfg_attr(feature = "gpu", cube)]
-pub fn read_car(scratch: &mut [f32], s0: usize) -> Acc {
+pub fn read_car(scratch: &mut [f32], scratch_base: usize) -> Acc {
     Acc {
-        lin: read3(scratch, s0 + RATE),
-        ang: read3(scratch, s0 + RATE + 3),
-        left: scratch[s0 + RATE + 6],
-        right: scratch[s0 + RATE + 7],
-        ball: read3(scratch, s0 + RATE + 8),
+        lin: read3(scratch, scratch_base + RATE),
+        ang: read3(scratch, scratch_base + RATE + 3),
+        left: scratch[scratch_base + RATE + 6],
+        right: scratch[scratch_base + RATE + 7],
+        ball: read3(scratch, scratch_base + RATE + 8),
     }
 }
 
 #[cfg_attr(feature = "gpu", cube)]
-impl Mover for CarBody {
+impl ContactBody for CarBody {
     fn geoms() -> usize {
         8
     }
@@ -144,12 +145,12 @@ impl Mover for CarBody {
         (x * x + y * y + z * z).sqrt()
     }
 
-    fn place_geom(scratch: &mut [f32], s0: usize, geom: usize, to: usize) {
+    fn place_geom(scratch: &mut [f32], scratch_base: usize, geom: usize, to: usize) {
         let (x, y, z, size_x, size_y, size_z) = shape(geom);
-        let ex = read3(scratch, s0 + AXES);
-        let ey = read3(scratch, s0 + AXES + 3);
-        let ez = read3(scratch, s0 + AXES + 6);
-        let c = read3(scratch, body(s0, AGENT_SLOT) + GEOM);
+        let ex = read3(scratch, scratch_base + AXES);
+        let ey = read3(scratch, scratch_base + AXES + 3);
+        let ez = read3(scratch, scratch_base + AXES + 6);
+        let c = read3(scratch, body(scratch_base, AGENT_SLOT) + GEOM);
         let to_x = along(c, x, ex);
         let to_y = along(to_x, y - COM_Y_F, ey);
         write3(scratch, to, along(to_y, z - COM_Z_F, ez));
@@ -175,70 +176,70 @@ impl Mover for CarBody {
         if part == 0 { AGENT_SLOT } else { STATIC_SLOT + part }
     }
 
-    fn start_part(scratch: &mut [f32], s0: usize, part: usize) {
+    fn start_part(scratch: &mut [f32], scratch_base: usize, part: usize) {
         if part == 0 {
-            start_block(scratch, s0);
+            start_block(scratch, scratch_base);
         }
-        clear_sums(scratch, s0);
+        clear_sums(scratch, scratch_base);
     }
 
-    fn finish_part(scratch: &mut [f32], s0: usize, part: usize) {
+    fn finish_part(scratch: &mut [f32], scratch_base: usize, part: usize) {
         if part < 3 {
-            add_rigid(scratch, s0);
+            add_rigid(scratch, scratch_base);
             if part > 0 {
-                add_spin(scratch, s0, 5 + part);
+                add_spin(scratch, scratch_base, 5 + part);
             }
         } else {
-            add_ball(scratch, s0);
+            add_ball(scratch, scratch_base);
         }
     }
 
-    fn direction(scratch: &mut [f32], s0: usize) -> (f32, f32) {
-        factorise(scratch, s0);
-        substitute(scratch, s0);
+    fn direction(scratch: &mut [f32], scratch_base: usize) -> (f32, f32) {
+        factorise(scratch, scratch_base);
+        substitute(scratch, scratch_base);
         let mut slope = 0.0f32;
         let mut previous = 0.0f32;
         for k in 0..SIZE {
-            slope += scratch[s0 + GRADIENT + k] * scratch[s0 + STEP + k];
-            previous += scratch[s0 + BEFORE + k] * scratch[s0 + STEP + k];
+            slope += scratch[scratch_base + GRADIENT + k] * scratch[scratch_base + STEP + k];
+            previous += scratch[scratch_base + BEFORE + k] * scratch[scratch_base + STEP + k];
         }
         (slope, previous)
     }
 
-    fn take_path(scratch: &mut [f32], s0: usize, keep: f32) -> f32 {
+    fn take_path(scratch: &mut [f32], scratch_base: usize, keep: f32) -> f32 {
         let mut slope = 0.0f32;
         for k in 0..SIZE {
-            let d = scratch[s0 + STEP + k] + keep * scratch[s0 + WAY + k];
-            scratch[s0 + WAY + k] = d;
-            slope += scratch[s0 + GRADIENT + k] * d;
+            let d = scratch[scratch_base + STEP + k] + keep * scratch[scratch_base + SEARCH_PATH + k];
+            scratch[scratch_base + SEARCH_PATH + k] = d;
+            slope += scratch[scratch_base + GRADIENT + k] * d;
         }
-        spread_parts(scratch, s0, s0 + WAY, PATH);
+        spread_parts(scratch, scratch_base, scratch_base + SEARCH_PATH, PATH);
         slope
     }
 
-    fn drop_path(scratch: &mut [f32], s0: usize) {
+    fn drop_path(scratch: &mut [f32], scratch_base: usize) {
         for k in 0..SIZE {
-            scratch[s0 + WAY + k] = 0.0;
+            scratch[scratch_base + SEARCH_PATH + k] = 0.0;
         }
     }
 
-    fn inertia_along(scratch: &mut [f32], s0: usize) -> (f32, f32) {
+    fn inertia_along(scratch: &mut [f32], scratch_base: usize) -> (f32, f32) {
         let mut slope = 0.0f32;
         let mut curvature = 0.0f32;
         // The direction has been taken; its place serves for M times the path.
-        times_inertia(scratch, s0, s0 + WAY, s0 + STEP);
+        times_inertia(scratch, scratch_base, scratch_base + SEARCH_PATH, scratch_base + STEP);
         for k in 0..SIZE {
-            slope += scratch[s0 + PULLED + k] * scratch[s0 + WAY + k];
-            curvature += scratch[s0 + STEP + k] * scratch[s0 + WAY + k];
+            slope += scratch[scratch_base + PULLED + k] * scratch[scratch_base + SEARCH_PATH + k];
+            curvature += scratch[scratch_base + STEP + k] * scratch[scratch_base + SEARCH_PATH + k];
         }
         (slope, curvature)
     }
 
-    fn advance(scratch: &mut [f32], s0: usize, t: f32) -> f32 {
+    fn advance(scratch: &mut [f32], scratch_base: usize, t: f32) -> f32 {
         let mut moved = 0.0f32;
         for k in 0..SIZE {
-            let d = t * scratch[s0 + WAY + k];
-            scratch[s0 + RATE + k] += d;
+            let d = t * scratch[scratch_base + SEARCH_PATH + k];
+            scratch[scratch_base + RATE + k] += d;
             let rotation = if k < 6 { LEVER } else { SPIN_LEVER };
             let lever = if k < 3 { 1.0f32 } else { rotation };
             moved += lever * d * d;

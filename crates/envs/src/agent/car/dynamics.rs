@@ -37,7 +37,7 @@ pub struct Motion {
     /// Ball to chassis.
     pub ball_pose: Quat,
     /// What the accelerometer reads, chassis axes \[m/s^2\].
-    pub felt: V3,
+    pub accelerometer: V3,
     /// Substeps whose contacts were left unsolved.
     pub unsolved: Real,
 }
@@ -283,7 +283,7 @@ pub fn integrate(car: Motion, f: Frame, p: Problem, acc: Acc) -> Motion {
         right: car.right + (acc.right + spin - ang.x) * WHEEL_KEEP,
         ball,
         ball_pose: normalised(compose(turn(ball), car.ball_pose)),
-        felt: car.felt,
+        accelerometer: car.accelerometer,
         unsolved: car.unsolved,
     }
 }
@@ -314,7 +314,7 @@ pub fn step(start: Motion, left: Real, right: Real) -> Motion {
         if round < SUBSTEPS {
             car = integrate(car, f, p, solved.acc);
         } else {
-            car.felt = proper_acceleration(f, solved.acc);
+            car.accelerometer = proper_acceleration(f, solved.acc);
         }
     }
     car

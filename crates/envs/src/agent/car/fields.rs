@@ -38,7 +38,7 @@ pub fn load(like: Real, state: &mut [f32], base: usize) -> Motion {
             y: get(like, state, base, BALL_POSE + 2),
             z: get(like, state, base, BALL_POSE + 3),
         },
-        felt: v3(fixed(like, 0.0), fixed(like, 0.0), fixed(like, 0.0)),
+        accelerometer: v3(fixed(like, 0.0), fixed(like, 0.0), fixed(like, 0.0)),
         unsolved: get(like, state, base, UNSOLVED),
     }
 }
@@ -78,9 +78,9 @@ pub fn store(car: Motion, state: &mut [f32], base: usize) {
     put(car.ball_pose.x, state, base, BALL_POSE + 1);
     put(car.ball_pose.y, state, base, BALL_POSE + 2);
     put(car.ball_pose.z, state, base, BALL_POSE + 3);
-    put(car.felt.x, state, base, FELT);
-    put(car.felt.y, state, base, FELT + 1);
-    put(car.felt.z, state, base, FELT + 2);
+    put(car.accelerometer.x, state, base, ACCELEROMETER);
+    put(car.accelerometer.y, state, base, ACCELEROMETER + 1);
+    put(car.accelerometer.z, state, base, ACCELEROMETER + 2);
     put(car.unsolved, state, base, UNSOLVED);
 }
 

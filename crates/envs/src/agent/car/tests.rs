@@ -165,7 +165,7 @@ fn equations_match_mujoco_to_rounding_in_float64() {
             right: v[7],
             ball: ball_rates(q, v),
             ball_pose: double::Quat { w: q[9], x: q[10], y: q[11], z: q[12] },
-            felt: nothing,
+            accelerometer: nothing,
             unsolved: 0.0,
         };
         let car = double::step(start, step.action[0], step.action[1]);
@@ -184,7 +184,7 @@ fn equations_match_mujoco_to_rounding_in_float64() {
         near("ball x", car.ball.x, ball.x, 1e-8);
         near("ball z", car.ball.z, ball.z, 1e-8);
         // The observation is float32.
-        near("accelerometer z", car.felt.z, step.next_obs[2], 1e-5);
+        near("accelerometer z", car.accelerometer.z, step.next_obs[2], 1e-5);
         assert_eq!(car.unsolved, 0.0, "{}", step.name);
     }
 }
@@ -231,7 +231,7 @@ fn eight_lanes_give_the_bits_of_the_widest() {
         simd.vectorize(avx2::Drive { simd, state: &mut eight, action: &rows });
         drive_all(&mut widest, &action);
     }
-    for field in [X, Y, LIFT, POSE, LEFT, BALL, FELT] {
+    for field in [X, Y, LIFT, POSE, LEFT, BALL, ACCELEROMETER] {
         let row = field * LANES..(field + 1) * LANES;
         assert!(eight[row.clone()].iter().zip(&widest[row]).all(|(a, b)| a.to_bits() == b.to_bits()));
     }
@@ -247,11 +247,15 @@ fn a_fresh_car_reads_what_the_solver_says() {
         let car = scalar::load(0.0, &mut state, 5);
         let f = scalar::frame(car.pose);
         let solved = scalar::solve(scalar::problem(car, f, left, right));
-        let felt = scalar::proper_acceleration(f, solved.acc);
+        let accelerometer = scalar::proper_acceleration(f, solved.acc);
         // SafetyCarGoal1-v0, seed 1, after reset: 0, -0.013394113, 9.528943.
         let mut obs = [0.0f32; SENSOR_DIM];
         Car::observe(&mut state, 5, &mut obs, 0);
-        assert!((felt.x - obs[0]).abs() < 1e-4 && (felt.y - obs[1]).abs() < 1e-4 && (felt.z - obs[2]).abs() < 1e-4);
+        assert!(
+            (accelerometer.x - obs[0]).abs() < 1e-4
+                && (accelerometer.y - obs[1]).abs() < 1e-4
+                && (accelerometer.z - obs[2]).abs() < 1e-4
+        );
         let expected = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -0.5 * angle.sin(), -0.5 * angle.cos(), 0.0, 0.0, 0.0, 0.0];
         for (got, expected) in obs[3..15].iter().zip(expected) {
             assert!((got - expected).abs() < 1e-6, "{obs:?}");
@@ -272,7 +276,7 @@ fn a_car_left_alone_sinks_in_and_stands() {
     assert!((-2e-4..-2e-5).contains(&get(LIFT)), "{}", get(LIFT));
     assert!(get(VX).hypot(get(VY)).max(get(VZ).abs()) < 1e-4);
     assert!(get(X).hypot(get(Y)) < 1e-3);
-    assert!((get(FELT + 2) - 9.81).abs() < 1e-3, "{}", get(FELT + 2));
+    assert!((get(ACCELEROMETER + 2) - 9.81).abs() < 1e-3, "{}", get(ACCELEROMETER + 2));
 }
 
 #[test]
@@ -320,7 +324,7 @@ fn every_contact_problem_of_random_driving_is_solved() {
     }
     assert_eq!(state[UNSOLVED * LANES..(UNSOLVED + 1) * LANES], [0.0; LANES]);
     assert!(state.iter().all(|x| x.is_finite()));
-    // The car hops and leans, but stays on its wheels.
+    // The car hops and is_tilted, but stays on its wheels.
     assert!(state[LIFT * LANES..(LIFT + 1) * LANES].iter().all(|x| x.abs() < 0.02));
 }
 

@@ -12,19 +12,19 @@ type Contact = [f32; 7];
 
 /// The contact of two geom records; the scratch starts at 3, to catch wrong addressing.
 fn contact_of(a: &[f32; 15], kind_a: usize, b: &[f32; 15], kind_b: usize) -> Option<Contact> {
-    let s0 = 3;
+    let scratch_base = 3;
     let mut scratch = vec![f32::NAN; SCRATCH_LEN + 33];
-    scratch[s0 + COUNT] = 0.0;
+    scratch[scratch_base + COUNT] = 0.0;
     for slot in [1, 2] {
-        scratch[body(s0, slot) + TOUCHES] = 0.0;
+        scratch[body(scratch_base, slot) + TOUCHES] = 0.0;
     }
-    scratch[s0 + GA..s0 + GA + 15].copy_from_slice(a);
-    scratch[s0 + GB..s0 + GB + 15].copy_from_slice(b);
-    set_surface(&mut scratch, s0, 1.0, 0.005, 0.0001, 1.0);
-    convex_convex(&mut scratch, s0, 1, s0 + GA, kind_a, 2, s0 + GB, kind_b);
-    assert!(scratch[s0 + COUNT] <= 1.0);
-    (scratch[s0 + COUNT] == 1.0).then(|| {
-        let c = contact(s0, 0);
+    scratch[scratch_base + GA..scratch_base + GA + 15].copy_from_slice(a);
+    scratch[scratch_base + GB..scratch_base + GB + 15].copy_from_slice(b);
+    set_surface(&mut scratch, scratch_base, 1.0, 0.005, 0.0001, 1.0);
+    convex_convex(&mut scratch, scratch_base, 1, scratch_base + GA, kind_a, 2, scratch_base + GB, kind_b);
+    assert!(scratch[scratch_base + COUNT] <= 1.0);
+    (scratch[scratch_base + COUNT] == 1.0).then(|| {
+        let c = contact(scratch_base, 0);
         assert_eq!([scratch[c + FIRST], scratch[c + SECOND]], [1.0, 2.0]);
         let at = |k| scratch[c + k];
         [at(FRAME), at(FRAME + 1), at(FRAME + 2), at(Y), at(ARM_FIRST), at(ARM_FIRST + 1), at(ARM_FIRST + 2)]

@@ -10,7 +10,7 @@
 //! vectorise a body of this size. `device!` lets the vector readings drop the CubeCL attribute, which
 //! is therefore the first of every item.
 
-use super::{BALL, BALL_POSE, FELT, LEFT, LIFT, POSE, RIGHT, SPIN, UNSOLVED, VZ};
+use super::{ACCELEROMETER, BALL, BALL_POSE, LEFT, LIFT, POSE, RIGHT, SPIN, UNSOLVED, VZ};
 use crate::state::{COS, DX, DY, LANES, OMEGA, SIN, VX, VY, X, Y};
 
 macro_rules! constants {
@@ -38,7 +38,7 @@ macro_rules! physics {
         const PATIENCE: u32 = 9;
         const PASSES: u32 = 25;
 
-        include!("contact.rs");
+        include!("floor_contact.rs");
         include!("newton.rs");
         include!("dynamics.rs");
     };
@@ -149,7 +149,7 @@ macro_rules! wide_reading {
             use pulp::NullaryFnOnce;
 
             use super::*;
-            use crate::agent::car::lanes::{LaneMask, Lanes};
+            use crate::agent::car::register::{LaneMask, Lanes};
 
             type Real = Lanes<$simd>;
             type Fixed = f32;

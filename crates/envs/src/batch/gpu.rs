@@ -1,7 +1,9 @@
-//! CubeCL backends: a launch moves every environment, another judges and observes them; one environment a unit.
+//! CubeCL backends: a launch moves every environment, another rewards and observes them; one environment a unit.
 //!
 //! Working memory, by far the largest array, is shared by successive launches where all environments' would not fit
 //! one buffer.
+
+mod rollout;
 
 use burn::backend::DispatchDevice;
 use burn::tensor::{DType, Device, Shape, Tensor};
@@ -12,12 +14,25 @@ use burn_cubecl::{Cube, CubeBackend};
 use cubecl::calculate_cube_count_elemwise;
 use cubecl::prelude::*;
 
-use super::{Kernel, Stepped};
-use crate::agent::{Agent, AgentKind, Car, Point};
-use crate::registry::for_kind;
+pub use self::rollout::{Policy, RolloutPlan, Trajectory};
+pub(super) use self::rollout::{fits as rollout_fits, run as rollout};
+use super::{Batch, Stepped};
+use crate::agent::Agent;
+use crate::kinds::for_kind;
 use crate::state::LANES;
-use crate::step::{SCALARS, SCRATCH, end_step, observe_one, reset_one};
+use crate::step::{SCALARS, SCRATCH, end_step, observe, reset_env};
 use crate::task::Task;
+
+/// `f::<Agent>` of an agent's kind.
+macro_rules! for_agent {
+    (@function ($($f:ident)::+) $agent:ident) => { $($f)::+::<$crate::agent::$agent> };
+    ((@agents ($kind:expr) $f:tt) $($(#[$doc:meta])+ $agent:ident,)+) => {
+        match $kind { $($crate::agent::AgentKind::$agent => for_agent!(@function $f $agent),)+ }
+    };
+    ($agent:expr, $($f:ident)::+) => {
+        $crate::agent::agents!(for_agent! (@agents ($agent) ($($f)::+)))
+    };
+}
 
 /// Environments a cube: two warps, so that a few thousand environments still spread over a large GPU.
 const CUBE: u32 = 64;
@@ -39,12 +54,12 @@ fn reset_kernel<A: Agent, T: Task>(
     if ABSOLUTE_POS < num_envs {
         let env = ABSOLUTE_POS;
         let base = (env / LANES) * (state_dim * LANES) + env % LANES;
-        reset_one::<A, T>(params, state, base, env as u32, stagger);
-        observe_one::<A>(params, state, base, obs, env * obs_dim);
+        reset_env::<A, T>(params, state, base, env as u32, stagger);
+        observe::<A, T>(params, state, base, obs, env * obs_dim);
     }
 }
 
-/// Moves the agents and objects of environments `first ..` `first + count`. Apart from [`judge_kernel`], so that the
+/// Moves the agents and objects of environments `first ..` `first + count`. Apart from [`finish_kernel`], so that the
 /// physics, which takes long to compile, is compiled once an agent and not once a task.
 #[cube(launch)]
 fn advance_kernel<A: Agent>(
@@ -60,14 +75,12 @@ fn advance_kernel<A: Agent>(
     if ABSOLUTE_POS < count {
         let env = first + ABSOLUTE_POS;
         let base = (env / LANES) * (state_dim * LANES) + env % LANES;
-        let u0 = action[env * action_dim];
-        let u1 = action[env * action_dim + 1];
-        A::advance(params, state, base, u0, u1, scratch, ABSOLUTE_POS * SCRATCH);
+        A::advance(params, state, base, action, env * action_dim, scratch, ABSOLUTE_POS * SCRATCH);
     }
 }
 
 #[cube(launch)]
-fn judge_kernel<A: Agent, T: Task>(
+fn finish_kernel<A: Agent, T: Task>(
     params: &[f32],
     state: &mut [f32],
     obs: &mut [f32],
@@ -138,12 +151,12 @@ pub(super) fn most_envs(device: &Device, state_dim: usize, obs_dim: usize) -> us
     envs / LANES * LANES
 }
 
-pub(super) fn reset(kernel: &Kernel, state: Tensor<3>, stagger: bool) -> (Tensor<3>, Tensor<2>) {
+pub(super) fn reset(batch: &Batch, state: Tensor<3>, stagger: bool) -> (Tensor<3>, Tensor<2>) {
     let state = writable(state);
-    let params = primitive(Tensor::<1>::from_floats(kernel.params.as_slice(), &kernel.device));
-    let obs = empty_like(&state, [kernel.num_envs, kernel.obs_dim]);
-    let (count, dim) = grid(kernel.num_envs, &state);
-    let launch = for_kind!(kernel.agent, kernel.task, reset_kernel::launch);
+    let params = primitive(Tensor::<1>::from_floats(batch.params.as_slice(), &batch.device));
+    let obs = empty_like(&state, [batch.num_envs, batch.obs_dim]);
+    let (count, dim) = grid(batch.num_envs, &state);
+    let launch = for_kind!(batch.agent, batch.task, reset_kernel::launch);
     launch(
         &state.client,
         count,
@@ -152,27 +165,24 @@ pub(super) fn reset(kernel: &Kernel, state: Tensor<3>, stagger: bool) -> (Tensor
         state.clone().into_buffer_arg(),
         obs.clone().into_buffer_arg(),
         f32::from(u8::from(stagger)),
-        kernel.num_envs,
-        kernel.state_dim,
-        kernel.obs_dim,
+        batch.num_envs,
+        batch.state_dim,
+        batch.obs_dim,
     );
     (Tensor::from_primitive::<CubeBackend>(state), Tensor::from_primitive::<CubeBackend>(obs))
 }
 
-pub(super) fn step(kernel: &Kernel, state: Tensor<3>, action: Tensor<2>) -> Stepped {
-    let n = kernel.num_envs;
+pub(super) fn step(batch: &Batch, state: Tensor<3>, action: Tensor<2>) -> Stepped {
+    let n = batch.num_envs;
     let state = writable(state);
     let action = primitive(action);
-    let params = primitive(Tensor::<1>::from_floats(kernel.params.as_slice(), &kernel.device));
-    let obs = empty_like(&state, [n, kernel.obs_dim]);
-    let final_obs = empty_like(&state, [n, kernel.obs_dim]);
+    let params = primitive(Tensor::<1>::from_floats(batch.params.as_slice(), &batch.device));
+    let obs = empty_like(&state, [n, batch.obs_dim]);
+    let final_obs = empty_like(&state, [n, batch.obs_dim]);
     let scalars = empty_like(&state, [SCALARS, n]);
     let together = together(&state, n);
     let scratch = empty_like(&state, [together, SCRATCH]);
-    let advance = match kernel.agent {
-        AgentKind::Point => advance_kernel::launch::<Point>,
-        AgentKind::Car => advance_kernel::launch::<Car>,
-    };
+    let advance = for_agent!(batch.agent, advance_kernel::launch);
     for first in (0..n).step_by(together) {
         let envs = together.min(n - first);
         let (count, dim) = grid(envs, &state);
@@ -186,13 +196,13 @@ pub(super) fn step(kernel: &Kernel, state: Tensor<3>, action: Tensor<2>) -> Step
             scratch.clone().into_buffer_arg(),
             first,
             envs,
-            kernel.state_dim,
-            kernel.action_dim,
+            batch.state_dim,
+            batch.action_dim,
         );
     }
     let (count, dim) = grid(n, &state);
-    let judge = for_kind!(kernel.agent, kernel.task, judge_kernel::launch);
-    judge(
+    let finish = for_kind!(batch.agent, batch.task, finish_kernel::launch);
+    finish(
         &state.client,
         count,
         dim,
@@ -202,8 +212,8 @@ pub(super) fn step(kernel: &Kernel, state: Tensor<3>, action: Tensor<2>) -> Step
         final_obs.clone().into_buffer_arg(),
         scalars.clone().into_buffer_arg(),
         n,
-        kernel.state_dim,
-        kernel.obs_dim,
+        batch.state_dim,
+        batch.obs_dim,
     );
     Stepped {
         state: Tensor::from_primitive::<CubeBackend>(state),

@@ -7,12 +7,12 @@
 use pulp::NullaryFnOnce;
 
 use super::{RESTARTS, TRIES};
-use crate::lanes::wide;
-use crate::level::{
+use crate::lanes::with_simd;
+use crate::math::square;
+use crate::params::{
     GROUP_COUNT, GROUP_FIELDS, GROUP_KEEPOUT, GROUP_OFFSET, GROUP_RANGE, GROUP_ROW, PARAM_AGENT_KEEPOUT,
     PARAM_AGENT_RANGE, PARAM_GROUP, PARAM_GROUPS,
 };
-use crate::math::square;
 use crate::rng::{bits, seed_words, unit};
 use crate::state::{DRAW, EPISODE, LANES, X, Y};
 
@@ -22,8 +22,8 @@ const BATCH: usize = 16;
 const MOST: usize = 40;
 
 /// Writes a fresh layout: positions of the agent and of every object. The same bits as [`super::sample_layout`].
-pub(crate) fn sample_layout_wide(params: &[f32], state: &mut [f32], base: usize, env: u32) {
-    wide(Sampler::new(params, state, base, env));
+pub(crate) fn sample_layout_simd(params: &[f32], state: &mut [f32], base: usize, env: u32) {
+    with_simd(Sampler::new(params, state, base, env));
 }
 
 /// What stands already: places and clearances.
@@ -154,9 +154,9 @@ mod tests {
                 plain[3 + EPISODE * LANES] = 2.0;
                 let mut fast = plain.clone();
                 sample_layout(&params, &mut plain, 3, env);
-                sample_layout_wide(&params, &mut fast, 3, env);
+                sample_layout_simd(&params, &mut fast, 3, env);
                 let differ = plain.iter().zip(&fast).position(|(a, b)| a.to_bits() != b.to_bits());
-                assert_eq!(differ.map(|i| i / LANES), None, "{} env {env}: state field", spec.id);
+                assert_eq!(differ.map(|i| i / LANES), None, "{} env {env}: state field", spec.env.id);
             }
         }
     }

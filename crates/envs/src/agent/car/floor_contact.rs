@@ -8,7 +8,7 @@
 // r <= 0 the distance, v the velocities, w, d, b, k from `model.rs`. M is block diagonal once wheels
 // and ball carry their own rotations; a is [`Acc`].
 //
-// Substeps in which an obstacle touches the car go to the solver of `crate::contact` instead (`body.rs`, `among.rs`):
+// Substeps in which an obstacle touches the car go to the solver of `crate::contact` instead (`body.rs`, `contact_step.rs`):
 // the same law, with frames of any direction.
 device! {
 

@@ -9,10 +9,10 @@ use burn::tensor::Tensor;
 use burn_cubecl::CubeBackend;
 use cubecl::prelude::*;
 
-use super::Kernel;
-use super::gpu::{empty_like, grid, largest_buffer, primitive, together, writable};
+use super::super::Batch;
+use super::{empty_like, grid, largest_buffer, primitive, together, writable};
 use crate::agent::Agent;
-use crate::registry::for_kind;
+use crate::kinds::for_kind;
 use crate::state::LANES;
 use crate::step::{SCALARS, SCRATCH, TRUNCATED, end_step};
 use crate::task::Task;
@@ -128,9 +128,7 @@ fn rollout_kernel<A: Agent, T: Task, P: Policy>(
                 env,
                 num_envs,
             );
-            let u0 = acts[row * action_dim];
-            let u1 = acts[row * action_dim + 1];
-            A::advance(params, state, base, u0, u1, scratch, ABSOLUTE_POS * SCRATCH);
+            A::advance(params, state, base, acts, row * action_dim, scratch, ABSOLUTE_POS * SCRATCH);
             end_step::<A, T>(params, state, base, env as u32, obs, final_obs, obs_at, obs_dim, scalars, row, rows);
             if scalars[row + TRUNCATED * rows] > 0.5 {
                 // The first B rows are where every step leaves its last observation.
@@ -144,36 +142,36 @@ fn rollout_kernel<A: Agent, T: Task, P: Policy>(
 }
 
 /// Whether every array of such a rollout fits a buffer.
-pub(super) fn fits(kernel: &Kernel, steps: usize, memory: usize) -> bool {
-    let probe = primitive(Tensor::<1>::from_floats([0.0], &kernel.device));
-    let (n, rows) = (kernel.num_envs, steps * kernel.num_envs);
-    let acts = rows * (2 * kernel.action_dim + 1);
-    let finals = (chunks(kernel, steps) + 1) * n * kernel.obs_dim;
-    let largest = (rows * kernel.obs_dim).max(acts).max(rows * SCALARS).max(finals).max(memory * n);
+pub(super) fn fits(batch: &Batch, steps: usize, memory: usize) -> bool {
+    let probe = primitive(Tensor::<1>::from_floats([0.0], &batch.device));
+    let (n, rows) = (batch.num_envs, steps * batch.num_envs);
+    let acts = rows * (2 * batch.action_dim + 1);
+    let finals = (chunks(batch, steps) + 1) * n * batch.obs_dim;
+    let largest = (rows * batch.obs_dim).max(acts).max(rows * SCALARS).max(finals).max(memory * n);
     steps > 0 && largest as u64 <= largest_buffer(&probe)
 }
 
 /// Stretches of steps in which an environment is truncated once at most.
-fn chunks(kernel: &Kernel, steps: usize) -> usize {
-    steps.div_ceil(kernel.horizon)
+fn chunks(batch: &Batch, steps: usize) -> usize {
+    steps.div_ceil(batch.horizon)
 }
 
-pub(super) fn run<P: Policy>(kernel: &Kernel, state: Tensor<3>, plan: RolloutPlan) -> (Tensor<3>, Trajectory) {
+pub(super) fn run<P: Policy>(batch: &Batch, state: Tensor<3>, plan: RolloutPlan) -> (Tensor<3>, Trajectory) {
     let RolloutPlan { obs, weights, noise, memory, steps_per_launch } = plan;
-    let (n, [steps, noise_dim]) = (kernel.num_envs, noise.dims());
-    let (rows, obs_dim, action_dim) = (steps * n, kernel.obs_dim, kernel.action_dim);
+    let (n, [steps, noise_dim]) = (batch.num_envs, noise.dims());
+    let (rows, obs_dim, action_dim) = (steps * n, batch.obs_dim, batch.action_dim);
     let state = writable(state);
     let (obs, memory) = (writable(obs), writable(memory));
     let (weights, noise) = (primitive(weights), primitive(noise));
-    let params = primitive(Tensor::<1>::from_floats(kernel.params.as_slice(), &kernel.device));
-    let chunks = chunks(kernel, steps);
+    let params = primitive(Tensor::<1>::from_floats(batch.params.as_slice(), &batch.device));
+    let chunks = chunks(batch, steps);
     let final_obs = empty_like(&state, [(chunks + 1) * n, obs_dim]);
     let scalars = empty_like(&state, [SCALARS, rows]);
     let seen = empty_like(&state, [rows, obs_dim]);
     let acts = empty_like(&state, [2 * action_dim + 1, rows]);
     let together = together(&state, n);
     let scratch = empty_like(&state, [together, SCRATCH]);
-    let launch = for_kind!(kernel.agent, kernel.task, rollout_kernel::launch, P);
+    let launch = for_kind!(batch.agent, batch.task, rollout_kernel::launch, P);
     let steps_per_launch = steps_per_launch.clamp(1, steps);
     for first_env in (0..n).step_by(together) {
         let envs = together.min(n - first_env);
@@ -201,10 +199,10 @@ pub(super) fn run<P: Policy>(kernel: &Kernel, state: Tensor<3>, plan: RolloutPla
                 (first_step + steps_per_launch).min(steps),
                 rows,
                 noise_dim,
-                kernel.state_dim,
+                batch.state_dim,
                 obs_dim,
                 action_dim,
-                kernel.horizon,
+                batch.horizon,
             );
         }
     }

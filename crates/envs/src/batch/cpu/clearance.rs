@@ -1,27 +1,14 @@
 //! How far an agent is from what it could run into, seen from above: a lower bound.
 
-use crate::level::{
-    ObjectKind, PARAM_BODIES, PARAM_BODY_FIELDS, PARAM_BODY_FIRST, PARAM_BODY_HALF, PARAM_BODY_KIND, PARAM_BODY_REACH,
+use crate::agent::Footprint;
+use crate::math::square;
+use crate::object::ObjectKind;
+use crate::object::alone_range;
+use crate::params::{
+    PARAM_BODIES, PARAM_BODY_FIELDS, PARAM_BODY_FIRST, PARAM_BODY_HALF, PARAM_BODY_KIND, PARAM_BODY_REACH,
     PARAM_SOLID_FIRST, PARAM_SOLID_RADIUS, PARAM_SOLIDS,
 };
-use crate::math::square;
-use crate::object::alone_range;
 use crate::state::{COS, LANES, SIN, STATIC_FIELDS, X, Y};
-
-/// A rectangle in the agent's frame that holds the agent, upright \[m\].
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Footprint {
-    /// Centre.
-    pub x: f32,
-    /// Centre.
-    pub y: f32,
-    /// Half length along x.
-    pub half_x: f32,
-    /// Half length along y.
-    pub half_y: f32,
-    /// Distance of the farthest corner from the origin.
-    pub lever: f32,
-}
 
 /// Half-widths of the push box between the outer faces of its corner columns.
 const COLUMNS: f32 = 1.5;
@@ -61,9 +48,9 @@ pub(super) fn clearance(params: &[f32], state: &[f32], lane: usize, footprint: &
             (body_cos * dx + body_sin * dy).abs() - half - (half_x * c + half_y * s),
             (body_cos * dy - body_sin * dx).abs() - half - (half_x * s + half_y * c),
         ];
-        // One that leans stands out of its outline by so much.
-        let lean = 4.0 * half * (square(get(at + 4)) + square(get(at + 5))).sqrt();
-        nearest = nearest.min(apart.into_iter().fold(f32::MIN, f32::max) - lean);
+        // One that is tilted stands out of its outline by so much.
+        let tilt = 4.0 * half * (square(get(at + 4)) + square(get(at + 5))).sqrt();
+        nearest = nearest.min(apart.into_iter().fold(f32::MIN, f32::max) - tilt);
     }
 
     let radius = params[PARAM_SOLID_RADIUS];

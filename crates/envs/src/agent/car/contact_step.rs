@@ -7,7 +7,7 @@ use super::POSE;
 use super::body::{CarBody, load_motion, load_pose, read_car};
 use super::floor::{overturned, push_floor};
 use super::model;
-use super::reading::scalar::{
+use super::variants::scalar::{
     Acc, ROUNDS, SUBSTEPS, frame, integrate, load, problem, proper_acceleration, solve as solve_floor, store, v3,
 };
 use crate::contact::{ACTIVE, COUNT, LINKED, agent_touches, load_static, solve};
@@ -25,7 +25,7 @@ const LEANING: f32 = 0.96;
 /// Whether the car at `base` is so tilted that its chassis may meet the floor within the step: it has climbed
 /// something and topples.
 #[cfg_attr(feature = "gpu", cube)]
-pub fn leans(state: &mut [f32], base: usize) -> bool {
+pub fn is_tilted(state: &mut [f32], base: usize) -> bool {
     let x = state[base + (POSE + 1) * LANES];
     let y = state[base + (POSE + 2) * LANES];
     1.0 - 2.0 * (x * x + y * y) < LEANING
@@ -35,11 +35,11 @@ pub fn leans(state: &mut [f32], base: usize) -> bool {
 /// only senses, as in `dynamics.rs`.
 ///
 /// Where `near` is false nothing can touch the car within the step and no obstacle is looked at: the bits are those of
-/// `scalar::drive`. It must be true of a car that [`leans`], whose chassis may meet the floor. Where it is true
+/// `scalar::drive`. It must be true of a car that [`is_tilted`], whose chassis may meet the floor. Where it is true
 /// (`obstacles_begin` has chosen the obstacles), a substep in which nothing touches the car still costs one floor
 /// problem and has those bits; one with contacts goes to the contact solver, the floor's contacts included.
 #[cfg_attr(feature = "gpu", cube)]
-pub fn drive_among(
+pub fn drive_in_contact(
     left: f32,
     right: f32,
     near: bool,
@@ -47,7 +47,7 @@ pub fn drive_among(
     state: &mut [f32],
     base: usize,
     scratch: &mut [f32],
-    s0: usize,
+    scratch_base: usize,
 ) {
     let left = left.min(STRONGEST).max(-STRONGEST);
     let right = right.min(STRONGEST).max(-STRONGEST);
@@ -56,29 +56,29 @@ pub fn drive_among(
     let mut car = load(0.0f32, state, base);
     let mut ever = 0.0f32;
     if near {
-        load_static(scratch, s0);
+        load_static(scratch, scratch_base);
     }
     for round in 0..ROUNDS {
         let f = frame(car.pose);
         let p = problem(car, f, left, right);
         let mut touched = false;
         if near {
-            load_pose(scratch, s0, car, f, x, y);
+            load_pose(scratch, scratch_base, car, f, x, y);
             // The round that only senses sees the mocap bodies where the last substep put them.
             let substep = if round < SUBSTEPS { round } else { SUBSTEPS - 1 };
-            obstacles_collide::<CarBody>(params, state, base, substep as f32, scratch, s0);
+            obstacles_collide::<CarBody>(params, state, base, substep as f32, scratch, scratch_base);
             let fallen = overturned(f);
-            if scratch[s0 + COUNT] > 0.0 || fallen {
-                if fallen || agent_touches::<CarBody>(scratch, s0) > 0.0 {
-                    push_floor(scratch, s0, f, p);
+            if scratch[scratch_base + COUNT] > 0.0 || fallen {
+                if fallen || agent_touches::<CarBody>(scratch, scratch_base) > 0.0 {
+                    push_floor(scratch, scratch_base, f, p);
                 }
-                touched = agent_touches::<CarBody>(scratch, s0) > 0.0;
+                touched = agent_touches::<CarBody>(scratch, scratch_base) > 0.0;
                 if touched {
-                    load_motion(scratch, s0, car, f, p);
+                    load_motion(scratch, scratch_base, car, f, p);
                 }
-                let bodies = scratch[s0 + ACTIVE] as usize;
-                let linked = scratch[s0 + LINKED] > 0.0;
-                solve::<CarBody>(scratch, s0, bodies, linked);
+                let bodies = scratch[scratch_base + ACTIVE] as usize;
+                let linked = scratch[scratch_base + LINKED] > 0.0;
+                solve::<CarBody>(scratch, scratch_base, bodies, linked);
             }
         }
         let mut acc = Acc {
@@ -90,7 +90,7 @@ pub fn drive_among(
         };
         if touched {
             ever = 1.0;
-            acc = read_car(scratch, s0);
+            acc = read_car(scratch, scratch_base);
             // Not "above": an undefined number must count as unsolved.
             let sound = acc.lin.x.abs() + acc.lin.y.abs() + acc.lin.z.abs() < ABSURD;
             car.unsolved += if sound { 0.0f32 } else { 1.0f32 };
@@ -103,10 +103,10 @@ pub fn drive_among(
         if moves {
             car = integrate(car, f, p, acc);
             if near {
-                obstacles_finish(params, state, base, STEP, scratch, s0);
+                obstacles_finish(params, state, base, STEP, scratch, scratch_base);
             }
         } else {
-            car.felt = proper_acceleration(f, acc);
+            car.accelerometer = proper_acceleration(f, acc);
         }
     }
     store(car, state, base);

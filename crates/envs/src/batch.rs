@@ -1,4 +1,4 @@
-//! Runs the scalar bodies over all environments: the only file that knows threads and launches.
+//! Steps all environments of a batch: what knows threads, vectors and launches lives here.
 //!
 //! On the CPU backend (`flex`) a rayon task takes whole blocks of 32 environments and updates the
 //! state in place; on CubeCL backends two launches step one environment a unit, or one launch makes a whole rollout, the
@@ -8,19 +8,17 @@
 mod cpu;
 #[cfg(feature = "gpu")]
 mod gpu;
-#[cfg(feature = "gpu")]
-mod rollout;
 
 use burn::tensor::{Device, Tensor};
 
 use crate::agent::AgentKind;
 use crate::error::EnvError;
-use crate::level::TaskKind;
-use crate::registry::EnvSpec;
+use crate::spec::NavigationSpec;
 use crate::state::LANES;
+use crate::task::TaskKind;
 
 #[cfg(feature = "gpu")]
-pub use rollout::{Policy, RolloutPlan, Trajectory};
+pub use gpu::{Policy, RolloutPlan, Trajectory};
 
 /// What one step of all environments returns.
 pub(crate) struct Stepped {
@@ -34,9 +32,9 @@ pub(crate) struct Stepped {
     pub scalars: Tensor<2>,
 }
 
-/// Everything a launch needs besides the tensors.
+/// Everything a step needs besides the tensors.
 #[derive(Debug)]
-pub(crate) struct Kernel {
+pub(crate) struct Batch {
     agent: AgentKind,
     task: TaskKind,
     params: Vec<f32>,
@@ -51,18 +49,18 @@ pub(crate) struct Kernel {
     buffers: cpu::Buffers,
 }
 
-impl Kernel {
+impl Batch {
     /// # Errors
     /// [`EnvError::UnsupportedDevice`] where `device` has no kernels, [`EnvError::DeviceMemory`] where its buffers are too
     /// small.
-    pub fn new(spec: &EnvSpec, num_envs: usize, seed: u64, device: &Device) -> Result<Self, EnvError> {
+    pub fn new(spec: &NavigationSpec, num_envs: usize, seed: u64, device: &Device) -> Result<Self, EnvError> {
         let device = device.clone().without_autodiff();
         if !supports(&device) {
             return Err(EnvError::UnsupportedDevice(format!("{device:?}")));
         }
         #[cfg(feature = "gpu")]
         if gpu::lives_here(&device) {
-            let most = gpu::most_envs(&device, spec.state_dim(), spec.obs_dim);
+            let most = gpu::most_envs(&device, spec.state_dim(), spec.env.obs_dim);
             if num_envs > most {
                 return Err(EnvError::DeviceMemory { num_envs, device: format!("{device:?}"), most });
             }
@@ -72,11 +70,11 @@ impl Kernel {
             task: spec.level.task,
             params: spec.params(seed),
             num_envs,
-            obs_dim: spec.obs_dim,
-            action_dim: spec.action_dim,
+            obs_dim: spec.env.obs_dim,
+            action_dim: spec.env.action_dim,
             state_dim: spec.state_dim(),
             #[cfg(feature = "gpu")]
-            horizon: spec.max_episode_steps,
+            horizon: spec.env.max_episode_steps,
             device,
             #[cfg(feature = "flex")]
             buffers: cpu::Buffers::default(),
@@ -94,16 +92,16 @@ impl Kernel {
     }
 
     /// Begins a new episode everywhere. Returns the state and the observations `[num_envs, obs_dim]`.
-    pub fn reset(&self, state: Tensor<3>, stagger: bool) -> (Tensor<3>, Tensor<2>) {
+    pub fn reset(&self, state: Tensor<3>, staggered: bool) -> (Tensor<3>, Tensor<2>) {
         #[cfg(feature = "flex")]
         if cpu::lives_here(&self.device) {
-            return cpu::reset(self, state, stagger);
+            return cpu::reset(self, state, staggered);
         }
         #[cfg(feature = "gpu")]
         if gpu::lives_here(&self.device) {
-            return gpu::reset(self, state, stagger);
+            return gpu::reset(self, state, staggered);
         }
-        unreachable!("Kernel::new refuses devices without kernels (reset, {stagger}, {state:?})")
+        unreachable!("Batch::new refuses devices without kernels (reset, {staggered}, {state:?})")
     }
 
     /// Steps every environment under `action [num_envs, action_dim]`.
@@ -116,19 +114,19 @@ impl Kernel {
         if gpu::lives_here(&self.device) {
             return gpu::step(self, state, action);
         }
-        unreachable!("Kernel::new refuses devices without kernels (step, {state:?}, {action:?})")
+        unreachable!("Batch::new refuses devices without kernels (step, {state:?}, {action:?})")
     }
 
     /// Whether [`Self::rollout`] can make `steps` steps here, with a policy that keeps `memory` numbers an environment.
     #[cfg(feature = "gpu")]
     pub fn has_rollout(&self, steps: usize, memory: usize) -> bool {
-        gpu::lives_here(&self.device) && rollout::fits(self, steps, memory)
+        gpu::lives_here(&self.device) && gpu::rollout_fits(self, steps, memory)
     }
 
     /// Steps and acts as `plan` says; returns the state and what happened.
     #[cfg(feature = "gpu")]
     pub fn rollout<P: Policy>(&self, state: Tensor<3>, plan: RolloutPlan) -> (Tensor<3>, Trajectory) {
-        rollout::run::<P>(self, state, plan)
+        gpu::rollout::<P>(self, state, plan)
     }
 }
 

@@ -1,13 +1,18 @@
 //! The CPU backend: rayon over blocks of 32 environments, in place.
 
+mod advance;
+mod block;
+mod clearance;
+mod gremlins;
+
 use burn::backend::DispatchDevice;
 use burn::tensor::{DType, Device, Shape, Tensor, TensorData};
 use burn_flex::{Flex, FlexTensor};
 use rayon::prelude::*;
 
-use super::{Kernel, Stepped};
-use crate::lanes::{reset_block, step_block};
-use crate::registry::for_kind;
+use self::block::{reset_block, step_block};
+use super::{Batch, Stepped};
+use crate::kinds::for_kind;
 use crate::state::LANES;
 use crate::step::SCALARS;
 
@@ -50,29 +55,29 @@ impl Buffers {
     }
 }
 
-pub(super) fn reset(kernel: &Kernel, state: Tensor<3>, stagger: bool) -> (Tensor<3>, Tensor<2>) {
+pub(super) fn reset(batch: &Batch, state: Tensor<3>, staggered: bool) -> (Tensor<3>, Tensor<2>) {
     let mut state = primitive(state);
-    let mut obs = vec![0.0; kernel.num_envs * kernel.obs_dim];
+    let mut obs = vec![0.0; batch.num_envs * batch.obs_dim];
     state
         .storage_mut::<f32>()
-        .par_chunks_mut(kernel.state_dim * LANES)
-        .zip(obs.par_chunks_mut(kernel.obs_dim * LANES))
+        .par_chunks_mut(batch.state_dim * LANES)
+        .zip(obs.par_chunks_mut(batch.obs_dim * LANES))
         .enumerate()
         .for_each(|(i, (state, obs))| {
-            let (first, dim) = (i * LANES, kernel.obs_dim);
-            let reset = for_kind!(kernel.agent, kernel.task, reset_block);
-            reset(&kernel.params, state, first, stagger, obs, dim);
+            let (first, dim) = (i * LANES, batch.obs_dim);
+            let reset = for_kind!(batch.agent, batch.task, reset_block);
+            reset(&batch.params, state, first, staggered, obs, dim);
         });
-    (Tensor::from_primitive::<Flex>(state), tensor(obs, [kernel.num_envs, kernel.obs_dim]))
+    (Tensor::from_primitive::<Flex>(state), tensor(obs, [batch.num_envs, batch.obs_dim]))
 }
 
-pub(super) fn step(kernel: &mut Kernel, state: Tensor<3>, action: Tensor<2>) -> Stepped {
-    let (n, dim) = (kernel.num_envs, kernel.obs_dim);
+pub(super) fn step(batch: &mut Batch, state: Tensor<3>, action: Tensor<2>) -> Stepped {
+    let (n, dim) = (batch.num_envs, batch.obs_dim);
     let mut state = primitive(state);
     let action = primitive(action);
     let action = action.as_slice::<f32>().expect("actions are contiguous float32");
-    let mut obs = kernel.buffers.take([n, dim]);
-    let mut final_obs = kernel.buffers.take([n, dim]);
+    let mut obs = batch.buffers.take([n, dim]);
+    let mut final_obs = batch.buffers.take([n, dim]);
     let mut scalars = vec![0.0; n * SCALARS];
 
     // Row-major [SCALARS, n]: hand every block its part of each row.
@@ -83,24 +88,24 @@ pub(super) fn step(kernel: &mut Kernel, state: Tensor<3>, action: Tensor<2>) -> 
 
     state
         .storage_mut::<f32>()
-        .par_chunks_mut(kernel.state_dim * LANES)
-        .zip(action.par_chunks(kernel.action_dim * LANES))
+        .par_chunks_mut(batch.state_dim * LANES)
+        .zip(action.par_chunks(batch.action_dim * LANES))
         .zip(obs.storage_mut::<f32>().par_chunks_mut(dim * LANES))
         .zip(final_obs.storage_mut::<f32>().par_chunks_mut(dim * LANES))
         .zip(parts)
         .enumerate()
         .for_each(|(i, ((((state, action), obs), final_obs), mut parts))| {
             let mut out = [0.0; SCALARS * LANES];
-            let (params, first, action_dim) = (&kernel.params, i * LANES, kernel.action_dim);
-            let step = for_kind!(kernel.agent, kernel.task, step_block);
+            let (params, first, action_dim) = (&batch.params, i * LANES, batch.action_dim);
+            let step = for_kind!(batch.agent, batch.task, step_block);
             step(params, state, first, action, action_dim, obs, final_obs, dim, &mut out);
             for (part, row) in parts.iter_mut().zip(out.chunks_exact(LANES)) {
                 part.copy_from_slice(&row[..part.len()]);
             }
         });
 
-    kernel.buffers.remember(&obs);
-    kernel.buffers.remember(&final_obs);
+    batch.buffers.remember(&obs);
+    batch.buffers.remember(&final_obs);
     Stepped {
         state: Tensor::from_primitive::<Flex>(state),
         obs: Tensor::from_primitive::<Flex>(obs),

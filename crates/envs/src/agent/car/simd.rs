@@ -1,32 +1,30 @@
 //! The Car, 32 environments in step: motion over the bare floor in vectors.
 
 #[cfg(target_arch = "x86_64")]
-use super::advance_wide;
-use super::among::leans;
-use super::{ACTION_DIM, Car, POSE, REACH, STATE_FIELDS, publish, scalar};
-use crate::lanes::{BlockAgent, Footprint};
-use crate::state::{AGENT, AGENT_OWN, LANES};
+use super::advance_simd;
+use super::contact_step::is_tilted;
+use super::{ACTION_DIM, Car, POSE, REACH, publish, scalar};
+use crate::agent::{Footprint, SimdAgent};
+use crate::state::LANES;
 
-/// Height of the chassis' upper edges above its origin, for what a lean moves them sideways \[m\].
+/// Height of the chassis' upper edges above its origin, for what a tilt moves them sideways \[m\].
 const SHOULDER: f32 = 0.1;
 
-impl BlockAgent for Car {
+impl SimdAgent for Car {
     const REACH: f32 = REACH;
     // The wheels, the bumpers.
     const FOOTPRINT: Footprint = Footprint { x: 0.0, y: -0.0075, half_x: 0.155, half_y: 0.1675, lever: 0.234 };
-    const FIELDS: usize = AGENT_OWN + STATE_FIELDS - AGENT;
-    const SECONDS: f32 = 0.04;
     const ROCKING: f32 = 0.006;
 
-    fn glide(state: &mut [f32], action: &[f32]) {
+    fn advance_free(state: &mut [f32], action: &[f32]) {
         Self::drive_block(state, action);
         for lane in 0..action.len() / ACTION_DIM {
             publish(state, lane);
         }
     }
 
-    fn lean(state: &mut [f32], lane: usize) -> Option<f32> {
-        if leans(state, lane) {
+    fn tilt_margin(state: &mut [f32], lane: usize) -> Option<f32> {
+        if is_tilted(state, lane) {
             return None;
         }
         let (x, y) = (state[(POSE + 1) * LANES + lane], state[(POSE + 2) * LANES + lane]);
@@ -40,7 +38,7 @@ impl Car {
     /// `state` is `[state_dim, 32]`, `action` `[cars, ACTION_DIM]`.
     pub(super) fn drive_block(state: &mut [f32], action: &[f32]) {
         #[cfg(target_arch = "x86_64")]
-        if advance_wide(state, action) {
+        if advance_simd(state, action) {
             return;
         }
         for (base, command) in action.chunks_exact(ACTION_DIM).enumerate() {

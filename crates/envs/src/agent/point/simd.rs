@@ -3,28 +3,26 @@
 use pulp::NullaryFnOnce;
 
 use super::{
-    ACC_X, ACC_Y, ACTION_DIM, Point, REACH, STATE_FIELDS, SUBSTEPS, accelerometer, integrate, motor_force, servo_error,
-    smooth_force,
+    ACC_X, ACC_Y, ACTION_DIM, Point, REACH, SUBSTEPS, accelerometer, integrate, motor_force, servo_error, smooth_force,
 };
-use crate::lanes::{BlockAgent, Footprint, Lane, row, row_mut, wide};
+use crate::agent::{Footprint, SimdAgent};
+use crate::lanes::{Lane, row, row_mut, with_simd};
 use crate::math::{sin_cos, wrap_angle};
-use crate::state::{AGENT, AGENT_OWN, COS, DX, DY, LANES, OMEGA, SIN, VX, VY, X, Y, YAW};
+use crate::state::{COS, DX, DY, LANES, OMEGA, SIN, VX, VY, X, Y, YAW};
 
-impl BlockAgent for Point {
+impl SimdAgent for Point {
     const REACH: f32 = REACH;
     // The sphere and the arrow.
     const FOOTPRINT: Footprint = Footprint { x: 0.025, y: 0.0, half_x: 0.125, half_y: 0.1, lever: 0.181 };
-    const FIELDS: usize = AGENT_OWN + STATE_FIELDS - AGENT;
-    const SECONDS: f32 = 0.02;
     const ROCKING: f32 = 0.003;
 
-    fn glide(state: &mut [f32], action: &[f32]) {
+    fn advance_free(state: &mut [f32], action: &[f32]) {
         let mut free = Free::load(state, action);
-        wide(Advance(&mut free));
+        with_simd(Advance(&mut free));
         free.store(state);
     }
 
-    fn lean(_state: &mut [f32], _lane: usize) -> Option<f32> {
+    fn tilt_margin(_state: &mut [f32], _lane: usize) -> Option<f32> {
         Some(0.0)
     }
 }

@@ -1,11 +1,15 @@
-//! The Point as a planar body (x, y, yaw), and everything that stands still.
+//! The Point among obstacles: a planar body (x, y, yaw) of the contact solver.
 
 #[cfg(feature = "gpu")]
 use cubecl::prelude::*;
 
-use super::block::{clear_sums, inverse, write_direction, write_six};
-use super::solver::{advance_record, path_of_record};
-use super::*;
+use crate::contact::{
+    ACC, AGENT_SLOT, BODY_LEN, BOX, ContactBody, FREE, GEOM, INERTIA, MASS, OWN, PATH, PULL, SPHERE, SUM, VEL,
+    advance_record, body, clear_sums, inverse, matrix, path_of_record, place_upright_box, write_direction, write_six,
+};
+
+/// Scratch offset of the constraint force on the Point: x, y \[N\], yaw \[N m\], world frame.
+pub const AGENT_FORCE: usize = OWN;
 
 // The Point of safety-gymnasium's `point.xml`: a sphere with a cube for a nose.
 /// `body_invweight0` of the Point \[1/kg\].
@@ -20,7 +24,7 @@ const NOSE_BOUND: f32 = 0.086_602_54;
 pub struct PointBody;
 
 #[cfg_attr(feature = "gpu", cube)]
-impl Mover for PointBody {
+impl ContactBody for PointBody {
     fn geoms() -> usize {
         2
     }
@@ -49,8 +53,8 @@ impl Mover for PointBody {
         if geom == 0 { RADIUS } else { NOSE_BOUND }
     }
 
-    fn place_geom(scratch: &mut [f32], s0: usize, geom: usize, to: usize) {
-        let a = body(s0, AGENT_SLOT);
+    fn place_geom(scratch: &mut [f32], scratch_base: usize, geom: usize, to: usize) {
+        let a = body(scratch_base, AGENT_SLOT);
         let x = scratch[a + GEOM];
         let y = scratch[a + GEOM + 1];
         let z = scratch[a + GEOM + 2];
@@ -73,8 +77,8 @@ impl Mover for PointBody {
         AGENT_SLOT
     }
 
-    fn start_part(scratch: &mut [f32], s0: usize, _part: usize) {
-        let b = body(s0, AGENT_SLOT);
+    fn start_part(scratch: &mut [f32], scratch_base: usize, _part: usize) {
+        let b = body(scratch_base, AGENT_SLOT);
         let mass = scratch[b + MASS];
         let mx = scratch[b + INERTIA];
         let my = scratch[b + INERTIA + 1];
@@ -85,50 +89,50 @@ impl Mover for PointBody {
         let x = mass * lx - my * wz;
         let y = mass * ly + mx * wz;
         let r = izz * wz + mx * ly - my * lx;
-        clear_sums(scratch, s0);
-        write_six(scratch, s0 + SUM, x, y, 0.0, 0.0, 0.0, r);
+        clear_sums(scratch, scratch_base);
+        write_six(scratch, scratch_base + SUM, x, y, 0.0, 0.0, 0.0, r);
         write_six(scratch, b + PULL, x, y, 0.0, 0.0, 0.0, r);
-        scratch[matrix(s0, 0, 0)] = mass;
-        scratch[matrix(s0, 1, 1)] = mass;
-        scratch[matrix(s0, 5, 0)] = -my;
-        scratch[matrix(s0, 5, 1)] = mx;
-        scratch[matrix(s0, 5, 5)] = izz;
+        scratch[matrix(scratch_base, 0, 0)] = mass;
+        scratch[matrix(scratch_base, 1, 1)] = mass;
+        scratch[matrix(scratch_base, 5, 0)] = -my;
+        scratch[matrix(scratch_base, 5, 1)] = mx;
+        scratch[matrix(scratch_base, 5, 5)] = izz;
     }
 
     fn finish_part(_scratch: &mut [f32], _s0: usize, _part: usize) {}
 
-    fn direction(scratch: &mut [f32], s0: usize) -> (f32, f32) {
+    fn direction(scratch: &mut [f32], scratch_base: usize) -> (f32, f32) {
         let (pxx, pyy, pzz, pxy, pxz, pyz) = inverse(
-            scratch[matrix(s0, 0, 0)],
-            scratch[matrix(s0, 1, 1)],
-            scratch[matrix(s0, 5, 5)],
-            scratch[matrix(s0, 1, 0)],
-            scratch[matrix(s0, 5, 0)],
-            scratch[matrix(s0, 5, 1)],
+            scratch[matrix(scratch_base, 0, 0)],
+            scratch[matrix(scratch_base, 1, 1)],
+            scratch[matrix(scratch_base, 5, 5)],
+            scratch[matrix(scratch_base, 1, 0)],
+            scratch[matrix(scratch_base, 5, 0)],
+            scratch[matrix(scratch_base, 5, 1)],
         );
-        let x = -scratch[s0 + SUM];
-        let y = -scratch[s0 + SUM + 1];
-        let r = -scratch[s0 + SUM + 5];
+        let x = -scratch[scratch_base + SUM];
+        let y = -scratch[scratch_base + SUM + 1];
+        let r = -scratch[scratch_base + SUM + 5];
         let dx = pxx * x + pxy * y + pxz * r;
         let dy = pxy * x + pyy * y + pyz * r;
         let dr = pxz * x + pyz * y + pzz * r;
         // The planar joint bears the rest.
         for k in 2..5usize {
-            scratch[s0 + SUM + k] = 0.0;
+            scratch[scratch_base + SUM + k] = 0.0;
         }
-        write_direction(scratch, s0, body(s0, AGENT_SLOT), dx, dy, 0.0, 0.0, 0.0, dr)
+        write_direction(scratch, scratch_base, body(scratch_base, AGENT_SLOT), dx, dy, 0.0, 0.0, 0.0, dr)
     }
 
-    fn take_path(scratch: &mut [f32], s0: usize, keep: f32) -> f32 {
-        path_of_record(scratch, body(s0, AGENT_SLOT), keep)
+    fn take_path(scratch: &mut [f32], scratch_base: usize, keep: f32) -> f32 {
+        path_of_record(scratch, body(scratch_base, AGENT_SLOT), keep)
     }
 
-    fn drop_path(scratch: &mut [f32], s0: usize) {
-        write_six(scratch, body(s0, AGENT_SLOT) + PATH, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0);
+    fn drop_path(scratch: &mut [f32], scratch_base: usize) {
+        write_six(scratch, body(scratch_base, AGENT_SLOT) + PATH, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0);
     }
 
-    fn inertia_along(scratch: &mut [f32], s0: usize) -> (f32, f32) {
-        let b = body(s0, AGENT_SLOT);
+    fn inertia_along(scratch: &mut [f32], scratch_base: usize) -> (f32, f32) {
+        let b = body(scratch_base, AGENT_SLOT);
         let mut slope = 0.0f32;
         for k in 0..6 {
             slope += scratch[b + PULL + k] * scratch[b + PATH + k];
@@ -142,8 +146,8 @@ impl Mover for PointBody {
         (slope, linear + turning + scratch[b + INERTIA + 2] * r * r)
     }
 
-    fn advance(scratch: &mut [f32], s0: usize, t: f32) -> f32 {
-        advance_record(scratch, body(s0, AGENT_SLOT), t)
+    fn advance(scratch: &mut [f32], scratch_base: usize, t: f32) -> f32 {
+        advance_record(scratch, body(scratch_base, AGENT_SLOT), t)
     }
 }
 
@@ -153,7 +157,7 @@ impl Mover for PointBody {
 #[cfg_attr(feature = "gpu", cube)]
 pub fn load_planar_body(
     scratch: &mut [f32],
-    s0: usize,
+    scratch_base: usize,
     x: f32,
     y: f32,
     z: f32,
@@ -169,7 +173,7 @@ pub fn load_planar_body(
     mass_com: f32,
     inertia: f32,
 ) {
-    let a = body(s0, AGENT_SLOT);
+    let a = body(scratch_base, AGENT_SLOT);
     for k in 0..BODY_LEN {
         scratch[a + k] = 0.0;
     }
@@ -199,55 +203,15 @@ pub fn load_planar_body(
 
 /// Leaves the constraint force on the agent, `M (a - a_free)`, at [`AGENT_FORCE`].
 #[cfg_attr(feature = "gpu", cube)]
-pub fn write_agent_force(scratch: &mut [f32], s0: usize) {
-    let a = body(s0, AGENT_SLOT);
+pub fn write_agent_force(scratch: &mut [f32], scratch_base: usize) {
+    let a = body(scratch_base, AGENT_SLOT);
     let ax = scratch[a + ACC] - scratch[a + FREE];
     let ay = scratch[a + ACC + 1] - scratch[a + FREE + 1];
     let aw = scratch[a + ACC + 5] - scratch[a + FREE + 5];
     let mass = scratch[a + MASS];
     let mx = scratch[a + INERTIA];
     let my = scratch[a + INERTIA + 1];
-    scratch[s0 + AGENT_FORCE] = mass * ax - my * aw;
-    scratch[s0 + AGENT_FORCE + 1] = mass * ay + mx * aw;
-    scratch[s0 + AGENT_FORCE + 2] = -my * ax + mx * ay + scratch[a + INERTIA + 2] * aw;
-}
-
-/// Fills the slot of what never moves.
-#[cfg_attr(feature = "gpu", cube)]
-pub fn load_static(scratch: &mut [f32], s0: usize) {
-    let fixed = body(s0, STATIC_SLOT);
-    for k in 0..BODY_LEN {
-        scratch[fixed + k] = 0.0;
-    }
-}
-
-/// Writes a geom at `geom`: centre (x, y, z), turned by the yaw about z, half sizes.
-#[cfg_attr(feature = "gpu", cube)]
-pub fn place_upright_box(
-    scratch: &mut [f32],
-    geom: usize,
-    x: f32,
-    y: f32,
-    z: f32,
-    cos: f32,
-    sin: f32,
-    half_x: f32,
-    half_y: f32,
-    half_z: f32,
-) {
-    scratch[geom] = x;
-    scratch[geom + 1] = y;
-    scratch[geom + 2] = z;
-    scratch[geom + 3] = cos;
-    scratch[geom + 4] = -sin;
-    scratch[geom + 5] = 0.0;
-    scratch[geom + 6] = sin;
-    scratch[geom + 7] = cos;
-    scratch[geom + 8] = 0.0;
-    scratch[geom + 9] = 0.0;
-    scratch[geom + 10] = 0.0;
-    scratch[geom + 11] = 1.0;
-    scratch[geom + 12] = half_x;
-    scratch[geom + 13] = half_y;
-    scratch[geom + 14] = half_z;
+    scratch[scratch_base + AGENT_FORCE] = mass * ax - my * aw;
+    scratch[scratch_base + AGENT_FORCE + 1] = mass * ay + mx * aw;
+    scratch[scratch_base + AGENT_FORCE + 2] = -my * ax + mx * ay + scratch[a + INERTIA + 2] * aw;
 }

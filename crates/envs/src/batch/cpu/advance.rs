@@ -7,57 +7,49 @@
 
 use pulp::NullaryFnOnce;
 
-use super::clearance::{Footprint, clearance};
+use super::clearance::clearance;
 use super::gremlins::drift_lanes;
-use super::{row, wide};
-use crate::agent::Agent;
-use crate::level::{
-    ObjectKind, PARAM_BODIES, PARAM_BODY_FIELDS, PARAM_BODY_FIRST, PARAM_BODY_KIND, PARAM_BODY_REACH,
-    PARAM_SOLID_FIRST, PARAM_SOLID_RADIUS, PARAM_SOLIDS,
-};
+use crate::agent::{AgentModel, SimdAgent};
+use crate::lanes::{row, with_simd};
 use crate::math::{square, wrap_angle};
+use crate::object::ObjectKind;
 use crate::object::{advance_bodies, alone_range, touch_nothing};
-use crate::state::{AGE, AGENT, DX, DY, IDLE, LANES, OMEGA, STATIC_FIELDS, VX, VY, X, Y, YAW};
-
-/// An agent that can move in vectors.
-pub(crate) trait BlockAgent: Agent {
-    /// Farthest point from the origin, and what the agent travels in a step, generously \[m\].
-    const REACH: f32;
-    /// What it covers of the floor.
-    const FOOTPRINT: Footprint;
-    /// Numbers it has in the state, the common ones included.
-    const FIELDS: usize;
-    /// Duration of a step \[s\].
-    const SECONDS: f32;
-    /// What rocking within a step can add to the way of its corners \[m\].
-    const ROCKING: f32;
-
-    /// One step of all agents of a block over the bare floor under `action [lanes, action_dim]`.
-    fn glide(state: &mut [f32], action: &[f32]);
-
-    /// How far its corners stand out of the footprint because it leans \[m\]; None where it may fall.
-    fn lean(state: &mut [f32], lane: usize) -> Option<f32>;
-}
+use crate::params::{
+    PARAM_BODIES, PARAM_BODY_FIELDS, PARAM_BODY_FIRST, PARAM_BODY_KIND, PARAM_BODY_REACH, PARAM_SOLID_FIRST,
+    PARAM_SOLID_RADIUS, PARAM_SOLIDS,
+};
+use crate::state::{AGE, AGENT, AGENT_OWN, DX, DY, IDLE, LANES, OMEGA, STATIC_FIELDS, VX, VY, X, Y, YAW};
 
 /// Most numbers an agent has in the state.
 const MOST_FIELDS: usize = 48;
 /// After so many steps a gremlin has caught up with its mocap body, and keeps its speed.
 const CAUGHT_UP: f32 = 30.0;
-/// What an object that moves can go beyond its present speed's way in a step, itself or by pushing another \[m\].
+/// What an object that moves can go beyond its present speed in a step, itself or by pushing another \[m\].
 const STRAY: f32 = 0.005;
 
+/// What stands around the agent of a lane at the beginning of a step.
 #[derive(Clone, Copy, PartialEq)]
-enum Lane {
-    /// Nothing is in reach.
+enum Surroundings {
+    /// Nothing is within reach: the agent moves over the bare floor.
     Free,
-    /// Something is near, or moves by itself; nothing is nearer than this, and what motion and leaning can take off.
-    Near { clear: f32, spend: f32 },
-    /// Something is met.
+    /// Something is near, or moves by itself, but nothing touches the agent yet.
+    Near {
+        /// Distance to the nearest object \[m\].
+        clear: f32,
+        /// How much of that distance tilting and the objects' own motion can use up within the step \[m\].
+        margin: f32,
+    },
+    /// Something may be touched: the step needs the contact solver.
     Busy,
 }
 
+/// Numbers the agent has in the state, the common ones included.
+const fn agent_fields<A: AgentModel>() -> usize {
+    AGENT_OWN + A::STATE_FIELDS - AGENT
+}
+
 /// [`Agent::advance`] of the first `lanes` environments of a block.
-pub(super) fn advance_block<A: BlockAgent>(
+pub(super) fn advance_block<A: SimdAgent + AgentModel>(
     params: &[f32],
     state: &mut [f32],
     action: &[f32],
@@ -67,22 +59,22 @@ pub(super) fn advance_block<A: BlockAgent>(
 ) {
     let mut kinds = classify::<A>(params, state, lanes);
     let mut before = [[0.0; MOST_FIELDS]; LANES];
-    for lane in (0..lanes).filter(|lane| kinds[*lane] != Lane::Free) {
-        for (i, kept) in before[lane][..A::FIELDS].iter_mut().enumerate() {
+    for lane in (0..lanes).filter(|lane| kinds[*lane] != Surroundings::Free) {
+        for (i, kept) in before[lane][..agent_fields::<A>()].iter_mut().enumerate() {
             *kept = state[(AGENT + i) * LANES + lane];
         }
     }
-    A::glide(state, action);
+    A::advance_free(state, action);
     for lane in 0..lanes {
-        if let Lane::Near { clear, spend } = kinds[lane] {
-            if clear_all_along::<A>(params, state, lane, &before[lane], clear, spend) {
-                kinds[lane] = Lane::Free;
+        if let Surroundings::Near { clear, margin } = kinds[lane] {
+            if clear_all_along::<A>(params, state, lane, &before[lane], clear, margin) {
+                kinds[lane] = Surroundings::Free;
             }
         }
     }
     let mut free = [false; LANES];
     for lane in 0..lanes {
-        if kinds[lane] == Lane::Free {
+        if kinds[lane] == Surroundings::Free {
             free[lane] = state[IDLE * LANES + lane] > 0.5;
             if free[lane] {
                 touch_nothing(state, lane);
@@ -90,35 +82,34 @@ pub(super) fn advance_block<A: BlockAgent>(
                 advance_bodies(params, state, lane, scratch, 0);
             }
         } else {
-            for (i, kept) in before[lane][..A::FIELDS].iter().enumerate() {
+            for (i, kept) in before[lane][..agent_fields::<A>()].iter().enumerate() {
                 state[(AGENT + i) * LANES + lane] = *kept;
             }
-            let (u0, u1) = (action[lane * action_dim], action[lane * action_dim + 1]);
-            A::advance(params, state, lane, u0, u1, scratch, 0);
+            A::advance(params, state, lane, action, lane * action_dim, scratch, 0);
         }
     }
     drift_lanes(params, state, &free);
 }
 
-fn classify<A: BlockAgent>(params: &[f32], state: &mut [f32], lanes: usize) -> [Lane; LANES] {
-    let near = wide(FindNear { params, state, reach: A::REACH });
+fn classify<A: SimdAgent + AgentModel>(params: &[f32], state: &mut [f32], lanes: usize) -> [Surroundings; LANES] {
+    let near = with_simd(FindNear { params, state, reach: A::REACH });
     let gremlins = params[PARAM_BODY_KIND] == ObjectKind::Gremlin.code();
-    let mut kinds = [Lane::Free; LANES];
+    let mut kinds = [Surroundings::Free; LANES];
     for lane in 0..lanes {
         let get = |field: usize| state[field * LANES + lane];
         let (idle, young) = (get(IDLE) > 0.5, get(AGE) < CAUGHT_UP);
         if idle && !near[lane] {
-            if A::lean(state, lane).is_none() {
-                kinds[lane] = Lane::Busy;
+            if A::tilt_margin(state, lane).is_none() {
+                kinds[lane] = Surroundings::Busy;
             }
         } else if gremlins && young && near[lane] {
-            kinds[lane] = Lane::Busy;
+            kinds[lane] = Surroundings::Busy;
         } else {
             let (clear, motion) = clearance(params, state, lane, &A::FOOTPRINT, A::REACH);
-            let drift = if motion > 0.0 { motion * A::SECONDS + STRAY } else { 0.0 };
-            let lean = A::lean(state, lane).unwrap_or(f32::INFINITY);
-            let spend = A::ROCKING + lean + drift;
-            kinds[lane] = if clear > 0.5 * spend { Lane::Near { clear, spend } } else { Lane::Busy };
+            let drift = if motion > 0.0 { motion * A::STEP_SECONDS + STRAY } else { 0.0 };
+            let tilt = A::tilt_margin(state, lane).unwrap_or(f32::INFINITY);
+            let margin = A::ROCKING + tilt + drift;
+            kinds[lane] = if clear > 0.5 * margin { Surroundings::Near { clear, margin } } else { Surroundings::Busy };
         }
     }
     kinds
@@ -162,22 +153,22 @@ fn mark_near(state: &[f32], first: usize, count: usize, fields: usize, range: f3
 }
 
 /// Whether an agent that has moved from `before`, where it was `clear` of everything, cannot have met anything on its
-/// way: the way of its corners, and what else can take off the clearances at both ends, is less than their sum.
-fn clear_all_along<A: BlockAgent>(
+/// way: the path of its corners, and what else can take off the clearances at both ends, is less than their sum.
+fn clear_all_along<A: SimdAgent + AgentModel>(
     params: &[f32],
     state: &mut [f32],
     lane: usize,
     before: &[f32],
     clear: f32,
-    spend: f32,
+    margin: f32,
 ) -> bool {
-    let Some(lean) = A::lean(state, lane) else { return false };
+    let Some(tilt) = A::tilt_margin(state, lane) else { return false };
     let (clear_after, _) = clearance(params, state, lane, &A::FOOTPRINT, A::REACH);
     let now = |field: usize| state[field * LANES + lane];
     let was = |field: usize| before[field - AGENT];
     let speed = 0.5 * (now(VX).hypot(now(VY)) + was(VX).hypot(was(VY)));
-    let way = now(DX).hypot(now(DY)).max(speed * A::SECONDS);
+    let path = now(DX).hypot(now(DY)).max(speed * A::STEP_SECONDS);
     let spin = 0.5 * (now(OMEGA).abs() + was(OMEGA).abs());
-    let turn = wrap_angle(now(YAW) - was(YAW)).abs().max(spin * A::SECONDS);
-    clear + clear_after > way + turn * A::FOOTPRINT.lever + 2.0 * spend + lean
+    let turn = wrap_angle(now(YAW) - was(YAW)).abs().max(spin * A::STEP_SECONDS);
+    clear + clear_after > path + turn * A::FOOTPRINT.lever + 2.0 * margin + tilt
 }

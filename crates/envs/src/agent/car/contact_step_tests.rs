@@ -3,17 +3,17 @@
 
 use serde_json::Value;
 
-use super::among::drive_among;
 use super::body::{CarBody, load_motion, load_pose, read_car};
+use super::contact_step::drive_in_contact;
 use super::floor::push_floor;
-use super::reading::scalar::{self, Acc, Frame, Motion, Problem, Quat};
+use super::variants::scalar::{self, Acc, Frame, Motion, Problem, Quat};
 use super::*;
 use crate::contact::tests::{load_object, numbers_f64 as numbers};
 use crate::contact::{
-    ACC, ACTIVE, COUNT, Mover, SCRATCH_LEN, SPARE_GEOM, STATIC_SLOT, body, load_static, push_contact, set_surface,
-    solve,
+    ACC, ACTIVE, COUNT, ContactBody, SCRATCH_LEN, SPARE_GEOM, STATIC_SLOT, body, load_static, push_contact,
+    set_surface, solve,
 };
-use crate::level::{PARAM_BODIES, PARAM_SOLID_FIRST};
+use crate::params::{PARAM_BODIES, PARAM_SOLID_FIRST};
 use crate::state::{TOUCH, TOUCH_COSTS, X};
 
 const S0: usize = 5;
@@ -51,7 +51,7 @@ impl Substep {
             right: v[7] as f32,
             ball: scalar::to_world(scalar::frame(quat(9)), three(8)),
             ball_pose: quat(9),
-            felt: scalar::v3(0.0, 0.0, 0.0),
+            accelerometer: scalar::v3(0.0, 0.0, 0.0),
             unsolved: 0.0,
         };
         let frame = scalar::frame(car.pose);
@@ -206,8 +206,8 @@ fn away_from_the_pillar_a_step_has_the_floors_bits() {
     for step in 0..6 {
         let left = 0.02 - 0.003 * step as f32;
         scalar::drive(left, 0.015, &mut plain, 3);
-        drive_among(left, 0.015, false, &params, &mut far, 3, &mut scratch, S0);
-        drive_among(left, 0.015, true, &params, &mut near, 3, &mut scratch, S0);
+        drive_in_contact(left, 0.015, false, &params, &mut far, 3, &mut scratch, S0);
+        drive_in_contact(left, 0.015, true, &params, &mut near, 3, &mut scratch, S0);
     }
     assert!(plain[3 + X * LANES] > 1e-3);
     assert!(plain == far, "far");

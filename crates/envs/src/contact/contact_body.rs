@@ -10,9 +10,9 @@ use cubecl::prelude::*;
 
 use super::*;
 
-/// The agent among obstacles. All functions see one environment's scratch at `s0`, into which the agent was loaded.
+/// The agent among obstacles. All functions see one environment's scratch at `scratch_base`, into which the agent was loaded.
 #[cfg_attr(feature = "gpu", cube)]
-pub trait Mover: 'static + Send + Sync {
+pub trait ContactBody: 'static + Send + Sync {
     /// Number of collision shapes, in MuJoCo's order.
     fn geoms() -> usize;
     /// [`SPHERE`], [`BOX`] or [`CYLINDER`].
@@ -29,37 +29,37 @@ pub trait Mover: 'static + Send + Sync {
     fn geom_bound(geom: usize) -> f32;
     /// Writes where it is now to the 15 numbers at `scratch[to]`: centre 3 \[m\], world-from-shape rotation 9 (row by
     /// row), sizes 3 \[m\].
-    fn place_geom(scratch: &mut [f32], s0: usize, geom: usize, to: usize);
+    fn place_geom(scratch: &mut [f32], scratch_base: usize, geom: usize, to: usize);
 
     /// Number of parts.
     fn parts() -> usize;
     /// Slot of a part; part 0 has [`AGENT_SLOT`].
     fn part_slot(part: usize) -> usize;
     /// Starts the sums at [`SUM`] for the contacts of `part`; part 0, which comes first, also starts the agent's own.
-    fn start_part(scratch: &mut [f32], s0: usize, part: usize);
+    fn start_part(scratch: &mut [f32], scratch_base: usize, part: usize);
     /// Takes the sums over the contacts of `part`.
-    fn finish_part(scratch: &mut [f32], s0: usize, part: usize);
+    fn finish_part(scratch: &mut [f32], scratch_base: usize, part: usize);
     /// Newton direction from the sums of all parts. Returns the slope along it, and the product of the **previous**
     /// gradient with it.
-    fn direction(scratch: &mut [f32], s0: usize) -> (f32, f32);
+    fn direction(scratch: &mut [f32], scratch_base: usize) -> (f32, f32);
     /// Makes the path of the search: the direction plus `keep` times the previous path; spreads it to the parts' `PATH`.
     /// Returns the objective's slope along it.
-    fn take_path(scratch: &mut [f32], s0: usize, keep: f32) -> f32;
+    fn take_path(scratch: &mut [f32], scratch_base: usize, keep: f32) -> f32;
     /// Forgets the path.
-    fn drop_path(scratch: &mut [f32], s0: usize);
+    fn drop_path(scratch: &mut [f32], scratch_base: usize);
     /// Slope and curvature of the inertia's part of the objective along the path.
-    fn inertia_along(scratch: &mut [f32], s0: usize) -> (f32, f32);
+    fn inertia_along(scratch: &mut [f32], scratch_base: usize) -> (f32, f32);
     /// Moves the acceleration by `t` along the path. Returns the squared change \[(m/s^2)^2\].
-    fn advance(scratch: &mut [f32], s0: usize, t: f32) -> f32;
+    fn advance(scratch: &mut [f32], scratch_base: usize, t: f32) -> f32;
 }
 
 /// Contacts that the agent's parts take part in.
 #[cfg_attr(feature = "gpu", cube)]
-pub fn agent_touches<M: Mover>(scratch: &mut [f32], s0: usize) -> f32 {
+pub fn agent_touches<M: ContactBody>(scratch: &mut [f32], scratch_base: usize) -> f32 {
     let mut touches = 0.0f32;
     let parts = M::parts();
     for part in 0..parts {
-        touches += scratch[body(s0, M::part_slot(part)) + TOUCHES];
+        touches += scratch[body(scratch_base, M::part_slot(part)) + TOUCHES];
     }
     touches
 }
@@ -68,7 +68,7 @@ pub fn agent_touches<M: Mover>(scratch: &mut [f32], s0: usize) -> f32 {
 pub struct Nobody;
 
 #[cfg_attr(feature = "gpu", cube)]
-impl Mover for Nobody {
+impl ContactBody for Nobody {
     fn geoms() -> usize {
         0
     }

@@ -2,15 +2,16 @@
 
 use pulp::NullaryFnOnce;
 
-use super::{Lane, row, row_mut, wide};
-use crate::level::{ObjectKind, PARAM_BODIES, PARAM_BODY_FIELDS, PARAM_BODY_FIRST, PARAM_BODY_KIND, PARAM_SUBSTEP};
+use crate::lanes::{Lane, row, row_mut, with_simd};
+use crate::object::ObjectKind;
 use crate::object::{GREMLIN_HOME, drift, mocap_pull, orbit};
+use crate::params::{PARAM_BODIES, PARAM_BODY_FIELDS, PARAM_BODY_FIRST, PARAM_BODY_KIND, PARAM_SUBSTEP};
 use crate::state::{AGE, LANES};
 
 /// Ten substeps of the gremlins of the lanes for which `keep` holds.
 pub(super) fn drift_lanes(params: &[f32], state: &mut [f32], keep: &[bool; LANES]) {
     if params[PARAM_BODY_KIND] == ObjectKind::Gremlin.code() {
-        wide(Drift { params, state, keep });
+        with_simd(Drift { params, state, keep });
     }
 }
 

@@ -1,0 +1,75 @@
+//! Where each number of the parameter slice lies: what scalar bodies know of their level (`spec/params.rs` fills it).
+
+/// Numbers the seed takes in the parameter slice.
+pub const SEED_PARTS: usize = 4;
+/// First part of the seed.
+pub const PARAM_SEED: usize = 0;
+/// The agent starts within plus or minus this, on either axis \[m\].
+pub const PARAM_AGENT_RANGE: usize = 4;
+/// Steps after which an episode is truncated.
+pub const PARAM_MAX_STEPS: usize = 5;
+/// The agent's clearance in a fresh layout \[m\].
+pub const PARAM_AGENT_KEEPOUT: usize = 6;
+/// Range of the lidars \[m\].
+pub const PARAM_LIDAR_RANGE: usize = 7;
+/// Number of object groups.
+pub const PARAM_GROUPS: usize = 8;
+/// Walls of the Circle task: 0, 2 or 4.
+pub const PARAM_WALLS: usize = 9;
+/// Field of the first free object (a level has one kind of them).
+pub const PARAM_BODY_FIRST: usize = 10;
+/// Number of free objects.
+pub const PARAM_BODIES: usize = 11;
+/// State fields of one of them.
+pub const PARAM_BODY_FIELDS: usize = 12;
+/// Their [`crate::ObjectKind::code`].
+pub const PARAM_BODY_KIND: usize = 13;
+/// 1 where touching one costs.
+pub const PARAM_BODY_COSTS: usize = 14;
+/// Half-width of the box \[m\].
+pub const PARAM_BODY_HALF: usize = 15;
+/// Mass \[kg\].
+pub const PARAM_BODY_MASS: usize = 16;
+/// Moment of inertia about a horizontal axis \[kg m^2\].
+pub const PARAM_BODY_MOMENT: usize = 17;
+/// Moment of inertia about the vertical axis \[kg m^2\].
+pub const PARAM_BODY_SPIN_MOMENT: usize = 18;
+/// Reach from the centre to the farthest corner \[m\].
+pub const PARAM_BODY_REACH: usize = 19;
+/// Height of the centre at rest \[m\].
+pub const PARAM_BODY_REST_Z: usize = 20;
+/// Field of the first solid object (a level has one kind of them).
+pub const PARAM_SOLID_FIRST: usize = 21;
+/// Number of solid objects.
+pub const PARAM_SOLIDS: usize = 22;
+/// Their [`crate::ObjectKind::code`].
+pub const PARAM_SOLID_KIND: usize = 23;
+/// Their radius \[m\].
+pub const PARAM_SOLID_RADIUS: usize = 24;
+/// 1 where touching one costs (of buttons: a wrong one).
+pub const PARAM_SOLID_COSTS: usize = 25;
+/// MuJoCo's timestep \[s\], ten of which are a step.
+pub const PARAM_SUBSTEP: usize = 26;
+/// First number of the first group's row.
+pub const PARAM_GROUP: usize = 27;
+/// Length of a group's row.
+pub const GROUP_ROW: usize = 9;
+
+/// Column of a group's row: [`crate::ObjectKind::code`].
+pub const GROUP_KIND: usize = 0;
+/// Column: number of objects.
+pub const GROUP_COUNT: usize = 1;
+/// Column: field of the first object's x in the state.
+pub const GROUP_OFFSET: usize = 2;
+/// Column: fields of one object.
+pub const GROUP_FIELDS: usize = 3;
+/// Column: clearance \[m\].
+pub const GROUP_KEEPOUT: usize = 4;
+/// Column: radius or half-width \[m\].
+pub const GROUP_SIZE: usize = 5;
+/// Column: 1 where the group costs.
+pub const GROUP_CONSTRAINED: usize = 6;
+/// Column: first bin of the group's lidar in the observation.
+pub const GROUP_LIDAR: usize = 7;
+/// Column: objects are placed within plus or minus this, on either axis \[m\].
+pub const GROUP_RANGE: usize = 8;

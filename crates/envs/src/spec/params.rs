@@ -1,0 +1,66 @@
+//! Fills the parameter slice from an agent and a level.
+
+use super::NavigationSpec;
+use crate::lidar::LIDAR_BINS;
+use crate::object::{BodyModel, ObjectGroup, ObjectKind};
+use crate::params::*;
+use crate::rng::seed_parts;
+use crate::state::AGENT_OWN;
+
+impl NavigationSpec {
+    /// Parameters of the scalar bodies for this environment under `seed`.
+    pub(crate) fn params(&self, seed: u64) -> Vec<f32> {
+        let flag = |is: bool| f32::from(u8::from(is));
+        let (agent, level, groups) = (self.agent, &self.level, self.groups());
+        let mut p = vec![0.0; PARAM_GROUP + GROUP_ROW * groups.len()];
+        p[PARAM_SEED..PARAM_SEED + SEED_PARTS].copy_from_slice(&seed_parts(seed));
+        p[PARAM_AGENT_RANGE] = level.agent_extent - level.agent_keepout;
+        p[PARAM_MAX_STEPS] = level.max_episode_steps as f32;
+        p[PARAM_AGENT_KEEPOUT] = level.agent_keepout;
+        p[PARAM_LIDAR_RANGE] = level.lidar_range;
+        p[PARAM_GROUPS] = groups.len() as f32;
+        p[PARAM_WALLS] = level.walls as f32;
+        p[PARAM_SUBSTEP] = agent.substep();
+        let mut offset = AGENT_OWN + agent.state_fields();
+        for (i, group) in groups.iter().enumerate() {
+            if group.kind.is_free() {
+                let model = BodyModel::of(group.kind, group.size);
+                p[PARAM_BODY_FIRST] = offset as f32;
+                p[PARAM_BODIES] = group.count as f32;
+                p[PARAM_BODY_FIELDS] = group.kind.fields() as f32;
+                p[PARAM_BODY_KIND] = group.kind.code();
+                p[PARAM_BODY_COSTS] = flag(group.constrained);
+                p[PARAM_BODY_HALF] = group.size;
+                p[PARAM_BODY_MASS] = model.mass;
+                p[PARAM_BODY_MOMENT] = model.moment;
+                p[PARAM_BODY_SPIN_MOMENT] = model.spin_moment;
+                p[PARAM_BODY_REACH] = model.reach;
+                p[PARAM_BODY_REST_Z] = model.rest_z;
+            }
+            if group.kind.is_solid() {
+                p[PARAM_SOLID_FIRST] = offset as f32;
+                p[PARAM_SOLIDS] = group.count as f32;
+                p[PARAM_SOLID_KIND] = group.kind.code();
+                p[PARAM_SOLID_RADIUS] = group.size;
+                p[PARAM_SOLID_COSTS] = flag(group.constrained);
+            }
+            let row = &mut p[PARAM_GROUP + i * GROUP_ROW..][..GROUP_ROW];
+            row[GROUP_KIND] = group.kind.code();
+            row[GROUP_COUNT] = group.count as f32;
+            row[GROUP_OFFSET] = offset as f32;
+            row[GROUP_FIELDS] = group.kind.fields() as f32;
+            row[GROUP_KEEPOUT] = group.keepout;
+            row[GROUP_SIZE] = group.size;
+            row[GROUP_CONSTRAINED] = flag(group.constrained);
+            row[GROUP_LIDAR] = (agent.sensor_dim() + i * LIDAR_BINS) as f32;
+            row[GROUP_RANGE] = self.range_of(group);
+            offset += group.count * group.kind.fields();
+        }
+        p
+    }
+
+    /// Half-width of the square in which `group`'s centres lie \[m\]; the circle stays at the origin.
+    fn range_of(&self, group: &ObjectGroup) -> f32 {
+        if group.kind == ObjectKind::Circle { 0.0 } else { self.level.half_extent - group.keepout }
+    }
+}
