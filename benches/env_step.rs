@@ -5,7 +5,7 @@
 use std::time::Instant;
 
 use burn::tensor::{Device, Tensor};
-use envs::{EnvSpec, VecEnv, find, registry};
+use envs::{Navigation, NavigationSpec, VecEnv, find, registry};
 use test_support::numbers::{random_actions, tensor};
 
 const WARM_UP: usize = 200;
@@ -29,16 +29,16 @@ fn main() {
     for spec in &specs {
         for n in &sizes {
             let (best, median) = measure(spec, *n);
-            println!("{:24} {n:6} envs: {:.2} M steps/s (median {:.2})", spec.id, best * 1e-6, median * 1e-6);
+            println!("{:24} {n:6} envs: {:.2} M steps/s (median {:.2})", spec.env.id, best * 1e-6, median * 1e-6);
         }
     }
 }
 
 /// Best and median steps per second over the repeats.
-fn measure(spec: &EnvSpec, n: usize) -> (f64, f64) {
+fn measure(spec: &NavigationSpec, n: usize) -> (f64, f64) {
     let device = Device::flex();
-    let mut env = VecEnv::new(spec.clone(), n, 1, &device).expect("the CPU backend is always supported");
-    env.reset_staggered();
+    let mut env = Navigation::new(spec.clone(), n, 1, &device).expect("the CPU backend is always supported");
+    env.reset(true);
     let actions: Vec<Tensor<2>> = (0..BATCHES).map(|batch| actions(spec, n, batch, &device)).collect();
     for t in 0..WARM_UP {
         env.step(actions[t % BATCHES].clone());
@@ -56,6 +56,6 @@ fn measure(spec: &EnvSpec, n: usize) -> (f64, f64) {
     (rates[REPEATS - 1], rates[REPEATS / 2])
 }
 
-fn actions(spec: &EnvSpec, n: usize, batch: usize, device: &Device) -> Tensor<2> {
-    tensor(&random_actions(batch, n * spec.action_dim), [n, spec.action_dim], device)
+fn actions(spec: &NavigationSpec, n: usize, batch: usize, device: &Device) -> Tensor<2> {
+    tensor(&random_actions(batch, n * spec.env.action_dim), [n, spec.env.action_dim], device)
 }

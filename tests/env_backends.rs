@@ -13,7 +13,7 @@
 use std::time::{Duration, Instant};
 
 use burn::tensor::{Device, Tensor};
-use envs::{AgentKind, EnvError, EnvSpec, StepBatch, TaskKind, VecEnv, find, registry};
+use envs::{AgentKind, EnvError, Navigation, NavigationSpec, StepBatch, TaskKind, VecEnv, find, registry};
 use test_support::device::{cpu_and_gpu, gpu, gpu_is_software};
 use test_support::numbers::{Apart, random_actions, values};
 
@@ -23,7 +23,7 @@ const STEPS: usize = 60;
 const HELD: usize = 8;
 
 /// Random commands; two environments in three drive ahead more often than not, so that objects are met.
-fn actions(spec: &EnvSpec, envs: usize, step: usize) -> Vec<f32> {
+fn actions(spec: &NavigationSpec, envs: usize, step: usize) -> Vec<f32> {
     let mut drawn = random_actions(step / HELD, 2 * envs).into_iter();
     let mut next = || drawn.next().expect("two commands for every environment");
     let ahead = |u: f32, env: usize| if env % 3 == 0 { u } else { (u + 1.0).min(1.0) };
@@ -39,46 +39,47 @@ fn actions(spec: &EnvSpec, envs: usize, step: usize) -> Vec<f32> {
 const BOUNDS: [f32; 2] = [1e-5, 1e-2];
 
 fn scalars(batch: &StepBatch) -> Vec<f32> {
-    let rows = [&batch.reward, &batch.cost, &batch.terminated, &batch.truncated, &batch.episode_return];
-    let more = [&batch.episode_cost, &batch.episode_length, &batch.episode_partial];
-    rows.into_iter().chain(more).flat_map(|row| values(row.clone())).collect()
+    let rows = [&batch.reward, &batch.terminated, &batch.truncated, &batch.episode_return];
+    let more = [&batch.episode_length, &batch.episode_partial];
+    let costs = [&batch.costs, &batch.episode_costs].into_iter().flat_map(|rows| values(rows.clone()));
+    rows.into_iter().chain(more).flat_map(|row| values(row.clone())).chain(costs).collect()
 }
 
-fn compare(spec: &EnvSpec, [cpu, gpu]: &[Device; 2]) {
-    let make = |device| VecEnv::new(spec.clone(), ENVS, 5, device).expect("a supported device");
+fn compare(spec: &NavigationSpec, [cpu, gpu]: &[Device; 2]) {
+    let make = |device| Navigation::new(spec.clone(), ENVS, 5, device).expect("a supported device");
     let begun = Instant::now();
     let (mut host, mut device) = (make(cpu), make(gpu));
     let mut first = Apart::default();
-    first.add(&values(host.reset_staggered()), &values(device.reset_staggered()), BOUNDS);
+    first.add(&values(host.reset(true)), &values(device.reset(true)), BOUNDS);
     let reset = begun.elapsed();
 
     let (mut sensors, mut lidars) = (Apart::default(), Apart::default());
     let (mut account, mut kept) = (Apart::default(), Apart::default());
     let (mut costs, mut first_step, mut later) = (0.0, Duration::ZERO, Duration::ZERO);
     for step in 0..STEPS {
-        let state = host.state();
+        let state = host.fields();
         let shape = state.dims();
         let copy = Tensor::<1>::from_floats(values(state).as_slice(), gpu).reshape(shape);
-        device.set_state(copy).expect("the same environments");
+        device.set_fields(copy).expect("the same environments");
         let action = actions(spec, ENVS, step);
-        let on = |to: &Device| Tensor::<1>::from_floats(action.as_slice(), to).reshape([ENVS, spec.action_dim]);
+        let on = |to: &Device| Tensor::<1>::from_floats(action.as_slice(), to).reshape([ENVS, spec.env.action_dim]);
         let a = host.step(on(cpu));
         let begun = Instant::now();
         let b = device.step(on(gpu));
         let (obs_a, obs_b) = (values(a.final_obs.clone()), values(b.final_obs.clone()));
         *(if step == 0 { &mut first_step } else { &mut later }) += begun.elapsed();
-        for (a, b) in obs_a.chunks(spec.obs_dim).zip(obs_b.chunks(spec.obs_dim)) {
+        for (a, b) in obs_a.chunks(spec.env.obs_dim).zip(obs_b.chunks(spec.env.obs_dim)) {
             let lidar = spec.agent.sensor_dim();
             sensors.add(&a[..lidar], &b[..lidar], BOUNDS);
             lidars.add(&a[lidar..], &b[lidar..], BOUNDS);
         }
-        costs += values(a.cost.clone()).iter().sum::<f32>();
+        costs += values(a.costs.clone()).iter().sum::<f32>();
         account.add(&scalars(&a), &scalars(&b), BOUNDS);
-        kept.add(&values(host.state()), &values(device.state()), BOUNDS);
+        kept.add(&values(host.fields()), &values(device.fields()), BOUNDS);
     }
     eprintln!(
         "{}: reset {:.1} s, first step {:.1} s, each of the others {:.1} ms; {costs} costs",
-        spec.id,
+        spec.env.id,
         reset.as_secs_f64(),
         first_step.as_secs_f64(),
         later.as_secs_f64() * 1e3 / (STEPS - 1) as f64
@@ -94,14 +95,14 @@ fn compare(spec: &EnvSpec, [cpu, gpu]: &[Device; 2]) {
         eprintln!("  not judged on software Vulkan");
         return;
     }
-    if software && spec.level.task == TaskKind::Button && spec.level.number > 0 {
+    if software && spec.level.task == TaskKind::Button && !spec.level.name.ends_with('0') {
         first = Apart { all: 1, ..Apart::default() };
     }
     // A placement or a contact on the edge may fall to the other side; nothing systematic may.
     let limits = [(&first, 1e-3, 1e-3), (&sensors, 2e-2, 2e-3), (&lidars, 2e-3, 1e-4), (&account, 1e-4, 2e-5)];
     for (spread, rough, far) in limits {
         let fractions = spread.fractions();
-        assert!(fractions[0] <= rough && fractions[1] <= far, "{}: {spread}", spec.id);
+        assert!(fractions[0] <= rough && fractions[1] <= far, "{}: {spread}", spec.env.id);
     }
 }
 
@@ -122,9 +123,9 @@ fn more_environments_than_working_memory_holds_at_once() {
     let spec = find("PointGoal1").expect("a registered id");
     let action = actions(&spec, MANY, 0);
     let step = |on: &Device| {
-        let mut env = VecEnv::new(spec.clone(), MANY, 8, on).expect("a supported device");
-        env.reset_staggered();
-        let batch = env.step(Tensor::<1>::from_floats(action.as_slice(), on).reshape([MANY, spec.action_dim]));
+        let mut env = Navigation::new(spec.clone(), MANY, 8, on).expect("a supported device");
+        env.reset(true);
+        let batch = env.step(Tensor::<1>::from_floats(action.as_slice(), on).reshape([MANY, spec.env.action_dim]));
         (values(batch.final_obs), values(batch.reward))
     };
     let (host, device) = (step(&cpu), step(&gpu));
@@ -138,7 +139,7 @@ fn more_environments_than_working_memory_holds_at_once() {
 fn environments_that_no_buffer_holds_are_refused() {
     let Some(gpu) = gpu() else { return };
     let spec = find("PointGoal2").expect("a registered id");
-    let refused = VecEnv::new(spec, (1 << 24) - 1, 1, &gpu).map(|_| ());
+    let refused = Navigation::new(spec, (1 << 24) - 1, 1, &gpu).map(|_| ());
     let Err(EnvError::DeviceMemory { most, .. }) = refused else { panic!("{refused:?}") };
     assert!(most > 10_000, "{most}");
 }

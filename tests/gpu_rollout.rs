@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor};
 use compute::noise::{NoiseKey, Stream};
-use envs::VecEnv;
+use envs::{Navigation, VecEnv};
 use safe_rl::{Normalizer, NormalizerConfig, Rollout, RolloutBuilder};
 use test_support::device::{cpu_and_gpu, gpu, gpu_is_software, skip};
 use test_support::numbers::{Apart, values};
@@ -16,7 +16,7 @@ const STEPS: usize = 12;
 
 /// Everything a rollout begins with, the same on every device.
 struct Start {
-    env: VecEnv,
+    env: Navigation,
     obs: Tensor<2>,
     normalizer: Normalizer,
     policy: Policy,
@@ -28,9 +28,9 @@ fn start(id: &str, hidden: &[usize], activation: ActivationName, device: &Device
     config.policy.activation = activation;
     config.policy.output_gain = 1.0; // means that differ from state to state
     let spec = envs::find(id).expect("a registered id");
-    let (obs_dim, action_dim) = (spec.obs_dim, spec.action_dim);
-    let mut env = VecEnv::new(spec, ENVS, config.seed, device).expect("a supported device");
-    let obs = env.reset_staggered();
+    let (obs_dim, action_dim) = (spec.env.obs_dim, spec.env.action_dim);
+    let mut env = Navigation::new(spec, ENVS, config.seed, device).expect("a supported device");
+    let obs = env.reset(true);
     end_soon(&mut env);
     let constant = |value: f32| Tensor::full([obs_dim], value, device);
     let normalizer =
@@ -40,15 +40,15 @@ fn start(id: &str, hidden: &[usize], activation: ActivationName, device: &Device
 }
 
 /// Puts every third environment a few steps before the end of its episode.
-fn end_soon(env: &mut VecEnv) {
-    let (shape, horizon, device) = (env.state().dims(), env.spec().max_episode_steps, env.device().clone());
+fn end_soon(env: &mut Navigation) {
+    let (shape, horizon, device) = (env.fields().dims(), env.spec().max_episode_steps, env.device().clone());
     let [_, fields, lanes] = shape;
-    let mut state = values(env.state());
+    let mut state = values(env.fields());
     for e in (0..env.num_envs()).step_by(3) {
         state[e / lanes * fields * lanes + e % lanes] = (horizon - 1 - e % (STEPS + 4)) as f32;
     }
     let state = Tensor::<1>::from_floats(state.as_slice(), &device).reshape(shape);
-    env.set_state(state).expect("the same environments");
+    env.set_fields(state).expect("the same environments");
 }
 
 fn key(step: usize) -> NoiseKey {
@@ -192,7 +192,7 @@ fn steps_of_a_launch_do_not_matter() {
     let run = |steps_per_launch| {
         let mut start = start("PointCircle0", &[8], ActivationName::Tanh, &gpu);
         let rollout = fused(&mut start, steps_per_launch);
-        (values(rollout.critic_inputs()), values(rollout.action), values(rollout.reward), values(start.env.state()))
+        (values(rollout.critic_inputs()), values(rollout.action), values(rollout.reward), values(start.env.fields()))
     };
     let single = run(1);
     assert!(single == run(5) && single == run(usize::MAX), "the trajectory depends on the launches");

@@ -1,5 +1,5 @@
 //! Counts the floating-point operations of an average environment step under random actions: the numbers behind
-//! `EnvSpec::operations_per_step`.
+//! the work that the trainer's `bench env` divides by.
 //!
 //! Runs the example `random_steps` under valgrind, which counts how often every instruction was executed, and weighs each
 //! with the operations it does (lanes, twice for a fused multiply-add). Two runs of different length, so that start and
@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let program = std::env::current_exe()?.with_file_name("random_steps");
     let weights = weights(&program)?;
     let named: Vec<String> = std::env::args().skip(1).collect();
-    let all = || envs::registry().iter().map(envs::EnvSpec::short_id).collect();
+    let all = || envs::registry().iter().map(envs::NavigationSpec::short_id).collect();
     let chosen: Vec<String> = if named.is_empty() { all() } else { named };
     for env in chosen {
         let [short, long] = STEPS.map(|steps| operations(&program, &weights, &env, steps));

@@ -4,15 +4,13 @@
 
 mod car;
 mod frame;
-mod point;
+pub(crate) mod point;
 mod reset;
-#[cfg(feature = "flex")]
 mod simd;
 
 pub use car::Car;
 pub use frame::AgentFrame;
 pub use point::Point;
-#[cfg(feature = "flex")]
 pub(crate) use simd::{Footprint, SimdAgent};
 
 #[cfg(feature = "gpu")]

@@ -1,15 +1,14 @@
 //! Steps all environments of a batch: what knows threads, vectors and launches lives here.
 //!
-//! On the CPU backend (`flex`) a rayon task takes whole blocks of 32 environments and updates the
-//! state in place; on CubeCL backends two launches step one environment a unit, or one launch makes a whole rollout, the
-//! policy included. All call the same functions of [`crate::step`].
+//! On the CPU backend a rayon task takes whole blocks of 32 environments and updates the state in place; on CubeCL backends
+//! two launches step one environment per unit. Both call the functions of [`crate::step`], and there is no third path.
 
-#[cfg(feature = "flex")]
 mod cpu;
-#[cfg(feature = "gpu")]
-mod gpu;
+pub(crate) mod gpu;
 
 use burn::tensor::{Device, Tensor};
+use compute::cpu::Buffers;
+use compute::first_of;
 
 use crate::agent::AgentKind;
 use crate::error::EnvError;
@@ -17,13 +16,8 @@ use crate::spec::NavigationSpec;
 use crate::state::LANES;
 use crate::task::TaskKind;
 
-#[cfg(feature = "gpu")]
-pub use gpu::{Policy, RolloutPlan, Trajectory};
-
 /// What one step of all environments returns.
 pub(crate) struct Stepped {
-    /// `[blocks, state_dim, 32]`
-    pub state: Tensor<3>,
     /// `[num_envs, obs_dim]`, after autoreset.
     pub obs: Tensor<2>,
     /// `[num_envs, obs_dim]`, before autoreset.
@@ -32,21 +26,20 @@ pub(crate) struct Stepped {
     pub scalars: Tensor<2>,
 }
 
-/// Everything a step needs besides the tensors.
+/// All environments: their state and what a step needs besides the action.
 #[derive(Debug)]
 pub(crate) struct Batch {
-    agent: AgentKind,
-    task: TaskKind,
-    params: Vec<f32>,
-    num_envs: usize,
-    obs_dim: usize,
-    action_dim: usize,
-    state_dim: usize,
-    #[cfg(feature = "gpu")]
-    horizon: usize,
-    device: Device,
-    #[cfg(feature = "flex")]
-    buffers: cpu::Buffers,
+    pub agent: AgentKind,
+    pub task: TaskKind,
+    pub params: Vec<f32>,
+    pub num_envs: usize,
+    pub obs_dim: usize,
+    pub action_dim: usize,
+    pub state_dim: usize,
+    pub device: Device,
+    // None only while a step owns it, so that the step updates it in place.
+    state: Option<Tensor<3>>,
+    buffers: Buffers,
 }
 
 impl Batch {
@@ -55,16 +48,15 @@ impl Batch {
     /// small.
     pub fn new(spec: &NavigationSpec, num_envs: usize, seed: u64, device: &Device) -> Result<Self, EnvError> {
         let device = device.clone().without_autodiff();
-        if !supports(&device) {
-            return Err(EnvError::UnsupportedDevice(format!("{device:?}")));
+        let most = first_of!(
+            cpu::most_envs(&device),
+            gpu::most_envs(&device, spec),
+            return Err(EnvError::UnsupportedDevice(format!("{device:?}")))
+        );
+        if num_envs > most {
+            return Err(EnvError::DeviceMemory { num_envs, device: format!("{device:?}"), most });
         }
-        #[cfg(feature = "gpu")]
-        if gpu::lives_here(&device) {
-            let most = gpu::most_envs(&device, spec.state_dim(), spec.env.obs_dim);
-            if num_envs > most {
-                return Err(EnvError::DeviceMemory { num_envs, device: format!("{device:?}"), most });
-            }
-        }
+        let shape = [num_envs.div_ceil(LANES), spec.state_dim(), LANES];
         Ok(Self {
             agent: spec.agent,
             task: spec.level.task,
@@ -73,72 +65,38 @@ impl Batch {
             obs_dim: spec.env.obs_dim,
             action_dim: spec.env.action_dim,
             state_dim: spec.state_dim(),
-            #[cfg(feature = "gpu")]
-            horizon: spec.env.max_episode_steps,
+            state: Some(Tensor::zeros(shape, &device)),
             device,
-            #[cfg(feature = "flex")]
-            buffers: cpu::Buffers::default(),
+            buffers: Buffers::default(),
         })
     }
 
-    /// Shape of the state tensor.
+    /// Shape of the state tensor: `[ceil(num_envs / 32), state_dim, 32]`.
     pub fn state_shape(&self) -> [usize; 3] {
         [self.num_envs.div_ceil(LANES), self.state_dim, LANES]
     }
 
-    /// The device the tensors live on.
-    pub fn device(&self) -> &Device {
-        &self.device
+    /// Everything the environments are, random counters included.
+    pub fn state(&self) -> &Tensor<3> {
+        self.state.as_ref().expect("the state is only away during a step")
     }
 
-    /// Begins a new episode everywhere. Returns the state and the observations `[num_envs, obs_dim]`.
-    pub fn reset(&self, state: Tensor<3>, staggered: bool) -> (Tensor<3>, Tensor<2>) {
-        #[cfg(feature = "flex")]
-        if cpu::lives_here(&self.device) {
-            return cpu::reset(self, state, staggered);
-        }
-        #[cfg(feature = "gpu")]
-        if gpu::lives_here(&self.device) {
-            return gpu::reset(self, state, staggered);
-        }
-        unreachable!("Batch::new refuses devices without kernels (reset, {staggered}, {state:?})")
+    /// Restores what [`Self::state`] returned; the shape must be [`Self::state_shape`].
+    pub fn set_state(&mut self, state: Tensor<3>) {
+        self.state = Some(state);
+    }
+
+    fn take_state(&mut self) -> Tensor<3> {
+        self.state.take().expect("the state is only away during a step")
+    }
+
+    /// Begins a new episode everywhere; returns the observations `[num_envs, obs_dim]`.
+    pub fn reset(&mut self, staggered: bool) -> Tensor<2> {
+        first_of!(cpu::reset(self, staggered), gpu::reset(self, staggered), unreachable!("`new` refuses other devices"))
     }
 
     /// Steps every environment under `action [num_envs, action_dim]`.
-    pub fn step(&mut self, state: Tensor<3>, action: Tensor<2>) -> Stepped {
-        #[cfg(feature = "flex")]
-        if cpu::lives_here(&self.device) {
-            return cpu::step(self, state, action);
-        }
-        #[cfg(feature = "gpu")]
-        if gpu::lives_here(&self.device) {
-            return gpu::step(self, state, action);
-        }
-        unreachable!("Batch::new refuses devices without kernels (step, {state:?}, {action:?})")
+    pub fn step(&mut self, action: &Tensor<2>) -> Stepped {
+        first_of!(cpu::step(self, action), gpu::step(self, action), unreachable!("`new` refuses other devices"))
     }
-
-    /// Whether [`Self::rollout`] can make `steps` steps here, with a policy that keeps `memory` numbers an environment.
-    #[cfg(feature = "gpu")]
-    pub fn has_rollout(&self, steps: usize, memory: usize) -> bool {
-        gpu::lives_here(&self.device) && gpu::rollout_fits(self, steps, memory)
-    }
-
-    /// Steps and acts as `plan` says; returns the state and what happened.
-    #[cfg(feature = "gpu")]
-    pub fn rollout<P: Policy>(&self, state: Tensor<3>, plan: RolloutPlan) -> (Tensor<3>, Trajectory) {
-        gpu::rollout::<P>(self, state, plan)
-    }
-}
-
-fn supports(device: &Device) -> bool {
-    #[cfg(feature = "flex")]
-    if cpu::lives_here(device) {
-        return true;
-    }
-    #[cfg(feature = "gpu")]
-    if gpu::lives_here(device) {
-        return true;
-    }
-    let _ = device;
-    false
 }

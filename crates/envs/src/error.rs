@@ -1,5 +1,6 @@
 //! What can go wrong when an environment is built or restored.
 
+use compute::ComputeError;
 use thiserror::Error;
 
 /// Errors of this crate; a shape bug in the caller's tensors panics instead.
@@ -35,9 +36,12 @@ pub enum EnvError {
     StateShape {
         /// Shape of the given tensor.
         got: Vec<usize>,
-        /// Shape that [`crate::VecEnv::state`] would return.
+        /// Shape that [`crate::Navigation::fields`] would return.
         expected: Vec<usize>,
     },
+    /// A state cannot be read from the device, or its entries do not fit the environments.
+    #[error(transparent)]
+    State(#[from] ComputeError),
     /// A recording lacks an array or has one of the wrong size.
     #[error("recording `{file}`: {problem}")]
     Recording {

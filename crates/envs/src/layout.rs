@@ -4,10 +4,8 @@
 //! in the square shrunk by its own keepout, 100 tries each; when one finds no place the whole layout
 //! starts over. Source: safety-gymnasium 1.0.0, `utils/random_generator.py`.
 
-#[cfg(feature = "flex")]
 mod simd;
 
-#[cfg(feature = "flex")]
 pub(crate) use simd::sample_layout_simd;
 
 #[cfg(feature = "gpu")]

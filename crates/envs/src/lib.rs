@@ -16,7 +16,6 @@ mod batch;
 mod contact;
 mod error;
 mod kinds;
-#[cfg(feature = "flex")]
 mod lanes;
 mod layout;
 mod level;
@@ -28,6 +27,7 @@ mod params;
 mod registry;
 mod replay;
 mod rng;
+pub mod rollout;
 mod scene;
 mod sensors;
 mod spec;
@@ -37,8 +37,6 @@ mod task;
 mod vec_env;
 
 pub use agent::AgentKind;
-#[cfg(feature = "gpu")]
-pub use batch::{Policy, RolloutPlan, Trajectory};
 pub use error::EnvError;
 pub use level::Level;
 pub use navigation::Navigation;

@@ -1,11 +1,12 @@
 //! Counter-based random numbers: a hash of (seed, environment, episode, draw).
 //!
 //! No generator state is kept: the counters live in the environment's state, so a run resumes and
-//! replays with the same bits on every device. The mixer is a 32-bit finaliser (two multiplications,
-//! three xor-shifts; constants found by C. Wellons' hash prospector); multiplications wrap by design.
+//! replays with the same bits on every device. Products of 32-bit numbers wrap by design.
 
 #[cfg(feature = "gpu")]
 use cubecl::prelude::*;
+
+use compute::noise::mix;
 
 use crate::params::{PARAM_SEED, SEED_PARTS};
 use crate::state::{DRAW, EPISODE, LANES};
@@ -13,17 +14,6 @@ use crate::state::{DRAW, EPISODE, LANES};
 const WEYL: u32 = 0x9E37_79B9;
 /// 2^-24: a float32 in [0, 1) has 24 random bits.
 const TO_UNIT: f32 = 1.0 / 16_777_216.0;
-
-/// A bijective scramble of 32 bits.
-#[cfg_attr(feature = "gpu", cube)]
-#[inline(always)]
-pub fn mix(x: u32) -> u32 {
-    let a = x ^ (x >> 16);
-    let b = a * 0x7feb_352d;
-    let c = b ^ (b >> 15);
-    let d = c * 0x846c_a68b;
-    d ^ (d >> 16)
-}
 
 /// Random 32 bits number `draw` of episode `episode` of environment `env` under the seed
 /// `(low, high)`.

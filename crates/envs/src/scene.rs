@@ -6,7 +6,6 @@ use crate::navigation::Navigation;
 use crate::object::{ObjectKind, WALL_DISTANCE};
 use crate::spec::NavigationSpec;
 use crate::state::{AGENT_OWN, COS, LANES, SIN, STATIC_FIELDS, X, Y};
-use crate::vec_env::VecEnv;
 
 /// First of the four numbers (w, x, y, z) of a movable box's orientation, after its position.
 const QUATERNION: usize = 3;
@@ -51,10 +50,10 @@ impl Navigation {
     /// Episodes begin anew within the step that ends them, so the last scene of an episode is the one before its last
     /// step.
     pub fn scenes(&self) -> Vec<Scene> {
-        let state = self.state().into_data().try_to_vec::<f32>().expect("the state is float32");
+        let state = self.fields().into_data().try_to_vec::<f32>().expect("the state is float32");
         let block = self.navigation_spec().state_dim() * LANES;
         let lanes = state.chunks_exact(block).flat_map(|block| (0..LANES).map(move |lane| (block, lane)));
-        lanes.take(self.num_envs()).map(|(block, lane)| scene(self.navigation_spec(), block, lane)).collect()
+        lanes.take(self.batch.num_envs).map(|(block, lane)| scene(self.navigation_spec(), block, lane)).collect()
     }
 }
 
@@ -99,6 +98,7 @@ mod tests {
     use super::*;
     use crate::registry::{find, registry};
     use crate::state::YAW;
+    use crate::vec_env::VecEnv;
 
     #[test]
     fn a_box_turned_about_the_vertical_has_that_yaw_and_a_small_tilt_leaves_it() {
@@ -137,7 +137,7 @@ mod tests {
         for _ in 0..50 {
             env.step(Tensor::from_floats([[0.04, 0.5], [-0.02, -1.0]], &Device::flex()));
         }
-        let state = env.state().into_data().try_to_vec::<f32>().unwrap();
+        let state = env.fields().into_data().try_to_vec::<f32>().unwrap();
         for (lane, scene) in env.scenes().iter().enumerate() {
             assert_eq!((scene.x, scene.y), (state[X * LANES + lane], state[Y * LANES + lane]));
             assert!((scene.yaw - state[YAW * LANES + lane]).abs() < 1e-5);

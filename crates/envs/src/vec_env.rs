@@ -1,7 +1,9 @@
 //! Many environments stepped as one: what a learner needs of them, whoever made them.
 
 use burn::tensor::{Device, Tensor};
+use compute::State;
 
+use crate::error::EnvError;
 use crate::navigation::Navigation;
 use crate::spec::EnvSpec;
 
@@ -56,6 +58,19 @@ pub trait VecEnv: Send {
     /// # Panics
     /// On another shape of `action`.
     fn step(&mut self, action: Tensor<2>) -> StepBatch;
+
+    /// Everything the environments are, on the host. Restored by [`Self::load_state`] into environments made in the same
+    /// way, the following steps repeat bit for bit.
+    ///
+    /// # Errors
+    /// When the device cannot be read.
+    fn state(&self) -> Result<State, EnvError>;
+
+    /// Continues from [`Self::state`].
+    ///
+    /// # Errors
+    /// When an entry is missing or belongs to other environments (it is named).
+    fn load_state(&mut self, state: &State) -> Result<(), EnvError>;
 
     /// The navigation environments that these are, if they are: for whole rollouts in a kernel, and for pictures.
     fn navigation(&mut self) -> Option<&mut Navigation> {

@@ -160,7 +160,7 @@ fn the_middle_errors_are_float32s() {
 fn every_environment_and_every_obstacle_is_among_the_windows() {
     let windows = windows();
     let envs: BTreeSet<&str> = windows.iter().map(|window| window.env.as_str()).collect();
-    assert_eq!(envs, registry().iter().map(|spec| spec.id.as_str()).collect::<BTreeSet<_>>());
+    assert_eq!(envs, registry().iter().map(|spec| spec.env.id.as_str()).collect::<BTreeSet<_>>());
     for agent in ["Point", "Car"] {
         for kind in ["vase", "button", "gremlin", "pillar", "push_box"] {
             let meets = |window: &&Recording| {

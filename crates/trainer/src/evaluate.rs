@@ -5,7 +5,7 @@ use crate::policy::exported::{PolicySnapshot, host};
 use anyhow::{Result, ensure};
 use burn::tensor::{Device, Tensor};
 use compute::noise::{NoiseKey, Stream};
-use envs::{EnvSpec, StepBatch, VecEnv};
+use envs::{Navigation, NavigationSpec, StepBatch, VecEnv};
 use safe_rl::Normalizer;
 
 /// One finished episode.
@@ -23,7 +23,7 @@ pub struct EpisodeResult {
 pub struct Evaluator {
     policy: Policy,
     normalizer: Normalizer,
-    env: VecEnv,
+    env: Navigation,
     obs: Tensor<2>,
     seed: u64,
     stochastic: bool,
@@ -38,7 +38,7 @@ impl Evaluator {
     /// When policy and environment do not fit.
     pub fn new(
         policy: &PolicySnapshot,
-        env: &EnvSpec,
+        env: &NavigationSpec,
         episodes: usize,
         seed: u64,
         stochastic: bool,
@@ -46,20 +46,20 @@ impl Evaluator {
     ) -> Result<Self> {
         ensure!(episodes >= 1, "episodes = 0: must be at least 1");
         ensure!(
-            policy.sizes[0] == env.obs_dim,
+            policy.sizes[0] == env.env.obs_dim,
             "the policy expects {} observations, {} has {}",
             policy.sizes[0],
-            env.id,
-            env.obs_dim
+            env.env.id,
+            env.env.obs_dim
         );
         let (network, normalizer) = (policy.policy(device)?, policy.normalizer(device)?);
-        let mut env = VecEnv::new(env.clone(), episodes, seed, device)?;
-        let obs = env.reset();
+        let mut env = Navigation::new(env.clone(), episodes, seed, device)?;
+        let obs = env.reset(false);
         Ok(Self { policy: network, normalizer, env, obs, seed, stochastic, step: 0 })
     }
 
     /// The environments.
-    pub fn env(&self) -> &VecEnv {
+    pub fn env(&self) -> &Navigation {
         &self.env
     }
 
@@ -90,7 +90,7 @@ impl Evaluator {
 /// When policy and environment do not fit, or the device fails.
 pub fn evaluate(
     policy: &PolicySnapshot,
-    env: &EnvSpec,
+    env: &NavigationSpec,
     episodes: usize,
     seed: u64,
     stochastic: bool,
@@ -103,7 +103,7 @@ pub fn evaluate(
         let done = host(&(batch.terminated + batch.truncated))?;
         if done.iter().any(|d| *d > 0.0) {
             let ret = host(&batch.episode_return)?;
-            let cost = host(&batch.episode_cost)?;
+            let cost = host(&batch.episode_costs.slice([0..1]))?;
             let length = host(&batch.episode_length)?;
             for (i, result) in results.iter_mut().enumerate().filter(|(i, r)| done[*i] > 0.0 && r.is_none()) {
                 *result = Some(EpisodeResult { ret: ret[i].into(), cost: cost[i].into(), length: length[i] as u64 });

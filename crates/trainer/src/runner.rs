@@ -16,7 +16,7 @@ use anyhow::{Context as _, Result};
 use burn::tensor::{Device, Tensor};
 use compute::State;
 use compute::noise::{NoiseKey, Stream};
-use envs::{StepBatch, VecEnv};
+use envs::{Navigation, StepBatch, VecEnv};
 use safe_rl::{
     EpisodeStatistics, EpisodeTotals, EpisodeTracker, GaeConfig, GaeSignal, Normalizer, NormalizerConfig, Rollout,
     RolloutBuilder, RolloutStep, Samples, center, explained_variance, gae_pair, standardize,
@@ -27,7 +27,7 @@ use std::time::Instant;
 pub struct Runner {
     config: TrainConfig,
     constraints: Vec<Constraint>,
-    env: VecEnv,
+    env: Box<dyn VecEnv>,
     obs: Tensor<2>,
     normalizer: Normalizer,
     policy: Policy,
@@ -50,7 +50,7 @@ impl Runner {
     pub fn new(config: TrainConfig, device: Device) -> Result<Self> {
         config.validate()?;
         let spec = envs::find(&config.env)?;
-        let env = VecEnv::new(spec, config.num_envs, config.seed, &device)?;
+        let env = Box::new(Navigation::new(spec, config.num_envs, config.seed, &device)?);
         Self::with_env(config, env, device)
     }
 
@@ -59,16 +59,16 @@ impl Runner {
     /// # Errors
     /// A configuration that does not hold or does not fit the environments, an unknown algorithm, or a device that cannot
     /// be used.
-    pub fn with_env(config: TrainConfig, mut env: VecEnv, device: Device) -> Result<Self> {
+    pub fn with_env(config: TrainConfig, mut env: Box<dyn VecEnv>, device: Device) -> Result<Self> {
         config.validate()?;
         let (obs_dim, action_dim) = (env.spec().obs_dim, env.spec().action_dim);
-        let constraints = config.cost_limit.of(&["cost".to_owned()])?;
+        let constraints = config.cost_limit.of(&env.spec().constraints)?;
         let policy = Policy::new(&config.policy, obs_dim, action_dim, config.seed, &device)?;
         let algorithm = algorithm::build(&Setup { config: &config, policy: &policy, constraints: &constraints })?;
         let normalizer =
             NormalizerConfig { clip: config.normalizer.clip as f32, std_floor: config.normalizer.std_floor as f32 };
         Ok(Self {
-            obs: env.reset_staggered(),
+            obs: env.reset(true),
             env,
             normalizer: Normalizer::new(obs_dim, normalizer, &device)?,
             policy,
@@ -149,7 +149,7 @@ impl Runner {
     fn collect_in_kernel(&mut self, observer: PhaseObserver) -> Result<Option<Rollout>> {
         let key = NoiseKey { seed: self.config.seed, stream: Stream::Action, step: self.vector_steps };
         let steps = self.config.rollout_steps;
-        let (env, obs, normalizer) = (&mut self.env, &mut self.obs, &mut self.normalizer);
+        let (env, obs, normalizer) = (self.env.as_mut(), &mut self.obs, &mut self.normalizer);
         let arrays =
             crate::policy::rollout_gpu::collect(env, obs, normalizer, &self.policy, key, steps, self.steps_per_launch);
         let Some(arrays) = arrays else { return Ok(None) };
@@ -303,8 +303,8 @@ impl Runner {
         state.put_part("algorithm", self.algorithm.state()?)?;
         state.put_part("normalizer", self.normalizer.state()?)?;
         state.put_part("episodes", self.episodes.state()?)?;
-        state.put_tensor("env.state", &self.env.state())?;
-        state.put_tensor("env.obs", &self.obs)?;
+        state.put_part("env", self.env.state()?)?;
+        state.put_tensor("runner.obs", &self.obs)?;
         state.put("runner.iteration", self.iteration)?;
         state.put("runner.vector_steps", self.vector_steps)?;
         state.put("runner.totals", self.totals)?;
@@ -322,10 +322,8 @@ impl Runner {
         self.algorithm.load_state(&state.part("algorithm").unwrap_or_default()).context("state `algorithm`")?;
         self.normalizer.load_state(&state.part("normalizer")?).context("state `normalizer`")?;
         self.episodes.load_state(&state.part("episodes")?).context("state `episodes`")?;
-        self.env
-            .set_state(state.tensor("env.state", self.env.state().dims(), &device)?)
-            .context("state `env.state`")?;
-        self.obs = state.tensor("env.obs", self.obs.dims(), &device)?;
+        self.env.load_state(&state.part("env")?).context("state `env`")?;
+        self.obs = state.tensor("runner.obs", self.obs.dims(), &device)?;
         self.iteration = state.get("runner.iteration")?;
         self.vector_steps = state.get("runner.vector_steps")?;
         self.totals = state.get("runner.totals")?;
@@ -341,19 +339,20 @@ pub fn rollout_step(
     log_prob: Tensor<1>,
     step: StepBatch,
 ) -> RolloutStep {
+    let num_envs = step.reward.dims()[0];
     RolloutStep {
         obs,
         action,
         mean,
         log_prob,
         reward: step.reward,
-        cost: step.cost,
+        cost: step.costs.slice([0..1]).reshape([num_envs]),
         terminated: step.terminated,
         truncated: step.truncated,
         final_obs: step.final_obs,
         episode: EpisodeTotals {
             episode_return: step.episode_return,
-            cost: step.episode_cost,
+            cost: step.episode_costs.slice([0..1]).reshape([num_envs]),
             length: step.episode_length,
             partial: step.episode_partial,
         },

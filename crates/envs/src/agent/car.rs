@@ -31,7 +31,6 @@ mod model;
 mod register;
 mod restore;
 mod shape;
-#[cfg(feature = "flex")]
 mod simd;
 
 #[cfg(feature = "gpu")]

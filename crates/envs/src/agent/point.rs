@@ -10,8 +10,7 @@
 //!
 //! Constants: safety-gymnasium 1.0.0 `assets/xmls/point.xml`, compiled by MuJoCo 2.3.3.
 
-mod body;
-#[cfg(feature = "flex")]
+pub(crate) mod body;
 mod simd;
 
 #[cfg(feature = "gpu")]

@@ -1,24 +1,17 @@
-//! CubeCL backends: a launch moves every environment, another rewards and observes them; one environment a unit.
+//! CubeCL backends: a launch moves every environment, another rewards and observes them; one environment per unit.
 //!
 //! Working memory, by far the largest array, is shared by successive launches where all environments' would not fit
 //! one buffer.
+#![cfg(feature = "gpu")]
 
-mod rollout;
-
-use burn::backend::DispatchDevice;
-use burn::tensor::{DType, Device, Shape, Tensor};
-use burn_cubecl::kernel::into_contiguous;
-use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
-use burn_cubecl::tensor::CubeTensor;
-use burn_cubecl::{Cube, CubeBackend};
-use cubecl::calculate_cube_count_elemwise;
+use burn::tensor::{Device, Tensor};
+use compute::gpu::{CubeTensor, empty_like, grid, into_tensor, is_gpu, largest_buffer, primitive, writable};
 use cubecl::prelude::*;
 
-pub use self::rollout::{Policy, RolloutPlan, Trajectory};
-pub(super) use self::rollout::{fits as rollout_fits, run as rollout};
 use super::{Batch, Stepped};
 use crate::agent::Agent;
 use crate::kinds::for_kind;
+use crate::spec::NavigationSpec;
 use crate::state::LANES;
 use crate::step::{SCALARS, SCRATCH, end_step, observe, reset_env};
 use crate::task::Task;
@@ -34,191 +27,197 @@ macro_rules! for_agent {
     };
 }
 
-/// Environments a cube: two warps, so that a few thousand environments still spread over a large GPU.
-const CUBE: u32 = 64;
+/// Environments per cube: two warps, so that a few thousand environments still spread over a large GPU.
+pub(crate) const CUBE: u32 = 64;
 /// Most working memory a launch may take: enough to fill any GPU, and little beside what training needs \[bytes\].
-const MOST_SCRATCH: u64 = 1 << 30;
-/// Bytes of a number.
-const F32: u64 = size_of::<f32>() as u64;
+const MOST_SCRATCH: usize = 1 << 30;
+
+/// The sizes that all kernels of environments need.
+#[derive(CubeType, CubeLaunch, Clone, Copy)]
+#[expand(derive(Clone, Copy))]
+pub(crate) struct Sizes {
+    pub num_envs: usize,
+    pub state_dim: usize,
+    pub obs_dim: usize,
+    pub action_dim: usize,
+}
+
+/// Where the numbers of environment `env` begin in the state.
+#[cube]
+pub(crate) fn base_of(env: usize, sizes: Sizes) -> usize {
+    (env / LANES) * (sizes.state_dim * LANES) + env % LANES
+}
 
 #[cube(launch)]
 fn reset_kernel<A: Agent, T: Task>(
+    // sizes
+    sizes: Sizes,
+    #[comptime] staggered: bool,
+    // in
     params: &[f32],
-    state: &mut [f32],
-    obs: &mut [f32],
-    stagger: f32,
-    num_envs: usize,
-    state_dim: usize,
-    obs_dim: usize,
+    // out
+    state_out: &mut [f32],
+    obs_out: &mut [f32],
 ) {
-    if ABSOLUTE_POS < num_envs {
+    if ABSOLUTE_POS < sizes.num_envs {
         let env = ABSOLUTE_POS;
-        let base = (env / LANES) * (state_dim * LANES) + env % LANES;
-        reset_env::<A, T>(params, state, base, env as u32, stagger);
-        observe::<A, T>(params, state, base, obs, env * obs_dim);
+        let base = base_of(env, sizes);
+        reset_env::<A, T>(params, state_out, base, env as u32, staggered);
+        observe::<A, T>(params, state_out, base, obs_out, env * sizes.obs_dim);
     }
 }
 
-/// Moves the agents and objects of environments `first ..` `first + count`. Apart from [`finish_kernel`], so that the
-/// physics, which takes long to compile, is compiled once an agent and not once a task.
+/// Moves the agents and objects of environments `first_env ..` `first_env + count`. Apart from [`finish_kernel`], so that
+/// the physics, which takes long to compile, is compiled once per agent and not once per task.
 #[cube(launch)]
 fn advance_kernel<A: Agent>(
+    // sizes
+    sizes: Sizes,
+    first_env: usize,
+    count: usize,
+    // in
     params: &[f32],
     action: &[f32],
-    state: &mut [f32],
-    scratch: &mut [f32],
-    first: usize,
-    count: usize,
-    state_dim: usize,
-    action_dim: usize,
+    // out
+    state_out: &mut [f32],
+    scratch_out: &mut [f32],
 ) {
     if ABSOLUTE_POS < count {
-        let env = first + ABSOLUTE_POS;
-        let base = (env / LANES) * (state_dim * LANES) + env % LANES;
-        A::advance(params, state, base, action, env * action_dim, scratch, ABSOLUTE_POS * SCRATCH);
+        let env = first_env + ABSOLUTE_POS;
+        let base = base_of(env, sizes);
+        let scratch_base = ABSOLUTE_POS * SCRATCH;
+        A::advance(params, state_out, base, action, env * sizes.action_dim, scratch_out, scratch_base);
     }
 }
 
 #[cube(launch)]
 fn finish_kernel<A: Agent, T: Task>(
+    // sizes
+    sizes: Sizes,
+    // in
     params: &[f32],
-    state: &mut [f32],
-    obs: &mut [f32],
-    final_obs: &mut [f32],
-    scalars: &mut [f32],
-    num_envs: usize,
-    state_dim: usize,
-    obs_dim: usize,
+    // out
+    state_out: &mut [f32],
+    obs_out: &mut [f32],
+    final_obs_out: &mut [f32],
+    scalars_out: &mut [f32],
 ) {
-    if ABSOLUTE_POS < num_envs {
+    if ABSOLUTE_POS < sizes.num_envs {
         let env = ABSOLUTE_POS;
-        let base = (env / LANES) * (state_dim * LANES) + env % LANES;
         end_step::<A, T>(
             params,
-            state,
-            base,
+            state_out,
+            base_of(env, sizes),
             env as u32,
-            obs,
-            final_obs,
-            env * obs_dim,
-            obs_dim,
-            scalars,
+            obs_out,
+            final_obs_out,
+            env * sizes.obs_dim,
+            sizes.obs_dim,
+            scalars_out,
             env,
-            num_envs,
+            sizes.num_envs,
         );
     }
 }
 
-pub(super) fn lives_here(device: &Device) -> bool {
-    matches!(device.as_dispatch(), DispatchDevice::Cube(_))
-}
+impl Batch {
+    pub(crate) fn sizes(&self) -> SizesLaunch {
+        SizesLaunch::new(self.num_envs, self.state_dim, self.obs_dim, self.action_dim)
+    }
 
-pub(super) fn primitive<const D: usize>(tensor: Tensor<D>) -> CubeTensor {
-    into_contiguous(tensor.try_into_primitive::<Cube>().expect("tensor lives on the environments' device"))
-}
+    /// The parameters of the scalar bodies, on the device.
+    pub(crate) fn device_params(&self) -> Option<CubeTensor> {
+        primitive(&Tensor::<1>::from_floats(self.params.as_slice(), &self.device))
+    }
 
-/// A tensor to write in place: a copy where the caller still holds it.
-pub(super) fn writable<const D: usize>(tensor: Tensor<D>) -> CubeTensor {
-    let tensor = primitive(tensor);
-    if tensor.can_mut() { tensor } else { into_contiguous(tensor.copy()) }
-}
-
-pub(super) fn empty_like(other: &CubeTensor, shape: [usize; 2]) -> CubeTensor {
-    let (client, device) = (other.client.clone(), other.device.clone());
-    empty_device_contiguous_dtype(client, device, Shape::from(shape), DType::F32)
-}
-
-pub(super) fn grid(envs: usize, tensor: &CubeTensor) -> (CubeCount, CubeDim) {
-    let dim = CubeDim::new_1d(CUBE);
-    (calculate_cube_count_elemwise(&tensor.client, envs, dim), dim)
-}
-
-/// Numbers in the largest buffer that kernels can bind; a kernel's indices have 32 bits.
-pub(super) fn largest_buffer(tensor: &CubeTensor) -> u64 {
-    tensor.client.properties().memory.max_page_size.min(u64::from(u32::MAX)) / F32
+    /// Takes the state to write it in place: a copy where the caller still holds it.
+    pub(crate) fn writable_state(&mut self) -> Option<CubeTensor> {
+        writable(self.take_state())
+    }
 }
 
 /// Environments of `n` that one launch takes: those whose working memory fits a buffer.
-pub(super) fn together(tensor: &CubeTensor, n: usize) -> usize {
-    let room = largest_buffer(tensor).min(MOST_SCRATCH / F32) as usize / SCRATCH;
+pub(crate) fn envs_per_launch(tensor: &CubeTensor, n: usize) -> usize {
+    let room = largest_buffer(tensor).min(MOST_SCRATCH / size_of::<f32>()) / SCRATCH;
     room.clamp(1, n)
 }
 
 /// Most environments whose state and observations fit a buffer of `device` each.
-pub(super) fn most_envs(device: &Device, state_dim: usize, obs_dim: usize) -> usize {
-    let probe = primitive(Tensor::<1>::zeros([1], device));
-    let envs = largest_buffer(&probe) as usize / state_dim.max(obs_dim).max(SCALARS);
-    envs / LANES * LANES
+pub fn most_envs(device: &Device, spec: &NavigationSpec) -> Option<usize> {
+    if !is_gpu(device) {
+        return None;
+    }
+    let probe = primitive(&Tensor::<1>::zeros([1], device))?;
+    let envs = largest_buffer(&probe) / spec.state_dim().max(spec.env.obs_dim).max(SCALARS);
+    Some(envs / LANES * LANES)
 }
 
-pub(super) fn reset(batch: &Batch, state: Tensor<3>, stagger: bool) -> (Tensor<3>, Tensor<2>) {
-    let state = writable(state);
-    let params = primitive(Tensor::<1>::from_floats(batch.params.as_slice(), &batch.device));
+pub fn reset(batch: &mut Batch, staggered: bool) -> Option<Tensor<2>> {
+    if !is_gpu(&batch.device) {
+        return None;
+    }
+    let state = batch.writable_state()?;
+    let params = batch.device_params()?;
     let obs = empty_like(&state, [batch.num_envs, batch.obs_dim]);
-    let (count, dim) = grid(batch.num_envs, &state);
+    let (count, dim) = grid(&state, batch.num_envs, CUBE);
     let launch = for_kind!(batch.agent, batch.task, reset_kernel::launch);
     launch(
         &state.client,
         count,
         dim,
+        batch.sizes(),
+        staggered,
         params.into_buffer_arg(),
         state.clone().into_buffer_arg(),
         obs.clone().into_buffer_arg(),
-        f32::from(u8::from(stagger)),
-        batch.num_envs,
-        batch.state_dim,
-        batch.obs_dim,
     );
-    (Tensor::from_primitive::<CubeBackend>(state), Tensor::from_primitive::<CubeBackend>(obs))
+    batch.set_state(into_tensor(state));
+    Some(into_tensor(obs))
 }
 
-pub(super) fn step(batch: &Batch, state: Tensor<3>, action: Tensor<2>) -> Stepped {
+pub fn step(batch: &mut Batch, action: &Tensor<2>) -> Option<Stepped> {
+    if !is_gpu(&batch.device) {
+        return None;
+    }
     let n = batch.num_envs;
-    let state = writable(state);
-    let action = primitive(action);
-    let params = primitive(Tensor::<1>::from_floats(batch.params.as_slice(), &batch.device));
+    let action = primitive(action)?;
+    let state = batch.writable_state()?;
+    let params = batch.device_params()?;
     let obs = empty_like(&state, [n, batch.obs_dim]);
     let final_obs = empty_like(&state, [n, batch.obs_dim]);
     let scalars = empty_like(&state, [SCALARS, n]);
-    let together = together(&state, n);
-    let scratch = empty_like(&state, [together, SCRATCH]);
+    let envs_per_launch = envs_per_launch(&state, n);
+    let scratch = empty_like(&state, [envs_per_launch, SCRATCH]);
     let advance = for_agent!(batch.agent, advance_kernel::launch);
-    for first in (0..n).step_by(together) {
-        let envs = together.min(n - first);
-        let (count, dim) = grid(envs, &state);
+    for first_env in (0..n).step_by(envs_per_launch) {
+        let envs = envs_per_launch.min(n - first_env);
+        let (count, dim) = grid(&state, envs, CUBE);
         advance(
             &state.client,
             count,
             dim,
+            batch.sizes(),
+            first_env,
+            envs,
             params.clone().into_buffer_arg(),
             action.clone().into_buffer_arg(),
             state.clone().into_buffer_arg(),
             scratch.clone().into_buffer_arg(),
-            first,
-            envs,
-            batch.state_dim,
-            batch.action_dim,
         );
     }
-    let (count, dim) = grid(n, &state);
+    let (count, dim) = grid(&state, n, CUBE);
     let finish = for_kind!(batch.agent, batch.task, finish_kernel::launch);
     finish(
         &state.client,
         count,
         dim,
+        batch.sizes(),
         params.into_buffer_arg(),
         state.clone().into_buffer_arg(),
         obs.clone().into_buffer_arg(),
         final_obs.clone().into_buffer_arg(),
         scalars.clone().into_buffer_arg(),
-        n,
-        batch.state_dim,
-        batch.obs_dim,
     );
-    Stepped {
-        state: Tensor::from_primitive::<CubeBackend>(state),
-        obs: Tensor::from_primitive::<CubeBackend>(obs),
-        final_obs: Tensor::from_primitive::<CubeBackend>(final_obs),
-        scalars: Tensor::from_primitive::<CubeBackend>(scalars),
-    }
+    batch.set_state(into_tensor(state));
+    Some(Stepped { obs: into_tensor(obs), final_obs: into_tensor(final_obs), scalars: into_tensor(scalars) })
 }

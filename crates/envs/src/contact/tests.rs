@@ -1,6 +1,7 @@
 //! Against single substeps and slides recorded from MuJoCo 2.3.3 (`tests/parity/contact_fixture.py`).
 
 use super::*;
+use crate::agent::point::body::{AGENT_FORCE, PointBody, load_planar_body, write_agent_force};
 use crate::object::{bodies_moving, obstacles_begin, obstacles_collide, obstacles_finish};
 use crate::params::PARAM_BODIES;
 use crate::registry::find;

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::kinds::for_kind;
 use crate::layout::resample;
 use crate::object::ObjectKind;
 use crate::params::{GROUP_COUNT, GROUP_FIELDS, GROUP_KEEPOUT, GROUP_OFFSET, GROUP_ROW, PARAM_AGENT_KEEPOUT};
 use crate::params::{PARAM_AGENT_RANGE, PARAM_GROUP, PARAM_GROUPS};
-use crate::registry::{EnvSpec, for_kind, registry};
+use crate::registry::registry;
+use crate::spec::NavigationSpec;
 use crate::state::{LANES, X, Y, YAW};
-use crate::step::reset_one;
+use crate::step::reset_env;
 use crate::task::TARGET;
 use crate::task::TaskKind;
 
@@ -103,7 +105,7 @@ impl Samples {
     }
 
     /// Notes a layout; `respawned` is the goal that follows, and the place of the agent then.
-    fn record(&mut self, spec: &EnvSpec, layout: &Layout, respawned: Option<(Point2, Point2)>) {
+    fn record(&mut self, spec: &NavigationSpec, layout: &Layout, respawned: Option<(Point2, Point2)>) {
         let origin = (0.0, 0.0);
         let group_of = |kind: ObjectKind| spec.level.groups.iter().position(|group| group.kind == kind);
         let goal = group_of(ObjectKind::Goal).map(|g| layout.groups[g][0]);
@@ -153,13 +155,13 @@ impl Samples {
     }
 }
 
-fn sample(spec: &EnvSpec, resets: u32) -> Samples {
+fn sample(spec: &NavigationSpec, resets: u32) -> Samples {
     let params = spec.params(2024);
-    let reset = for_kind!(spec.agent, spec.level.task, reset_one);
+    let reset = for_kind!(spec.agent, spec.level.task, reset_env);
     let mut samples = Samples::default();
     for env in 0..resets {
         let mut state = vec![0.0; spec.state_dim() * LANES];
-        reset(&params, &mut state, 0, env, 0.0);
+        reset(&params, &mut state, 0, env, false);
         let layout = read(&params, &state);
         // What must reach the goal is put there: the agent, or the box, the last group of every level of Push.
         let arrives = match spec.level.task {
@@ -170,7 +172,7 @@ fn sample(spec: &EnvSpec, resets: u32) -> Samples {
         let respawned = arrives.map(|field| {
             let goal = layout.groups[0][0];
             (state[field * LANES], state[(field + 1) * LANES]) = (goal.0 as f32, goal.1 as f32);
-            assert!(resample(&params, &mut state, 0, env, 0), "{}: the goal finds a place", spec.id);
+            assert!(resample(&params, &mut state, 0, env, 0), "{}: the goal finds a place", spec.env.id);
             let after = read(&params, &state);
             (after.groups[0][0], after.agent)
         });
@@ -265,16 +267,16 @@ fn layouts_have_the_statistics_of_the_original() {
     let levels = numbers(&fixture["quantile_levels"]);
     let mut verdict = Verdict::default();
     for spec in registry() {
-        let expected = &fixture["envs"][&spec.id];
+        let expected = &fixture["envs"][&spec.env.id];
         let resets = expected["resets"].as_u64().expect("a count") as u32;
         let mut samples = sample(spec, (RESETS_FOR_ONE * resets).min(MOST_RESETS));
         for (name, stats) in expected["scalars"].as_object().expect("scalars") {
-            let values = samples.scalars.get_mut(name).unwrap_or_else(|| panic!("{}: no scalar {name}", spec.id));
-            verdict.compare_scalar(&format!("{} {name}", spec.id), values, stats, &levels, f64::from(resets));
+            let values = samples.scalars.get_mut(name).unwrap_or_else(|| panic!("{}: no scalar {name}", spec.env.id));
+            verdict.compare_scalar(&format!("{} {name}", spec.env.id), values, stats, &levels, f64::from(resets));
         }
         for (name, histogram) in expected["histograms"].as_object().expect("histograms") {
-            let layouts = samples.histograms.get(name).unwrap_or_else(|| panic!("{}: no {name}", spec.id));
-            verdict.compare_histogram(&format!("{} {name}", spec.id), layouts, histogram, f64::from(resets));
+            let layouts = samples.histograms.get(name).unwrap_or_else(|| panic!("{}: no {name}", spec.env.id));
+            verdict.compare_histogram(&format!("{} {name}", spec.env.id), layouts, histogram, f64::from(resets));
         }
     }
     let Verdict { compared, failures } = verdict;
@@ -289,16 +291,16 @@ fn fresh_layouts_keep_everything_apart() {
         let half = f64::from(spec.level.half_extent);
         for env in 0..2000 {
             let mut state = vec![0.0; spec.state_dim() * LANES];
-            let reset = for_kind!(spec.agent, spec.level.task, reset_one);
-            reset(&params, &mut state, 0, env, 0.0);
+            let reset = for_kind!(spec.agent, spec.level.task, reset_env);
+            reset(&params, &mut state, 0, env, false);
             let layout = read(&params, &state);
             let agent_inside = f64::from(params[PARAM_AGENT_RANGE]) + 1e-6;
-            assert!(layout.agent.0.abs() <= agent_inside && layout.agent.1.abs() <= agent_inside, "{}", spec.id);
+            assert!(layout.agent.0.abs() <= agent_inside && layout.agent.1.abs() <= agent_inside, "{}", spec.env.id);
             let mut placed = vec![(layout.agent, f64::from(params[PARAM_AGENT_KEEPOUT]))];
             for (g, group) in layout.groups.iter().enumerate() {
                 if spec.level.task == TaskKind::Button && g == 1 {
                     let goal = group[0];
-                    assert!(layout.groups[0].contains(&goal), "{} env {env}: the goal lies on a button", spec.id);
+                    assert!(layout.groups[0].contains(&goal), "{} env {env}: the goal lies on a button", spec.env.id);
                     continue;
                 }
                 let keepout = f64::from(params[PARAM_GROUP + g * GROUP_ROW + GROUP_KEEPOUT]);
@@ -306,9 +308,9 @@ fn fresh_layouts_keep_everything_apart() {
             }
             for (i, (p, keepout)) in placed.iter().enumerate() {
                 let inside = half - keepout + 1e-6;
-                assert!(i == 0 || p.0.abs() <= inside && p.1.abs() <= inside, "{} env {env} object {i}", spec.id);
+                assert!(i == 0 || p.0.abs() <= inside && p.1.abs() <= inside, "{} env {env} object {i}", spec.env.id);
                 for (q, other) in &placed[..i] {
-                    assert!(distance(*p, *q) >= keepout + other - 1e-6, "{} env {env} object {i}", spec.id);
+                    assert!(distance(*p, *q) >= keepout + other - 1e-6, "{} env {env} object {i}", spec.env.id);
                 }
             }
         }

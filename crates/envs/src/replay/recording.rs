@@ -134,7 +134,7 @@ impl Rows {
             state_field(spec, name).ok_or_else(|| fail(format!("{} has no object `{name}`", spec.env.id)))
         };
         let fixed = |name: &String| if name.starts_with(WALL) { Ok(None) } else { place(name).map(Some) };
-        let home = |name: &String| {
+        let home = |name: &String| -> Result<Option<[f64; 2]>, EnvError> {
             if !name.starts_with(ObjectKind::Gremlin.object_name()) {
                 return Ok(None);
             }
@@ -147,9 +147,9 @@ impl Rows {
             steps,
             per_step,
             goal: state_field(spec, ObjectKind::Goal.object_name()),
-            statics: recording.static_names.iter().map(fixed).collect::<Result<_, _>>()?,
-            bodies: recording.free_names.iter().map(place).collect::<Result<_, _>>()?,
-            homes: recording.free_names.iter().map(home).collect::<Result<_, _>>()?,
+            statics: recording.static_names.iter().map(fixed).collect::<Result<_, EnvError>>()?,
+            bodies: recording.free_names.iter().map(place).collect::<Result<_, EnvError>>()?,
+            homes: recording.free_names.iter().map(home).collect::<Result<_, EnvError>>()?,
         })
     }
 }

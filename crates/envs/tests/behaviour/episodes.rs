@@ -1,7 +1,7 @@
 //! Whole episodes of a policy in our simulator, and what the fixture says of them.
 
 use burn::tensor::{Device, Tensor};
-use envs::{EnvSpec, ObjectKind, Scene, VecEnv};
+use envs::{Navigation, NavigationSpec, ObjectKind, Scene, VecEnv};
 use test_support::numbers::values;
 
 use crate::policies::{Uniform, act};
@@ -50,10 +50,10 @@ fn outside(scene: &Scene) -> bool {
 ///
 /// Contact, hazards and places are seen between steps. A step that ends an episode begins the next one at once, so
 /// its own are not seen: those shares are of one step fewer.
-pub fn play(spec: &EnvSpec, policy: &str, n: usize) -> Episodes {
-    let (dim, device) = (spec.obs_dim, Device::flex());
-    let mut env = VecEnv::new(spec.clone(), n, 99, &device).expect("the CPU backend is always supported");
-    let mut obs = values(env.reset());
+pub fn play(spec: &NavigationSpec, policy: &str, n: usize) -> Episodes {
+    let (dim, device) = (spec.env.obs_dim, Device::flex());
+    let mut env = Navigation::new(spec.clone(), n, 99, &device).expect("the CPU backend is always supported");
+    let mut obs = values(env.reset(false));
     let start = env.scenes();
     let mut last = start.clone();
     let mut uniform = Uniform(7);
@@ -66,21 +66,21 @@ pub fn play(spec: &EnvSpec, policy: &str, n: usize) -> Episodes {
         }
     };
     see(&mut accounts, &obs);
-    for t in 1..=spec.max_episode_steps {
+    for t in 1..=spec.env.max_episode_steps {
         let action: Vec<f32> = obs.chunks_exact(dim).flat_map(|o| act(policy, spec, o, &mut uniform)).collect();
         let batch = env.step(Tensor::<1>::from_floats(action.as_slice(), &device).reshape([n, 2]));
-        let (reward, cost, ended) = (values(batch.reward), values(batch.cost), values(batch.terminated));
+        let (reward, cost, ended) = (values(batch.reward), values(batch.costs), values(batch.terminated));
         for (i, account) in accounts.iter_mut().enumerate() {
             account.total += f64::from(reward[i]);
             account.cost += f64::from(cost[i]);
             // A step moves agent and box a few centimetres, so only a reached goal pays this much.
             account.goals += f64::from(u8::from(reward[i] > 0.5));
             account.length += 1.0;
-            assert!(ended[i] == 0.0, "{}: a goal found no place, which the accounts do not foresee", spec.id);
+            assert!(ended[i] == 0.0, "{}: a goal found no place, which the accounts do not foresee", spec.env.id);
         }
         see(&mut accounts, &values(batch.final_obs));
         obs = values(batch.obs);
-        if t < spec.max_episode_steps {
+        if t < spec.env.max_episode_steps {
             let (scenes, touching) = (env.scenes(), values(env.touching()));
             for (i, account) in accounts.iter_mut().enumerate() {
                 account.touching += f64::from(touching[i]);
@@ -94,8 +94,8 @@ pub fn play(spec: &EnvSpec, policy: &str, n: usize) -> Episodes {
     summarise(spec, &accounts, &start, &last)
 }
 
-fn summarise(spec: &EnvSpec, accounts: &[Account], start: &[Scene], last: &[Scene]) -> Episodes {
-    let (seen, between) = ((spec.max_episode_steps + 1) as f64, (spec.max_episode_steps - 1) as f64);
+fn summarise(spec: &NavigationSpec, accounts: &[Account], start: &[Scene], last: &[Scene]) -> Episodes {
+    let (seen, between) = ((spec.env.max_episode_steps + 1) as f64, (spec.env.max_episode_steps - 1) as f64);
     let series = |f: &dyn Fn(&Account) -> f64| accounts.iter().map(f).collect::<Vec<f64>>();
     let mut scalars = vec![
         ("return".to_owned(), series(&|a| a.total)),
@@ -113,6 +113,6 @@ fn summarise(spec: &EnvSpec, accounts: &[Account], start: &[Scene], last: &[Scen
         let gaps: Option<Vec<f64>> = start.iter().zip(last).map(|(from, to)| moved(kind, from, to)).collect();
         scalars.extend(gaps.map(|gaps| (format!("{}_displacement", kind.object_name()), gaps)));
     }
-    let obs = (0..spec.obs_dim).map(|k| series(&|a| a.obs[k] / seen)).collect();
+    let obs = (0..spec.env.obs_dim).map(|k| series(&|a| a.obs[k] / seen)).collect();
     Episodes { scalars, obs }
 }

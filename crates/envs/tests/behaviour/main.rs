@@ -7,7 +7,7 @@
 mod episodes;
 mod policies;
 
-use envs::{AgentKind, EnvSpec, find};
+use envs::{AgentKind, NavigationSpec, find};
 use serde_json::Value;
 
 use crate::episodes::{Episodes, play};
@@ -22,7 +22,7 @@ const NINETY_FIVE: f64 = 1.96;
 const ROUNDING: f64 = 1e-6;
 
 /// Own episodes of the test: a step of the Car costs ten times the Point's.
-fn episodes_of(spec: &EnvSpec) -> usize {
+fn episodes_of(spec: &NavigationSpec) -> usize {
     match spec.agent {
         AgentKind::Point => 128,
         AgentKind::Car => 96,
@@ -70,7 +70,7 @@ impl Pair {
 }
 
 /// The policies' fixture entries, environment by environment.
-fn fixture() -> Vec<(EnvSpec, String, Value)> {
+fn fixture() -> Vec<(NavigationSpec, String, Value)> {
     let text = include_str!("../../../../tests/fixtures/behaviour_stats.json");
     let fixture: Value = serde_json::from_str(text).expect("the fixture is JSON");
     let envs = fixture["envs"].as_object().expect("environments");
@@ -119,7 +119,11 @@ fn scripted_policies_fare_as_in_the_original() {
             if !pair.within(SIGMAS) {
                 let (ours, theirs) = (pair.ours.mean, pair.theirs.mean);
                 let name = &pair.name;
-                failures.push(format!("{} {policy} {name}: {ours} against {theirs}, +- {}", spec.id, pair.stderr()));
+                failures.push(format!(
+                    "{} {policy} {name}: {ours} against {theirs}, +- {}",
+                    spec.env.id,
+                    pair.stderr()
+                ));
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::f32::consts::{FRAC_PI_2, PI, TAU};
 
-use envs::{AgentKind, EnvSpec, ObjectKind, TaskKind};
+use envs::{AgentKind, NavigationSpec, ObjectKind, TaskKind};
 
 const BINS: usize = 16;
 /// Place of the Point's forward velocity in the observation.
@@ -24,7 +24,7 @@ impl Uniform {
 }
 
 /// The action of the policy called `name` in `spec` at the observation `obs`.
-pub fn act(name: &str, spec: &EnvSpec, obs: &[f32], uniform: &mut Uniform) -> [f32; 2] {
+pub fn act(name: &str, spec: &NavigationSpec, obs: &[f32], uniform: &mut Uniform) -> [f32; 2] {
     match name {
         "uniform" => [uniform.next(), uniform.next()],
         "seek" => drive(spec, obs, seek(spec, obs)),
@@ -38,7 +38,7 @@ fn wrap(angle: f32) -> f32 {
 }
 
 /// The bins that see a kind of object.
-fn lidar<'a>(spec: &EnvSpec, obs: &'a [f32], kind: ObjectKind) -> &'a [f32] {
+fn lidar<'a>(spec: &NavigationSpec, obs: &'a [f32], kind: ObjectKind) -> &'a [f32] {
     let parts = spec.obs_parts();
     let before = parts.iter().take_while(|(name, _)| *name != kind.lidar_name()).map(|(_, length)| length);
     &obs[before.sum::<usize>()..][..BINS]
@@ -53,7 +53,7 @@ fn bearing(lidar: &[f32]) -> Option<f32> {
 }
 
 /// The angle that does the task, through whatever stands between.
-fn seek(spec: &EnvSpec, obs: &[f32]) -> Option<f32> {
+fn seek(spec: &NavigationSpec, obs: &[f32]) -> Option<f32> {
     match spec.level.task {
         TaskKind::Goal | TaskKind::Button => bearing(lidar(spec, obs, ObjectKind::Goal)),
         TaskKind::Push => {
@@ -70,7 +70,7 @@ fn seek(spec: &EnvSpec, obs: &[f32]) -> Option<f32> {
 }
 
 /// Turns to an angle in the agent's frame and goes ahead while it is in front; wanders without one.
-fn drive(spec: &EnvSpec, obs: &[f32], angle: Option<f32>) -> [f32; 2] {
+fn drive(spec: &NavigationSpec, obs: &[f32], angle: Option<f32>) -> [f32; 2] {
     match (spec.agent, angle) {
         (AgentKind::Point, None) => [1.0, 0.3],
         (AgentKind::Point, Some(angle)) => {

@@ -121,7 +121,7 @@ fn finish(tree: Tree) -> Result<TrainConfig> {
     let env = envs::find(&config.env).map_err(|error| UsageError::new(error.to_string()))?;
     let constraints = config.cost_limit.of(&["cost".to_owned()]);
     constraints.map_err(|error| UsageError::new(error.to_string()))?;
-    config.env = env.id.to_string();
+    config.env = env.env.id.clone();
     config.algo = algorithm::find(&config.algo)?.name.to_owned();
     Ok(config)
 }

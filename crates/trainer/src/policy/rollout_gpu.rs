@@ -4,7 +4,8 @@
 use burn::tensor::Tensor;
 use compute::noise::NoiseKey;
 use cubecl::prelude::*;
-use envs::{Policy as RolloutPolicy, RolloutPlan, VecEnv};
+use envs::VecEnv;
+use envs::rollout::{Policy as RolloutPolicy, RolloutPlan};
 use kfac::gpu::forward_unit;
 use safe_rl::{Normalizer, RolloutArrays, act_unit, observe_unit};
 
@@ -50,7 +51,7 @@ impl RolloutPolicy for GaussianMlp {
 ///
 /// `None` where the device has no such kernel or cannot hold the arrays: nothing has happened then.
 pub fn collect(
-    env: &mut VecEnv,
+    env: &mut dyn VecEnv,
     obs: &mut Tensor<2>,
     normalizer: &mut Normalizer,
     policy: &Policy,
@@ -59,7 +60,9 @@ pub fn collect(
     steps_per_launch: usize,
 ) -> Option<RolloutArrays> {
     let (envs, obs_dim, device) = (env.num_envs(), env.spec().obs_dim, obs.device());
+    let horizon = env.spec().max_episode_steps;
     let memory = 2 * obs_dim + policy.spec().num_nodes();
+    let env = env.navigation()?;
     if !env.has_rollout(steps, memory) {
         return None;
     }
@@ -85,14 +88,14 @@ pub fn collect(
         memory: Tensor::zeros([memory, envs], &device),
         steps_per_launch,
     };
-    let done = env.rollout::<GaussianMlp>(plan);
+    let done = env.rollout::<GaussianMlp>(plan)?;
     let moments = done.memory.slice([0..2 * obs_dim]).sum_dim(1).reshape([2 * obs_dim]);
     let moment = |at: usize| moments.clone().narrow(0, at * obs_dim, obs_dim);
     normalizer.record(moment(0), moment(1), steps * envs);
     *obs = done.obs.clone();
     Some(RolloutArrays {
         steps,
-        obs: done.seen,
+        obs: done.normalized_obs,
         last_obs: done.obs,
         action: done.action,
         mean: done.mean,
@@ -100,6 +103,6 @@ pub fn collect(
         log_prob: done.log_prob,
         scalars: done.scalars,
         final_obs: done.final_obs,
-        horizon: env.spec().max_episode_steps,
+        horizon,
     })
 }

@@ -15,11 +15,11 @@ use crate::policy::exported::PolicySnapshot;
 pub fn saved_policy(checkpoint: &Checkpoint, device: &Device) -> Result<PolicySnapshot> {
     let (config, state) = (&checkpoint.config, &checkpoint.state);
     let spec = envs::find(&config.env)?;
-    let mut policy = Policy::new(&config.policy, spec.obs_dim, spec.action_dim, config.seed, device)?;
+    let mut policy = Policy::new(&config.policy, spec.env.obs_dim, spec.env.action_dim, config.seed, device)?;
     policy.load(state)?;
     let limits =
         NormalizerConfig { clip: config.normalizer.clip as f32, std_floor: config.normalizer.std_floor as f32 };
-    let mut normalizer = Normalizer::new(spec.obs_dim, limits, device)?;
+    let mut normalizer = Normalizer::new(spec.env.obs_dim, limits, device)?;
     normalizer.load_state(&state.part("normalizer")?).context("state `normalizer`")?;
     PolicySnapshot::capture(config, &policy, &normalizer)
 }

@@ -14,7 +14,7 @@ use crate::contact::{
     set_surface, solve,
 };
 use crate::params::{PARAM_BODIES, PARAM_SOLID_FIRST};
-use crate::state::{TOUCH, TOUCH_COSTS, X};
+use crate::state::{OMEGA, TOUCH, TOUCH_COSTS, VX, X};
 
 const S0: usize = 5;
 const H: f32 = model::H as f32;
@@ -219,7 +219,7 @@ fn a_pillar_stops_the_car() {
     let mut scratch = vec![f32::NAN; S0 + SCRATCH_LEN];
     let (params, mut state) = car_ahead();
     for _ in 0..100 {
-        Car::advance(&params, &mut state, 3, 0.01, 0.01, &mut scratch, S0);
+        Car::advance(&params, &mut state, 3, &[0.01, 0.01], 0, &mut scratch, S0);
     }
     let get = |field: usize| state[3 + field * LANES];
     // The bumper's face lies 0.175 m ahead of the origin.

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::*;
-use crate::state::{X, Y};
+use crate::state::{DX, DY, OMEGA, VX, VY, X, Y};
 
 /// The physics in float64: shows that what float32 leaves of the original is rounding only.
 mod double {
@@ -97,7 +97,7 @@ fn write(step: &Recorded, state: &mut [f32], base: usize) {
 
 fn advance(state: &mut [f32], base: usize, left: f32, right: f32) {
     let params = crate::registry::find("CarGoal0").unwrap().params(0);
-    Car::advance(&params, state, base, left, right, &mut vec![0.0; crate::step::SCRATCH], 0);
+    Car::advance(&params, state, base, &[left, right], 0, &mut vec![0.0; crate::step::SCRATCH], 0);
 }
 
 /// [`Agent::advance`] of all cars of `action` by the block's vectors.
@@ -140,7 +140,7 @@ fn float32_steps_match_the_recordings() {
         near("right wheel", get(RIGHT), v[7], 2e-5);
         assert_eq!(get(UNSOLVED), 0.0, "{}", step.name);
 
-        let mut obs = [0.0f32; SENSOR_DIM];
+        let mut obs = [0.0f32; 24];
         Car::observe(&mut state, 3, &mut obs, 0);
         for (i, (got, expected)) in obs.iter().zip(&step.next_obs).enumerate() {
             let tolerance = if i < 3 { 3e-4 } else { 2e-5 };
@@ -249,7 +249,7 @@ fn a_fresh_car_reads_what_the_solver_says() {
         let solved = scalar::solve(scalar::problem(car, f, left, right));
         let accelerometer = scalar::proper_acceleration(f, solved.acc);
         // SafetyCarGoal1-v0, seed 1, after reset: 0, -0.013394113, 9.528943.
-        let mut obs = [0.0f32; SENSOR_DIM];
+        let mut obs = [0.0f32; 24];
         Car::observe(&mut state, 5, &mut obs, 0);
         assert!(
             (accelerometer.x - obs[0]).abs() < 1e-4

@@ -1,7 +1,7 @@
 //! Against contacts recorded from MuJoCo 2.3.3 (`tests/parity/convex_fixture.py`), and against geometry.
 
 use super::*;
-use crate::contact::planar_body::place_upright_box;
+use crate::agent::point::body::{AGENT_FORCE, PointBody, load_planar_body, write_agent_force};
 
 // The geoms' places, behind the scratch.
 const GA: usize = SCRATCH_LEN;

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use envs::EnvSpec;
+use envs::NavigationSpec;
 use kfac::benchmark::UpdateKind;
 use serde_json::{Value, json};
 
@@ -22,6 +22,7 @@ use crate::error::UsageError;
 use crate::runner::{Phase, Runner};
 
 mod clock;
+mod env_operations;
 mod launched;
 mod measure;
 mod peaks;
@@ -119,7 +120,7 @@ pub fn run(args: &BenchArgs) -> Result<ExitCode> {
 
 struct Bench<'a> {
     args: &'a BenchArgs,
-    spec: EnvSpec,
+    spec: NavigationSpec,
     clock: Clock,
 }
 
@@ -139,7 +140,7 @@ impl Bench<'_> {
         let launches = if launches == 0 { String::new() } else { format!("; {launches} launches a step") };
         let head = format!(
             "{}: {num_envs} environments, {} -> {steps_per_s:.0} steps/s; {} bytes an environment, {:.1} MB in all{launches}",
-            self.spec.id,
+            self.spec.env.id,
             self.clock.machine(),
             bytes / num_envs,
             bytes as f64 / 1e6
@@ -155,7 +156,7 @@ impl Bench<'_> {
             BenchFisher::Sampled => (UpdateKind::Sampled, FisherKind::Sampled, "sampled"),
         };
         let seconds = measure::update(&self.clock, &self.spec, &self.args.hidden, batch, fisher)?;
-        let sizes = [&[self.spec.obs_dim][..], &self.args.hidden, &[self.spec.action_dim]].concat();
+        let sizes = [&[self.spec.env.obs_dim][..], &self.args.hidden, &[self.spec.env.action_dim]].concat();
         let mut row = self.row("kfac");
         row["batch"] = json!(batch);
         row["hidden"] = json!(self.args.hidden);
@@ -173,7 +174,7 @@ impl Bench<'_> {
 
     /// Environment steps a second of the training loop with its default configuration, and what its phases take.
     fn train(&self) -> Result<(Value, String)> {
-        let mut config = TrainConfig { env: self.spec.id.clone(), ..TrainConfig::default() };
+        let mut config = TrainConfig { env: self.spec.env.id.clone(), ..TrainConfig::default() };
         config.policy.hidden.clone_from(&self.args.hidden);
         if let Some(num_envs) = self.args.num_envs {
             config.num_envs = num_envs as usize;
@@ -187,7 +188,7 @@ impl Bench<'_> {
         row["rollout_share"] = json!(rollout_share);
         let head = format!(
             "KFCPO on {}: {} environments, {} -> {steps_per_s:.0} steps/s, {:.0} % of it in rollouts",
-            self.spec.id,
+            self.spec.env.id,
             config.num_envs,
             self.clock.machine(),
             100.0 * rollout_share,
@@ -252,7 +253,7 @@ impl Bench<'_> {
     fn row(&self, what: &str) -> Value {
         json!({
             "what": what,
-            "env": self.spec.id,
+            "env": self.spec.env.id,
             "device": self.clock.choice().to_string(),
             "threads": self.clock.threads(),
         })

@@ -101,7 +101,7 @@ pub fn run(args: &EvalArgs) -> Result<ExitCode> {
     let config = &checkpoint.config;
     let env = envs::find(&config.env)?;
     let episodes = evaluate(&policy, &env, args.episodes as usize, args.seed, args.stochastic, &selected.device)?;
-    let result = Evaluation::new(&env.id, checkpoint.steps, args.stochastic, config.cost_limit.first(), &episodes);
+    let result = Evaluation::new(&env.env.id, checkpoint.steps, args.stochastic, config.cost_limit.first(), &episodes);
 
     let returns: Vec<f64> = episodes.iter().map(|episode| episode.ret).collect();
     let costs: Vec<f64> = episodes.iter().map(|episode| episode.cost).collect();

@@ -23,21 +23,21 @@ pub struct ListArgs {
 ///
 /// When stdout does not take it.
 pub fn envs(args: &ListArgs) -> Result<ExitCode> {
-    let width = envs::registry().iter().map(|spec| spec.id.len()).max().unwrap_or(0);
+    let width = envs::registry().iter().map(|spec| spec.env.id.len()).max().unwrap_or(0);
     for spec in envs::registry() {
         let text = if args.json {
             json!({
-                "env": spec.id,
+                "env": spec.env.id,
                 "short": spec.short_id(),
-                "obs_dim": spec.obs_dim,
-                "action_dim": spec.action_dim,
-                "max_episode_steps": spec.max_episode_steps,
+                "obs_dim": spec.env.obs_dim,
+                "action_dim": spec.env.action_dim,
+                "max_episode_steps": spec.env.max_episode_steps,
             })
             .to_string()
         } else {
             format!(
                 "{:width$}  observation {:3}  action {}  episode {} steps",
-                spec.id, spec.obs_dim, spec.action_dim, spec.max_episode_steps
+                spec.env.id, spec.env.obs_dim, spec.env.action_dim, spec.env.max_episode_steps
             )
         };
         print(&text)?;

@@ -125,7 +125,7 @@ fn recording(archive: &Npz, file_name: &str) -> Result<Recording> {
     let action = numbers("action")?;
     let agent_yaw = numbers("agent_yaw")?;
     let env = env_id(strings("meta")?, file_name)?;
-    let steps = action.len() / envs::find(&env)?.action_dim;
+    let steps = action.len() / envs::find(&env)?.env.action_dim;
     ensure!(steps > 0, "it has no array `action`");
     Ok(Recording {
         file: file_name.to_owned(),
@@ -163,8 +163,8 @@ fn env_id(meta: Vec<String>, file_name: &str) -> Result<String> {
     if let Some(id) = meta.into_iter().next() {
         return Ok(id);
     }
-    let known = envs::registry().iter().find(|spec| file_name.contains(&spec.id));
-    let id = known.map(|spec| spec.id.clone());
+    let known = envs::registry().iter().find(|spec| file_name.contains(&spec.env.id));
+    let id = known.map(|spec| spec.env.id.clone());
     id.with_context(|| "neither its array `meta` nor its name tells a known environment".to_owned())
 }
 

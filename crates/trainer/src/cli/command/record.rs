@@ -141,11 +141,11 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode> {
     let config = &checkpoint.config;
     let env = envs::find(&config.env)?;
 
-    diagnose(&format!("playing {} of {}", counted(args.episodes as usize, "episode"), env.id));
+    diagnose(&format!("playing {} of {}", counted(args.episodes as usize, "episode"), env.env.id));
     let mut play = Evaluator::new(&policy, &env, args.episodes as usize, args.seed, args.stochastic, &device)?;
     let most = args.steps.map_or(usize::MAX, |steps| steps as usize);
     let replay = Replay {
-        env: env.id.clone(),
+        env: env.env.id.clone(),
         agent: env.agent.name(),
         algo: config.algo.clone(),
         checkpoint: checkpoint.steps,

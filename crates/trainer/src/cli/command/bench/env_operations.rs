@@ -1,10 +1,9 @@
-//! What a step costs in arithmetic, for comparisons with a machine's peak.
+//! What an environment step costs in arithmetic, for comparisons with a machine's peak.
 
-use crate::agent::AgentKind;
-use crate::level::Level;
+use envs::{AgentKind, NavigationSpec};
 
-/// Floating-point operations of an average step: (level, Point, Car), counted as executed by the example
-/// `count_operations` (256 environments, 500 steps under random actions; valgrind).
+/// Floating-point operations of an average step: (level, Point, Car), counted as executed by envs'
+/// `benches/count_operations.rs` (256 environments, 500 steps under random actions; valgrind).
 ///
 /// A step that meets nothing costs the Point 750 to 1,200 and the Car 90,000, whose wheels rest on a soft floor; the rest
 /// are contacts and the layouts of new episodes. Lanes that a vector computes in vain are counted too.
@@ -23,10 +22,10 @@ const OPERATIONS: [(&str, f64, f64); 12] = [
     ("Circle2", 750.0, 90_800.0),
 ];
 
-pub(crate) fn operations_per_step(agent: AgentKind, level: &Level) -> f64 {
-    let name = level.name();
-    let row = OPERATIONS.iter().find(|(level, ..)| *level == name);
-    row.map_or(f64::NAN, |(_, point, car)| match agent {
+/// Floating-point operations of an average step under random actions, autoreset included; NaN where nobody counted them.
+pub fn operations_per_step(spec: &NavigationSpec) -> f64 {
+    let row = OPERATIONS.iter().find(|(level, ..)| *level == spec.level.name);
+    row.map_or(f64::NAN, |(_, point, car)| match spec.agent {
         AgentKind::Point => *point,
         AgentKind::Car => *car,
     })
@@ -34,13 +33,13 @@ pub(crate) fn operations_per_step(agent: AgentKind, level: &Level) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use crate::registry;
+    use super::*;
 
     #[test]
     fn every_environment_has_a_count() {
-        for spec in registry() {
-            let count = spec.operations_per_step();
-            assert!((500.0..1e6).contains(&count), "{}: {count}", spec.id);
+        for spec in envs::registry() {
+            let count = operations_per_step(spec);
+            assert!((500.0..1e6).contains(&count), "{}: {count}", spec.env.id);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use burn::tensor::{Device, Distribution, Tensor};
-use envs::{EnvSpec, VecEnv};
+use envs::{Navigation, NavigationSpec, VecEnv};
 use kfac::benchmark::{PolicyUpdate, UpdateKind};
 use safe_rl::Samples;
 
@@ -38,11 +38,11 @@ pub struct Stepping {
 ///
 /// # Errors
 /// When the device does not hold so many.
-pub fn stepping(clock: &Clock, spec: &EnvSpec, num_envs: usize) -> Result<Stepping> {
+pub fn stepping(clock: &Clock, spec: &NavigationSpec, num_envs: usize) -> Result<Stepping> {
     let device = clock.device();
-    let mut env = VecEnv::new(spec.clone(), num_envs, 0, device)?;
-    env.reset_staggered();
-    let shape = [num_envs, spec.action_dim];
+    let mut env = Navigation::new(spec.clone(), num_envs, 0, device)?;
+    env.reset(true);
+    let shape = [num_envs, spec.env.action_dim];
     let actions: Vec<Tensor<2>> =
         (0..ACTIONS).map(|_| Tensor::random(shape, Distribution::Uniform(-1.0, 1.0), device)).collect();
     let mut next = actions.iter().cycle();
@@ -61,13 +61,13 @@ pub fn stepping(clock: &Clock, spec: &EnvSpec, num_envs: usize) -> Result<Steppi
 ///
 /// # Errors
 /// When the sizes are not usable.
-pub fn update(clock: &Clock, spec: &EnvSpec, hidden: &[usize], batch: usize, fisher: FisherKind) -> Result<f64> {
-    let mut config = TrainConfig { env: spec.id.clone(), ..TrainConfig::default() };
+pub fn update(clock: &Clock, spec: &NavigationSpec, hidden: &[usize], batch: usize, fisher: FisherKind) -> Result<f64> {
+    let mut config = TrainConfig { env: spec.env.id.clone(), ..TrainConfig::default() };
     config.policy.hidden = hidden.to_vec();
     *config.section_mut() = KfcpoConfig { minibatch_size: batch, epochs: 1, fisher, ..KfcpoConfig::default() };
     config.validate().map_err(|error| UsageError::new(format!("{error:#}")))?;
     let device = clock.device();
-    let start = Policy::new(&config.policy, spec.obs_dim, spec.action_dim, config.seed, device)?;
+    let start = Policy::new(&config.policy, spec.env.obs_dim, spec.env.action_dim, config.seed, device)?;
     let samples = random_samples(&start, spec, batch, device);
     let constraints = config.cost_limit.of(&["cost".to_owned()])?;
     let mut update = algorithm::build(&Setup { config: &config, policy: &start, constraints: &constraints })?;
@@ -136,11 +136,11 @@ pub fn training(clock: &Clock, config: &TrainConfig) -> Result<Iterating> {
 }
 
 /// Samples as a rollout of `policy` would give them, with random observations and advantages.
-fn random_samples(policy: &Policy, spec: &EnvSpec, batch: usize, device: &Device) -> Samples {
+fn random_samples(policy: &Policy, spec: &NavigationSpec, batch: usize, device: &Device) -> Samples {
     let normal = |shape: [usize; 2]| Tensor::<2>::random(shape, Distribution::Normal(0.0, 1.0), device);
-    let obs = normal([batch, spec.obs_dim]);
+    let obs = normal([batch, spec.env.obs_dim]);
     let policy = policy.distribution(obs.clone());
-    let noise = normal([batch, spec.action_dim]);
+    let noise = normal([batch, spec.env.action_dim]);
     let action = policy.mean.clone() + noise * policy.log_std.clone().exp().unsqueeze();
     let log_prob = policy.log_prob(&action);
     Samples { obs, mean: policy.mean, log_prob, action, advantage: normal([2, batch]), target: normal([2, batch]) }

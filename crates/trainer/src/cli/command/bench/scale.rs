@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use envs::EnvSpec;
+use envs::NavigationSpec;
 use kfac::benchmark::UpdateKind;
 use serde_json::{Value, json};
 
@@ -73,7 +73,7 @@ impl Row {
 ///
 /// # Errors
 /// When a size does not fit the device, or the disk refuses.
-pub fn measure(clock: &Clock, spec: &EnvSpec, out: &Path) -> Result<Vec<Row>> {
+pub fn measure(clock: &Clock, spec: &NavigationSpec, out: &Path) -> Result<Vec<Row>> {
     fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
     let mut rows = Vec::new();
     for threads in thread_counts(clock) {
@@ -98,7 +98,7 @@ fn thread_counts(clock: &Clock) -> Vec<usize> {
     powers.chain([clock.threads()]).collect()
 }
 
-fn curves(clock: &Clock, spec: &EnvSpec, rows: &mut Vec<Row>) -> Result<()> {
+fn curves(clock: &Clock, spec: &NavigationSpec, rows: &mut Vec<Row>) -> Result<()> {
     let mut add = |panel: String, x: usize, y: f64, seconds: f64| {
         let row = Row { panel, threads: clock.threads(), x, y, seconds };
         diagnose(&row.text());
@@ -111,13 +111,13 @@ fn curves(clock: &Clock, spec: &EnvSpec, rows: &mut Vec<Row>) -> Result<()> {
     for num_envs in ENVS.map(|power| 1usize << power) {
         let default = TrainConfig::default();
         let rollout_steps = (default.batch_size() / num_envs).clamp(LEAST_STEPS, MOST_STEPS);
-        let config = TrainConfig { env: spec.id.clone(), num_envs, rollout_steps, ..default };
+        let config = TrainConfig { env: spec.env.id.clone(), num_envs, rollout_steps, ..default };
         let seconds = measure::training(clock, &config)?.seconds;
         add("train".to_owned(), num_envs, config.batch_size() as f64 / seconds, seconds);
     }
     let mut update = |panel: String, x: usize, width: usize, batch: usize| -> Result<()> {
         let seconds = measure::update(clock, spec, &[width, width], batch, FisherKind::Exact)?;
-        let sizes = [spec.obs_dim, width, width, spec.action_dim];
+        let sizes = [spec.env.obs_dim, width, width, spec.env.action_dim];
         let operations = work::update(&sizes, batch as f64, UpdateKind::Exact)?.operations;
         add(panel, x, operations / seconds / 1e9, seconds);
         Ok(())
@@ -133,7 +133,7 @@ fn curves(clock: &Clock, spec: &EnvSpec, rows: &mut Vec<Row>) -> Result<()> {
     Ok(())
 }
 
-fn figures(rows: &[Row], spec: &EnvSpec) -> Vec<(&'static str, Figure)> {
+fn figures(rows: &[Row], spec: &NavigationSpec) -> Vec<(&'static str, Figure)> {
     let panel = |panel: &str, label: &str| Panel { label: label.to_owned(), curves: lines(rows, panel), limit: None };
     let figure = |title: String, x_label: &str, panels: Vec<Panel>| Figure {
         title,

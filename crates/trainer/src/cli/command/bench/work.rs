@@ -5,11 +5,12 @@
 //! share of the floor is the share of an ideal execution of this algorithm.
 
 use anyhow::Result;
-use envs::EnvSpec;
+use envs::NavigationSpec;
 use kfac::benchmark::{Operations, UpdateKind};
 use kfac::{Activation, MlpSpec};
 
 use super::FLOAT;
+use super::env_operations::operations_per_step;
 use crate::algorithm::kfcpo::KfcpoConfig;
 use crate::config::TrainConfig;
 use crate::runner::Phase;
@@ -69,10 +70,10 @@ impl Network {
 }
 
 /// A step of `num_envs` environments.
-pub fn step(spec: &EnvSpec, num_envs: f64) -> Work {
+pub fn step(spec: &NavigationSpec, num_envs: f64) -> Work {
     // The state is read and written, the action read, two observations and the scalars written.
-    let numbers = 2.0 * spec.state_dim() as f64 + spec.action_dim as f64 + 2.0 * spec.obs_dim as f64 + SCALARS;
-    Work { operations: num_envs * spec.operations_per_step(), bytes: num_envs * numbers * FLOAT, calls: 1.0 }
+    let numbers = 2.0 * spec.state_dim() as f64 + spec.env.action_dim as f64 + 2.0 * spec.env.obs_dim as f64 + SCALARS;
+    Work { operations: num_envs * operations_per_step(spec), bytes: num_envs * numbers * FLOAT, calls: 1.0 }
 }
 
 /// One policy update on a batch.
@@ -92,12 +93,12 @@ pub fn update(sizes: &[usize], batch: f64, kind: UpdateKind) -> Result<Work> {
 ///
 /// # Errors
 /// When the configured sizes are no network's.
-pub fn phase(phase: Phase, config: &TrainConfig, spec: &EnvSpec) -> Result<Work> {
+pub fn phase(phase: Phase, config: &TrainConfig, spec: &NavigationSpec) -> Result<Work> {
     let (samples, steps) = (config.batch_size() as f64, config.rollout_steps as f64);
-    let (obs, actions) = (spec.obs_dim as f64, spec.action_dim as f64);
-    let policy_sizes = [&[spec.obs_dim][..], &config.policy.hidden, &[spec.action_dim]].concat();
+    let (obs, actions) = (spec.env.obs_dim as f64, spec.env.action_dim as f64);
+    let policy_sizes = [&[spec.env.obs_dim][..], &config.policy.hidden, &[spec.env.action_dim]].concat();
     let policy = Network::new(&policy_sizes);
-    let critic = Network::new(&[&[spec.obs_dim][..], &config.critic.hidden, &[1]].concat());
+    let critic = Network::new(&[&[spec.env.obs_dim][..], &config.critic.hidden, &[1]].concat());
     let (epochs, actor_epochs) = (config.critic.epochs as f64, config.section::<KfcpoConfig>().epochs as f64);
     let record = obs + 2.0 * actions + SCALARS;
     // Operations and numbers of one sample, and calls.

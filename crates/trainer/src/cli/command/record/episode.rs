@@ -1,7 +1,7 @@
 //! What is recorded of an episode: who was where at every step, what the lidars read, return and cost.
 
 use anyhow::Result;
-use envs::{EnvSpec, Scene, SceneObject, StepBatch};
+use envs::{NavigationSpec, Scene, SceneObject, StepBatch};
 
 use crate::evaluate::Evaluator;
 use crate::policy::exported::host;
@@ -142,7 +142,7 @@ impl Episode {
 }
 
 /// The lidars of an environment.
-pub fn lidars(env: &EnvSpec) -> Vec<Lidar> {
+pub fn lidars(env: &NavigationSpec) -> Vec<Lidar> {
     let mut first = 0;
     let mut found = Vec::new();
     for (name, bins) in env.obs_parts() {
@@ -161,19 +161,19 @@ pub fn lidars(env: &EnvSpec) -> Vec<Lidar> {
 ///
 /// When the device cannot be read.
 pub fn record(play: &mut Evaluator, most: usize) -> Result<Vec<Episode>> {
-    let spec = play.env().spec().clone();
+    let spec = play.env().navigation_spec().clone();
     let lidars = lidars(&spec);
     let mut scenes = play.env().scenes();
     let mut episodes: Vec<Episode> = scenes.iter().map(Episode::begin).collect();
     let mut running = vec![true; episodes.len()];
     for _ in 0..most {
         let obs = host(play.obs())?;
-        let rows = obs.chunks_exact(spec.obs_dim);
+        let rows = obs.chunks_exact(spec.env.obs_dim);
         for (i, (scene, row)) in scenes.iter().zip(rows).enumerate().filter(|(i, _)| running[*i]) {
             episodes[i].push_scene(scene, lidars.iter().flat_map(|l| &row[l.first..l.first + l.bins]).copied());
         }
-        let StepBatch { episode_return, episode_cost, terminated, truncated, .. } = play.advance();
-        let (returns, costs) = (host(&episode_return)?, host(&episode_cost)?);
+        let StepBatch { episode_return, episode_costs, terminated, truncated, .. } = play.advance();
+        let (returns, costs) = (host(&episode_return)?, host(&episode_costs.slice([0..1]))?);
         let done = host(&(terminated + truncated))?;
         for (i, episode) in episodes.iter_mut().enumerate().filter(|(i, _)| running[*i]) {
             episode.returns.push(returns[i]);
