@@ -306,12 +306,12 @@ fn an_update_equals_the_cpus() {
             let update = kfcpo.update(&mut policy, &samples, &context).expect("an update");
             metrics = update.read().expect("numbers").metrics;
         }
-        let mut critics = Critics::new(&config, OBS, device).expect("a usable shape");
-        let (reward_loss, cost_loss) = critics.fit(&samples, 1);
-        let (reward, cost) = critics.values(samples.obs);
+        let mut critics = Critics::new(&config, 2, OBS, device).expect("a usable shape");
+        let losses = critics.fit(&samples, 1);
+        let predicted = critics.values(samples.obs);
         let moved: Vec<f32> =
             values(policy.network().theta().clone()).iter().zip(before).map(|(after, before)| after - before).collect();
-        let critics = [values(reward_loss), values(cost_loss), values(reward), values(cost)].concat();
+        let critics = [values(losses), values(predicted)].concat();
         (moved, [values(policy.log_std().clone()), critics].concat(), metrics)
     };
     let (host, device) = (run(&cpu), run(&gpu));

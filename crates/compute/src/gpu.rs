@@ -7,7 +7,7 @@ pub mod sum;
 pub use burn_cubecl::tensor::CubeTensor;
 
 use burn::backend::DispatchDevice;
-use burn::tensor::{DType, Device, Shape, Tensor};
+use burn::tensor::{DType, Device, Int, Shape, Tensor};
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::{Cube, CubeBackend};
@@ -56,4 +56,13 @@ pub fn grid(client_of: &CubeTensor, count: usize, per_cube: u32) -> (CubeCount, 
 pub fn largest_buffer(tensor: &CubeTensor) -> usize {
     let bytes = tensor.client.properties().memory.max_page_size.min(u64::from(u32::MAX));
     bytes as usize / size_of::<f32>()
+}
+
+/// Indices `[N]` as kernels take them, of 32 bits, or `None` elsewhere.
+pub fn indices(tensor: &Tensor<1, Int>) -> Option<CubeTensor> {
+    if !is_gpu(&tensor.device()) {
+        return None;
+    }
+    let index = into_contiguous(tensor.clone().try_into_primitive::<Cube>().ok()?);
+    (index.dtype == DType::I32).then_some(index)
 }

@@ -1,27 +1,27 @@
-//! Adam (Kingma and Ba, 2015) on one flat parameter tensor, with bias correction.
+//! Adam (Kingma and Ba, 2015) with bias correction, for the flat parameters of several networks of one shape.
 
-#[cfg(feature = "gpu")]
-mod kernel;
+mod cpu;
+mod gpu;
 
 use burn::tensor::{Device, Tensor};
+use compute::{State, first_of};
 
-use crate::{SafeRlError, all_finite};
-use compute::State;
-use compute::cpu::{self, View};
+use crate::error::{SafeRlError, ensure};
 
 /// Constants of Adam; the defaults are PyTorch's, which OmniSafe uses, apart from the rate.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct AdamConfig {
     /// Step size.
-    pub learning_rate: f32,
+    pub learning_rate: f64,
     /// Decay of the first moment.
-    pub beta1: f32,
+    pub beta1: f64,
     /// Decay of the second moment.
-    pub beta2: f32,
+    pub beta2: f64,
     /// Added to the root of the second moment.
-    pub epsilon: f32,
-    /// The gradient is scaled down to this norm; `None` leaves it alone.
-    pub max_grad_norm: Option<f32>,
+    pub epsilon: f64,
+    /// A network's gradient is scaled down to this norm; `None` leaves it alone.
+    pub max_grad_norm: Option<f64>,
 }
 
 impl Default for AdamConfig {
@@ -30,166 +30,138 @@ impl Default for AdamConfig {
     }
 }
 
-/// Moments of the gradient of a flat tensor `[P]`.
+impl AdamConfig {
+    /// Checks every constant's domain.
+    ///
+    /// # Errors
+    /// [`SafeRlError::InvalidConfig`] for a rate or a norm that is not positive or a decay outside `[0, 1)`.
+    pub fn validate(&self) -> Result<(), SafeRlError> {
+        ensure(self.learning_rate > 0.0, "learning_rate", self.learning_rate, "must be positive")?;
+        for (name, beta) in [("beta1", self.beta1), ("beta2", self.beta2)] {
+            ensure((0.0..1.0).contains(&beta), name, beta, "must lie in [0, 1)")?;
+        }
+        let norm = self.max_grad_norm.unwrap_or(f64::INFINITY);
+        ensure(norm > 0.0, "max_grad_norm", norm, "must be positive")
+    }
+}
+
+/// Moments of the gradients of S networks with P parameters each, network after network in one flat tensor.
+///
+/// Does not know what it minimises: whoever raises an objective hands over the negative of its gradient.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use safe_rl::{Adam, AdamConfig};
+///
+/// # fn main() -> Result<(), safe_rl::SafeRlError> {
+/// let device = Device::flex();
+/// let mut adam = Adam::new(1, 2, AdamConfig { learning_rate: 0.1, ..Default::default() }, &device)?;
+/// // The first step moves each parameter by the rate, whatever the size of its gradient.
+/// let theta = adam.step(Tensor::from_floats([1.0, 1.0], &device), Tensor::from_floats([30.0, -0.2], &device));
+/// let theta = compute::read("theta", theta)?;
+/// assert!((theta[0] - 0.9).abs() < 1e-6 && (theta[1] - 1.1).abs() < 1e-6);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Adam {
     config: AdamConfig,
+    /// `[S * P]`.
     first: Tensor<1>,
+    /// `[S * P]`.
     second: Tensor<1>,
     /// Steps asked for, the skipped ones included: the host does not know which were skipped.
     steps: u64,
-    /// Steps skipped for a non-finite gradient, `[1]`.
+    /// Steps that each network skipped for a gradient that is not finite, `[S]`.
     skipped: Tensor<1>,
 }
 
+/// One step's constants, as float32.
+#[derive(Debug, Clone, Copy)]
+struct Rates {
+    /// Step size over the first moment's bias correction.
+    rate: f32,
+    /// The second moment's bias correction.
+    correction: f32,
+    beta1: f32,
+    beta2: f32,
+    epsilon: f32,
+    /// Largest norm of a network's gradient, if there is one.
+    limit: Option<f32>,
+}
+
 impl Adam {
-    /// An optimiser for `parameters` parameters.
+    /// An optimiser for `networks` networks of `parameters` parameters each.
     ///
     /// # Errors
-    /// [`SafeRlError::InvalidConfig`] for a rate that is not positive or a decay outside `[0, 1)`.
-    pub fn new(parameters: usize, config: AdamConfig, device: &Device) -> Result<Self, SafeRlError> {
-        if config.learning_rate.is_nan() || config.learning_rate <= 0.0 {
-            let value = config.learning_rate.into();
-            return Err(SafeRlError::InvalidConfig { name: "learning_rate", value, reason: "must be positive" });
-        }
-        for (name, beta) in [("beta1", config.beta1), ("beta2", config.beta2)] {
-            if !(0.0..1.0).contains(&beta) {
-                return Err(SafeRlError::InvalidConfig { name, value: beta.into(), reason: "must lie in [0, 1)" });
-            }
-        }
-        let zeros = Tensor::zeros([parameters], device);
-        Ok(Self { config, first: zeros.clone(), second: zeros, steps: 0, skipped: Tensor::zeros([1], device) })
-    }
-
-    /// Constants in use.
-    pub fn config(&self) -> AdamConfig {
-        self.config
+    /// [`SafeRlError::InvalidConfig`] if a constant is out of its domain.
+    pub fn new(networks: usize, parameters: usize, config: AdamConfig, device: &Device) -> Result<Self, SafeRlError> {
+        config.validate()?;
+        let zeros = Tensor::zeros([networks * parameters], device);
+        let skipped = Tensor::zeros([networks], device);
+        Ok(Self { config, first: zeros.clone(), second: zeros, steps: 0, skipped })
     }
 
     /// Changes the step size, for a schedule.
-    pub fn set_learning_rate(&mut self, learning_rate: f32) {
+    pub fn set_learning_rate(&mut self, learning_rate: f64) {
         self.config.learning_rate = learning_rate;
     }
 
-    /// Steps skipped for a non-finite gradient, `[1]`.
+    /// Steps that each network skipped for a gradient that is not finite, `[S]`.
     pub fn skipped(&self) -> Tensor<1> {
         self.skipped.clone()
     }
 
-    /// One optimiser for the networks of two, whose parameters lie one behind the other: on a GPU a step of both is then one
-    /// launch. A gradient that is not finite holds back its own network alone there; elsewhere it holds back both.
+    /// The parameters after one step down `gradient`, both `[S * P]`.
+    ///
+    /// A gradient that is not finite changes neither parameters nor moments of its own network, and is counted; the
+    /// others step.
     ///
     /// # Panics
-    /// If they differ in their constants, parameters or steps.
-    #[cfg(feature = "gpu")]
-    pub fn join(a: &Self, b: &Self) -> Self {
-        let alike = a.config == b.config && a.steps == b.steps && a.first.dims() == b.first.dims();
-        assert!(alike, "only optimisers that have done the same can be joined");
-        let both = |a: &Tensor<1>, b: &Tensor<1>| Tensor::cat(vec![a.clone(), b.clone()], 0);
-        Self {
-            config: a.config,
-            first: both(&a.first, &b.first),
-            second: both(&a.second, &b.second),
-            steps: a.steps,
-            skipped: both(&a.skipped, &b.skipped),
-        }
-    }
-
-    /// The two optimisers that [`join`](Self::join) put together.
-    #[cfg(feature = "gpu")]
-    pub fn split(self) -> [Self; 2] {
-        let half = |x: &Tensor<1>, i: usize| {
-            let length = x.dims()[0] / 2;
-            x.clone().narrow(0, i * length, length)
-        };
-        [0, 1].map(|i| Self {
-            config: self.config,
-            first: half(&self.first, i),
-            second: half(&self.second, i),
-            steps: self.steps,
-            skipped: half(&self.skipped, i),
-        })
-    }
-
-    /// The parameters after one step down `gradient`, both `[P]`. A gradient that is not finite changes neither the
-    /// parameters nor the moments, and is counted.
+    /// If a shape differs from that of the moments.
     pub fn step(&mut self, theta: Tensor<1>, gradient: Tensor<1>) -> Tensor<1> {
-        assert_eq!(theta.dims(), gradient.dims(), "one gradient entry per parameter");
+        assert_eq!([theta.dims(), gradient.dims()], [self.first.dims(); 2], "one gradient entry per parameter");
         self.steps += 1;
-        #[cfg(feature = "gpu")]
-        if let Some(next) = self.step_launched(&theta, &gradient) {
-            return next;
-        }
-        match self.step_fused(&theta, &gradient) {
-            Some(next) => next,
-            None => self.step_plain(theta, gradient),
-        }
+        let rates = self.rates();
+        first_of!(
+            cpu::step(self, &rates, &theta, &gradient),
+            gpu::step(self, &rates, &theta, &gradient),
+            self.reference(&rates, theta, gradient)
+        )
     }
 
-    /// Step size over the first moment's bias correction, and the second moment's correction.
-    fn corrections(&self) -> (f32, f32) {
+    fn rates(&self) -> Rates {
+        let [beta1, beta2, epsilon] = [self.config.beta1, self.config.beta2, self.config.epsilon].map(|x| x as f32);
         let correction = |beta: f32| 1.0 - f64::from(beta).powi(self.steps.min(i32::MAX as u64) as i32);
-        let rate = f64::from(self.config.learning_rate) / correction(self.config.beta1);
-        (rate as f32, correction(self.config.beta2) as f32)
+        let rate = f64::from(self.config.learning_rate as f32) / correction(beta1);
+        let limit = self.config.max_grad_norm.map(|limit| limit as f32);
+        Rates { rate: rate as f32, correction: correction(beta2) as f32, beta1, beta2, epsilon, limit }
     }
 
-    #[cfg(feature = "gpu")]
-    fn step_launched(&mut self, theta: &Tensor<1>, gradient: &Tensor<1>) -> Option<Tensor<1>> {
-        let AdamConfig { beta1, beta2, epsilon, max_grad_norm, .. } = self.config;
-        let (rate, correction) = self.corrections();
-        let rates = kernel::Rates { rate, correction, beta1, beta2, epsilon, limit: max_grad_norm.unwrap_or(0.0) };
-        let stepped = kernel::step([theta, gradient, &self.first, &self.second, &self.skipped], &rates)?;
-        (self.first, self.second, self.skipped) = (stepped.first, stepped.second, stepped.skipped);
-        Some(stepped.theta)
-    }
-
-    fn step_plain(&mut self, theta: Tensor<1>, gradient: Tensor<1>) -> Tensor<1> {
-        let AdamConfig { beta1, beta2, epsilon, max_grad_norm, .. } = self.config;
-        let (rate, correction) = self.corrections();
-        let bad = all_finite(&gradient).mask().bool_not();
-        let gradient = match max_grad_norm {
+    fn reference(&mut self, rates: &Rates, theta: Tensor<1>, gradient: Tensor<1>) -> Tensor<1> {
+        let ([networks], [all]) = (self.skipped.dims(), self.first.dims());
+        let rows = |x: &Tensor<1>| x.clone().reshape([networks, all / networks]);
+        let (old, first, second) = (rows(&theta), rows(&self.first), rows(&self.second));
+        let gradient = rows(&gradient);
+        // A network's gradient is finite where none of its entries is not: their number is counted, `[S, 1]`.
+        let bad = gradient.clone().is_finite().bool_not().float().sum_dim(1).greater_scalar(0.5);
+        let gradient = match rates.limit {
             Some(limit) => {
-                let norm = gradient.clone().square().sum().sqrt();
+                let norm = gradient.clone().square().sum_dim(1).sqrt();
                 gradient * (norm + 1e-6).recip().mul_scalar(limit).clamp_max(1.0)
             }
             None => gradient,
         };
-        let first = self.first.clone() * beta1 + gradient.clone() * (1.0 - beta1);
-        let second = self.second.clone() * beta2 + gradient.square() * (1.0 - beta2);
-        let next = theta.clone() - first.clone() * rate / ((second.clone() / correction).sqrt() + epsilon);
-        let keep = bad.clone().expand(theta.dims());
-        self.first = first.mask_where(keep.clone(), self.first.clone());
-        self.second = second.mask_where(keep.clone(), self.second.clone());
-        self.skipped = self.skipped.clone() + bad.float();
-        next.mask_where(keep, theta)
-    }
-
-    fn step_fused(&mut self, theta: &Tensor<1>, gradient: &Tensor<1>) -> Option<Tensor<1>> {
-        let AdamConfig { beta1, beta2, epsilon, max_grad_norm, .. } = self.config;
-        let (rate, correction) = self.corrections();
-        let (old, gradient) = (View::of(theta)?, View::of(gradient)?);
-        let (first_view, second_view) = (View::of(&self.first)?, View::of(&self.second)?);
-        let (old, gradient) = (old.values(), gradient.values());
-        if !gradient.iter().all(|g| g.is_finite()) {
-            self.skipped = self.skipped.clone() + 1.0;
-            return Some(theta.clone());
-        }
-        let scale = max_grad_norm.map_or(1.0, |limit| {
-            let norm = gradient.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt() as f32;
-            (limit / (norm + 1e-6)).min(1.0)
-        });
-        let parameters = old.len();
-        let (mut first, mut second) = (first_view.values().to_vec(), second_view.values().to_vec());
-        let mut next = Vec::with_capacity(parameters);
-        next.extend(old.iter().zip(gradient).zip(first.iter_mut().zip(second.iter_mut())).map(|((x, g), (m, v))| {
-            let g = g * scale;
-            *m = *m * beta1 + g * (1.0 - beta1);
-            *v = *v * beta2 + g * g * (1.0 - beta2);
-            x - *m * rate / ((*v / correction).sqrt() + epsilon)
-        }));
-        self.first = cpu::tensor(first, [parameters]);
-        self.second = cpu::tensor(second, [parameters]);
-        Some(cpu::tensor(next, [parameters]))
+        let next_first = first.clone() * rates.beta1 + gradient.clone() * (1.0 - rates.beta1);
+        let next_second = second.clone() * rates.beta2 + gradient.square() * (1.0 - rates.beta2);
+        let root = (next_second.clone() / rates.correction).sqrt() + rates.epsilon;
+        let next = old.clone() - next_first.clone() * rates.rate / root;
+        let keep = bad.clone().expand(old.dims());
+        let chosen = |next: Tensor<2>, old: Tensor<2>| next.mask_where(keep.clone(), old).reshape([all]);
+        self.first = chosen(next_first, first);
+        self.second = chosen(next_second, second);
+        self.skipped = self.skipped.clone() + bad.float().squeeze_dim(1);
+        chosen(next, old)
     }
 
     /// Everything needed to continue bit for bit.
@@ -212,7 +184,7 @@ impl Adam {
     pub fn load_state(&mut self, state: &State) -> Result<(), SafeRlError> {
         let (shape, device) = (self.first.dims(), self.first.device());
         let (first, second) = (state.tensor("first", shape, &device)?, state.tensor("second", shape, &device)?);
-        let skipped = state.tensor("skipped", [1], &device)?;
+        let skipped = state.tensor("skipped", self.skipped.dims(), &device)?;
         self.steps = state.get("steps")?;
         (self.first, self.second, self.skipped) = (first, second, skipped);
         Ok(())
@@ -226,15 +198,29 @@ mod tests {
     use compute::noise::{NoiseKey, Stream, normals};
     use compute::read;
 
+    const NETWORKS: usize = 3;
+    const PARAMETERS: usize = 40;
+
     fn noise(step: u64) -> Tensor<1> {
-        let values = normals(NoiseKey { seed: 8, stream: Stream::Other(0), step }, 40, 1);
+        let values = normals(NoiseKey { seed: 8, stream: Stream::Other(0), step }, NETWORKS * PARAMETERS, 1);
         Tensor::from_floats(values.as_slice(), &test_device())
+    }
+
+    fn adam(config: AdamConfig) -> Adam {
+        Adam::new(NETWORKS, PARAMETERS, config, &test_device()).unwrap()
+    }
+
+    /// A step by the reference, whatever the device.
+    fn step_by_reference(adam: &mut Adam, theta: Tensor<1>, gradient: Tensor<1>) -> Tensor<1> {
+        adam.steps += 1;
+        let rates = adam.rates();
+        adam.reference(&rates, theta, gradient)
     }
 
     #[test]
     fn the_first_step_moves_each_parameter_by_the_rate() {
         let device = test_device();
-        let mut adam = Adam::new(2, AdamConfig { learning_rate: 0.1, ..Default::default() }, &device).unwrap();
+        let mut adam = Adam::new(1, 2, AdamConfig { learning_rate: 0.1, ..Default::default() }, &device).unwrap();
         let theta = adam.step(Tensor::from_floats([1.0, 1.0], &device), Tensor::from_floats([3.0, -0.02], &device));
         for (got, expected) in read("t", theta).unwrap().iter().zip([0.9, 1.1]) {
             assert!((got - expected).abs() < 1e-6, "{got}");
@@ -242,17 +228,15 @@ mod tests {
     }
 
     #[test]
-    fn the_fused_step_equals_the_plain_one() {
-        let device = test_device();
+    fn every_leaf_equals_the_reference() {
         for max_grad_norm in [None, Some(0.5)] {
             let config = AdamConfig { max_grad_norm, ..Default::default() };
-            let (mut a, mut b) = (Adam::new(40, config, &device).unwrap(), Adam::new(40, config, &device).unwrap());
+            let (mut a, mut b) = (adam(config), adam(config));
             let (mut theta_a, mut theta_b) = (noise(0), noise(0));
             for step in 1..20 {
                 let gradient = noise(step) + theta_a.clone();
                 theta_a = a.step(theta_a, gradient.clone());
-                b.steps += 1;
-                theta_b = b.step_plain(theta_b, gradient);
+                theta_b = step_by_reference(&mut b, theta_b, gradient);
             }
             for (x, y) in read("a", theta_a).unwrap().iter().zip(read("b", theta_b).unwrap()) {
                 assert!((x - y).abs() < 1e-6 * (1.0 + y.abs()), "{x} {y}");
@@ -261,29 +245,47 @@ mod tests {
     }
 
     #[test]
-    fn a_gradient_that_is_not_finite_changes_nothing() {
-        let device = test_device();
-        for fused in [true, false] {
-            let mut adam = Adam::new(40, AdamConfig::default(), &device).unwrap();
+    fn a_gradient_that_is_not_finite_holds_back_its_own_network_alone() {
+        for by_reference in [false, true] {
+            let mut adam = adam(AdamConfig::default());
             let theta = adam.step(noise(0), noise(1));
-            let (first, second) = (read("m", adam.first.clone()).unwrap(), read("v", adam.second.clone()).unwrap());
-            let bad = noise(2).slice_fill(3..4, f32::NAN);
-            let next = if fused { adam.step(theta.clone(), bad) } else { adam.step_plain(theta.clone(), bad) };
-            assert_eq!(read("t", next).unwrap(), read("t", theta).unwrap());
-            assert_eq!(read("m", adam.first.clone()).unwrap(), first);
-            assert_eq!(read("v", adam.second.clone()).unwrap(), second);
-            assert_eq!(read("s", adam.skipped()).unwrap(), [1.0]);
+            let mut alone = adam.clone();
+            let before = [theta.clone(), adam.first.clone(), adam.second.clone()].map(|x| read("b", x).unwrap());
+            let bad = noise(2).slice_fill(PARAMETERS as i32 + 3..PARAMETERS as i32 + 4, f32::NAN);
+            let step = if by_reference { step_by_reference } else { Adam::step };
+            let next = step(&mut adam, theta.clone(), bad);
+            let after = [next, adam.first.clone(), adam.second.clone()].map(|x| read("a", x).unwrap());
+            let good = step(&mut alone, theta, noise(2));
+            let expected = [good, alone.first.clone(), alone.second.clone()].map(|x| read("g", x).unwrap());
+            for ((before, after), expected) in before.iter().zip(&after).zip(&expected) {
+                for i in 0..NETWORKS * PARAMETERS {
+                    let held = i / PARAMETERS == 1;
+                    assert_eq!(after[i], if held { before[i] } else { expected[i] }, "entry {i}");
+                }
+            }
+            assert_eq!(read("s", adam.skipped()).unwrap(), [0.0, 1.0, 0.0]);
         }
     }
 
     #[test]
     fn a_restored_optimiser_continues_bit_for_bit() {
-        let device = test_device();
-        let mut a = Adam::new(40, AdamConfig::default(), &device).unwrap();
+        let mut a = adam(AdamConfig::default());
         let theta = a.step(noise(0), noise(1));
-        let mut b = Adam::new(40, AdamConfig::default(), &device).unwrap();
+        let mut b = adam(AdamConfig::default());
         b.load_state(&a.state().unwrap()).unwrap();
         let (x, y) = (a.step(theta.clone(), noise(2)), b.step(theta, noise(2)));
         assert_eq!(read("x", x).unwrap(), read("y", y).unwrap());
+    }
+
+    #[test]
+    fn constants_out_of_their_domain_are_named() {
+        for (config, expected) in [
+            (AdamConfig { learning_rate: f64::NAN, ..Default::default() }, "learning_rate"),
+            (AdamConfig { beta2: 1.0, ..Default::default() }, "beta2"),
+            (AdamConfig { max_grad_norm: Some(0.0), ..Default::default() }, "max_grad_norm"),
+        ] {
+            let error = config.validate();
+            assert!(matches!(error, Err(SafeRlError::InvalidConfig { name, .. }) if name == expected), "{error:?}");
+        }
     }
 }

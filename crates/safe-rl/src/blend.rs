@@ -9,10 +9,23 @@
 //!   `1e-10 |n|^2` lies below the rounding of `|n'|^2` in float32, where a difference of nearly equal numbers is left.
 //! - A vanished cost gradient (`s < 1e-12`, for instance a rollout without any cost) leaves pure reward; a vanished
 //!   reward gradient leaves `w n_s / |n_s|`; with both gone, or anything not finite, the direction is unusable.
+//!
+//! # Several constraints
+//!
+//! `n_s = -sum_k c_k n_k` with `c_k = (w_k / sum w) / |n_k|`: each cost's safe direction has length one, so that a cost in
+//! large units does not drown the others, and its part is its margin's weight. A vanished gradient has no part. The
+//! weights of the blend are then those of the tightest constraint ([`MarginWeights::tightest`]). Of one constraint `n_s` is
+//! `-n_1`, whatever its length: the blend divides by it.
 
-use burn::tensor::{Bool, Tensor};
+mod gpu;
 
-use crate::{Flag, MarginWeights, Products, Projection, ProjectionKind, project, projection::VANISHED};
+use burn::tensor::Tensor;
+use compute::first_of;
+
+use crate::decision::Flag;
+use crate::margin::MarginWeights;
+use crate::products::Products;
+use crate::projection::{Projection, ProjectionKind, VANISHED, project};
 
 /// Relative size at which a projected direction fades out.
 const FADE: f32 = 1e-6;
@@ -22,61 +35,97 @@ const FADE: f32 = 1e-6;
 pub struct Blend {
     /// Coefficient of `n_r`.
     pub alpha: Tensor<1>,
-    /// Coefficient of `n_s = -n_c`.
+    /// Coefficient of `n_s`.
     pub beta: Tensor<1>,
     /// `alpha^2 q + beta^2 s + 2 alpha beta kappa`: squared norm of the direction in the damped metric.
     pub norm_squared: Tensor<1>,
     /// Whether there is a direction at all.
     pub usable: Flag,
-    /// The inner products the blend was made from.
-    pub products: Products,
+    /// Products of `n_r` and `-n_s`, `[2, 2]`.
+    pair: Products,
+    /// `c` `[C]` of several constraints.
+    parts: Option<Tensor<1>>,
+}
+
+/// What [`combine`] finds.
+struct Found {
+    alpha: Tensor<1>,
+    beta: Tensor<1>,
+    norm_squared: Tensor<1>,
+    usable: Flag,
+}
+
+/// The host's part in a blend.
+#[derive(Debug, Clone, Copy)]
+struct Weights {
+    /// Whether there is a projection.
+    projects: bool,
+    /// Its strength p.
+    strength: f64,
+    /// Weight w of safety.
+    safety: f64,
 }
 
 /// Projects and blends.
 ///
-/// `metric` are the products of the natural gradients at hand. `projection` are those the projection is computed from:
-/// the same ones for [`ProjectionKind::Metric`] (or a running average of them), Euclidean ones for
-/// [`ProjectionKind::Euclidean`]; the other kinds ignore them.
-pub fn blend(kind: ProjectionKind, metric: &Products, projection: &Products, weights: &MarginWeights) -> Blend {
-    let (p, w) = match kind {
+/// `metric` are the products of the natural gradients at hand, of S objectives. `projection` are those the projection is
+/// computed from: the same ones for [`ProjectionKind::Fisher`], Euclidean ones for [`ProjectionKind::Euclidean`]; the other
+/// kinds ignore them. `weights` are those of the C = S - 1 constraints' margins.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use safe_rl::{Margin, MarginConfig, Products, ProjectionKind, blend};
+///
+/// # fn main() -> Result<(), safe_rl::SafeRlError> {
+/// let natural = Tensor::<2>::from_floats([[1.0, 0.0], [0.0, 2.0]], &Device::flex());
+/// let products = Products::euclidean(&natural);
+/// let weights = Margin::new(25.0, MarginConfig { margin_start: 0.0, ..Default::default() })?.weights(0.0);
+/// // At the limit, without a conflict: half of either unit vector, the cost's downwards.
+/// let direction = blend(ProjectionKind::Fisher, &products, &products, &[weights]).direction(&natural);
+/// let direction = compute::read("direction", direction)?;
+/// assert!((direction[0] - 0.5).abs() < 1e-6 && (direction[1] + 0.5).abs() < 1e-6);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Panics
+/// If there is no constraint, or a number of weights that does not fit the products.
+pub fn blend(kind: ProjectionKind, metric: &Products, projection: &Products, weights: &[MarginWeights]) -> Blend {
+    let [objectives, _] = metric.gram.dims();
+    assert_eq!(objectives, 1 + weights.len(), "the reward and a weight per constraint");
+    let tightest = MarginWeights::tightest(weights);
+    let (strength, safety) = match kind {
         // Beyond the limit (as the integral term sees it) safety alone, else reward alone.
-        ProjectionKind::Hard => (0.0, if weights.margin < weights.offset { 1.0 } else { 0.0 }),
-        _ => (weights.projection_strength, weights.safety_weight),
+        ProjectionKind::Hard => (0.0, if tightest.margin < tightest.offset { 1.0 } else { 0.0 }),
+        _ => (tightest.projection_strength, tightest.safety_weight),
     };
-    #[cfg(feature = "gpu")]
-    if let Some(blend) = launched(kind, metric, projection, p, w) {
-        return blend;
-    }
-    let projection = match kind {
-        ProjectionKind::Metric | ProjectionKind::Euclidean => project(projection, p),
-        ProjectionKind::None | ProjectionKind::Hard => Projection::none(metric),
-    };
-    combine(metric, &projection, w as f32)
+    let projects = matches!(kind, ProjectionKind::Fisher | ProjectionKind::Euclidean);
+    let host = Weights { projects, strength, safety };
+    let parts = (weights.len() > 1).then(|| parts(metric, weights));
+    let reduced = |products: &Products| parts.as_ref().map_or_else(|| products.clone(), |c| products.combined(c));
+    let (pair, projection) = (reduced(metric), reduced(projection));
+    let Found { alpha, beta, norm_squared, usable } =
+        first_of!(gpu::blend(&pair, &projection, &host), reference(&pair, &projection, &host));
+    Blend { alpha, beta, norm_squared, usable, pair, parts }
 }
 
-#[cfg(feature = "gpu")]
-fn launched(kind: ProjectionKind, metric: &Products, projection: &Products, p: f64, w: f64) -> Option<Blend> {
-    let weights = crate::unit_decide::BlendWeights {
-        projects: matches!(kind, ProjectionKind::Metric | ProjectionKind::Euclidean),
-        strength: p as f32,
-        rest: (1.0 - p) as f32,
-        safety: w as f32,
-        vanished: VANISHED,
-        fade: FADE,
-    };
-    let blended = crate::unit_decide::blend(metric, projection, &weights)?;
-    Some(Blend {
-        norm_squared: blended.norm_squared,
-        usable: Flag::of_number(blended.usable),
-        alpha: blended.alpha,
-        beta: blended.beta,
-        products: metric.clone(),
-    })
+/// `c_k = (w_k / sum w) / |n_k|` `[C]`, zero where a gradient has vanished.
+fn parts(metric: &Products, weights: &[MarginWeights]) -> Tensor<1> {
+    let fractions: Vec<f32> = MarginWeights::fractions(weights).into_iter().map(|x| x as f32).collect();
+    let fractions = Tensor::<1>::from_floats(fractions.as_slice(), &metric.gram.device());
+    let squared = Tensor::cat((1..=weights.len()).map(|k| metric.entry(k, k)).collect(), 0);
+    let vanished = squared.clone().greater_scalar(VANISHED).bool_not();
+    (fractions / squared.mask_fill(vanished.clone(), 1.0).sqrt()).mask_fill(vanished, 0.0)
 }
 
-fn combine(products: &Products, projection: &Projection, w: f32) -> Blend {
-    let Products { q, s, kappa } = products;
-    let Projection { a, b } = projection;
+fn reference(pair: &Products, projection: &Products, weights: &Weights) -> Found {
+    let products = pair.pair();
+    let projection =
+        if weights.projects { project(projection, weights.strength) } else { Projection::none(&products[0]) };
+    combine(&products, &projection, weights.safety as f32)
+}
+
+fn combine([q, s, kappa]: &[Tensor<1>; 3], Projection { a, b }: &Projection, w: f32) -> Found {
     let finite = q.clone().is_finite().bool_and(s.clone().is_finite()).bool_and(kappa.clone().is_finite());
     let no_reward = q.clone().greater_scalar(VANISHED).bool_not();
     let no_cost = s.clone().greater_scalar(VANISHED).bool_not();
@@ -100,37 +149,36 @@ fn combine(products: &Products, projection: &Projection, w: f32) -> Blend {
     let norm_squared = alpha.clone().square() * q.clone()
         + beta.clone().square() * s.clone()
         + alpha.clone() * beta.clone() * kappa.clone() * 2.0;
-    Blend {
-        norm_squared: norm_squared.mask_fill(unusable, 0.0).clamp_min(0.0),
-        usable: usable.into(),
-        alpha,
-        beta,
-        products: products.clone(),
-    }
+    let norm_squared = norm_squared.mask_fill(unusable, 0.0).clamp_min(0.0);
+    Found { alpha, beta, norm_squared, usable: usable.into() }
 }
 
 impl Blend {
-    /// Whether the objectives conflict (`kappa < 0`), `[1]`.
-    pub fn conflict(&self) -> Tensor<1, Bool> {
-        self.products.kappa.clone().lower_scalar(0.0)
+    /// `alpha n_r + beta n_s`, `[P]`, from natural gradients `[S, P]`. Zero where unusable, selected by mask since zero times
+    /// NaN is NaN.
+    pub fn direction(&self, natural: &Tensor<2>) -> Tensor<1> {
+        let natural = match &self.parts {
+            None => natural.clone(),
+            Some(c) => {
+                let [objectives, parameters] = natural.dims();
+                let costs = natural.clone().narrow(0, 1, objectives - 1);
+                let cost = c.clone().unsqueeze_dim::<2>(0).matmul(costs).reshape([1, parameters]);
+                Tensor::cat(vec![natural.clone().narrow(0, 0, 1), cost], 0)
+            }
+        };
+        first_of!(gpu::direction(&natural, &self.alpha, &self.beta, &self.usable), self.direction_by_tensors(&natural))
     }
 
-    /// `alpha n_r + beta n_s`, `[P]`, from natural gradients `[2, P]` (reward, cost). Zero where unusable, selected by mask
-    /// since zero times NaN is NaN.
-    pub fn direction(&self, natural: &Tensor<2>) -> Tensor<1> {
+    fn direction_by_tensors(&self, natural: &Tensor<2>) -> Tensor<1> {
         let [_, parameters] = natural.dims();
-        #[cfg(feature = "gpu")]
-        if let Some(direction) = crate::unit_decide::direction(natural, &self.alpha, &self.beta, self.usable.float()) {
-            return direction;
-        }
         let row = |i: usize| natural.clone().narrow(0, i, 1).reshape([parameters]);
         let direction = row(0) * self.alpha.clone() - row(1) * self.beta.clone();
         direction.mask_fill(self.usable.mask().bool_not().expand([parameters]), 0.0)
     }
 
-    /// `[alpha, beta, q, s, kappa, norm_squared]`, `[6]`, for one read-back per epoch.
+    /// `[alpha, beta, q, s, kappa, norm_squared]`, `[6]`, for one read-back per iteration.
     pub fn summary(&self) -> Tensor<1> {
-        let Products { q, s, kappa } = self.products.clone();
+        let [q, s, kappa] = self.pair.pair();
         Tensor::cat(vec![self.alpha.clone(), self.beta.clone(), q, s, kappa, self.norm_squared.clone()], 0)
     }
 }

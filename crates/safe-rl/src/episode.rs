@@ -1,57 +1,29 @@
-//! Statistics of finished episodes, and the estimate of the episodic cost J_C.
+//! Statistics of finished episodes.
 
-use std::{collections::VecDeque, str::FromStr};
+use std::collections::VecDeque;
 
-use crate::SafeRlError;
 use compute::{ComputeError, HostTensor, State};
+
+use crate::error::SafeRlError;
 
 /// Finished episodes remembered, as in OmniSafe.
 const WINDOW: usize = 100;
 
 /// An episode that ended.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FinishedEpisode {
     /// Undiscounted sum of rewards.
     pub episode_return: f32,
-    /// Undiscounted sum of costs.
-    pub cost: f32,
+    /// Undiscounted sums of the costs, `[C]`.
+    pub costs: Vec<f32>,
     /// Steps.
     pub length: f32,
     /// It began in the middle (staggered reset), so its sums do not describe a whole episode.
     pub partial: bool,
 }
 
-/// How J_C is estimated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum CostEstimator {
-    /// Horizon times the mean step cost of the last rollout: no lag, and it needs no finished episode.
-    #[default]
-    StepMean,
-    /// Mean cost of the remembered episodes; the step mean while fewer than ten are known.
-    Episodes,
-}
-
-/// Fewer finished episodes than this say too little about the cost.
-const ENOUGH_EPISODES: usize = 10;
-
-impl FromStr for CostEstimator {
-    type Err = SafeRlError;
-
-    fn from_str(name: &str) -> Result<Self, SafeRlError> {
-        match name {
-            "step_mean" => Ok(Self::StepMean),
-            "episodes" => Ok(Self::Episodes),
-            _ => Err(SafeRlError::UnknownName {
-                what: "cost estimator",
-                name: name.to_string(),
-                valid: "step_mean, episodes",
-            }),
-        }
-    }
-}
-
 /// Mean and population standard deviation over the remembered episodes.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct EpisodeStatistics {
     /// Number of episodes the figures are over, at most 100.
     pub episodes: usize,
@@ -59,10 +31,10 @@ pub struct EpisodeStatistics {
     pub return_mean: f64,
     /// Standard deviation of the return.
     pub return_std: f64,
-    /// Mean cost.
-    pub cost_mean: f64,
-    /// Standard deviation of the cost.
-    pub cost_std: f64,
+    /// Mean of each cost, `[C]`.
+    pub cost_mean: Vec<f64>,
+    /// Standard deviation of each cost, `[C]`.
+    pub cost_std: Vec<f64>,
     /// Mean length.
     pub length_mean: f64,
 }
@@ -92,7 +64,7 @@ impl EpisodeTracker {
             if self.recent.len() == WINDOW {
                 self.recent.pop_front();
             }
-            self.recent.push_back(*episode);
+            self.recent.push_back(episode.clone());
         }
     }
 
@@ -108,18 +80,16 @@ impl EpisodeTracker {
 
     /// Figures over the remembered episodes; `None` before the first one.
     pub fn statistics(&self) -> Option<EpisodeStatistics> {
-        if self.recent.is_empty() {
-            return None;
-        }
+        let costs = self.recent.front()?.costs.len();
         let n = self.recent.len() as f64;
-        let moments = |get: fn(&FinishedEpisode) -> f32| {
+        let moments = |get: &dyn Fn(&FinishedEpisode) -> f32| {
             let mean = self.recent.iter().map(|e| f64::from(get(e))).sum::<f64>() / n;
             let variance = self.recent.iter().map(|e| (f64::from(get(e)) - mean).powi(2)).sum::<f64>() / n;
             (mean, variance.sqrt())
         };
-        let (return_mean, return_std) = moments(|e| e.episode_return);
-        let (cost_mean, cost_std) = moments(|e| e.cost);
-        let (length_mean, _) = moments(|e| e.length);
+        let (return_mean, return_std) = moments(&|e| e.episode_return);
+        let (cost_mean, cost_std) = (0..costs).map(|k| moments(&|e| e.costs[k])).unzip();
+        let (length_mean, _) = moments(&|e| e.length);
         Some(EpisodeStatistics {
             episodes: self.recent.len(),
             return_mean,
@@ -128,19 +98,6 @@ impl EpisodeTracker {
             cost_std,
             length_mean,
         })
-    }
-
-    /// J_C by `estimator`, given the episode length and the last rollout's mean step cost. `None` if nothing finite is
-    /// known, in which case the margin is zero.
-    pub fn episodic_cost(&self, estimator: CostEstimator, horizon: usize, mean_step_cost: f64) -> Option<f64> {
-        let step_mean = horizon as f64 * mean_step_cost;
-        let estimate = match (estimator, self.statistics()) {
-            (CostEstimator::Episodes, Some(statistics)) if statistics.episodes >= ENOUGH_EPISODES => {
-                statistics.cost_mean
-            }
-            _ => step_mean,
-        };
-        estimate.is_finite().then_some(estimate)
     }
 
     /// Everything needed to continue.
@@ -154,8 +111,10 @@ impl EpisodeTracker {
             state.put_host(name, HostTensor::new([self.recent.len()], values)?)
         };
         put("return", |e| e.episode_return)?;
-        put("cost", |e| e.cost)?;
         put("length", |e| e.length)?;
+        let costs = self.recent.front().map_or(0, |episode| episode.costs.len());
+        let values = self.recent.iter().flat_map(|episode| episode.costs.iter().copied()).collect();
+        state.put_host("costs", HostTensor::new([self.recent.len(), costs], values)?)?;
         state.put("finished", self.finished)?;
         state.put("partial", self.partial)?;
         Ok(state)
@@ -166,23 +125,25 @@ impl EpisodeTracker {
     /// # Errors
     /// [`SafeRlError::Compute`] if an entry is missing or of another shape.
     pub fn load_state(&mut self, state: &State) -> Result<(), SafeRlError> {
-        let HostTensor { shape, values: returns } = state.host("return")?;
-        let same_length = |name: &str| {
-            let found = state.host(name)?;
-            if found.shape != *shape {
-                let (name, expected, got) = (name.to_owned(), shape.clone(), found.shape.clone());
-                return Err(ComputeError::Shape { name, expected, got });
+        let (returns, lengths, costs) = (state.host("return")?, state.host("length")?, state.host("costs")?);
+        let episodes = returns.values.len();
+        let per_episode = costs.shape.get(1).copied().unwrap_or(0);
+        for (name, found, expected) in
+            [("length", lengths, vec![episodes]), ("costs", costs, vec![episodes, per_episode])]
+        {
+            if found.shape != expected {
+                let (name, got) = (name.to_owned(), found.shape.clone());
+                return Err(ComputeError::Shape { name, expected, got }.into());
             }
-            Ok(&found.values)
-        };
-        let (costs, lengths) = (same_length("cost")?, same_length("length")?);
+        }
         let (finished, partial) = (state.get("finished")?, state.get("partial")?);
-        self.recent = returns
-            .iter()
-            .zip(costs)
-            .zip(lengths)
-            .map(|((&episode_return, &cost), &length)| FinishedEpisode { episode_return, cost, length, partial: false })
-            .collect();
+        let episode = |i: usize| FinishedEpisode {
+            episode_return: returns.values[i],
+            costs: costs.values[i * per_episode..(i + 1) * per_episode].to_vec(),
+            length: lengths.values[i],
+            partial: false,
+        };
+        self.recent = (0..episodes).map(episode).collect();
         (self.finished, self.partial) = (finished, partial);
         Ok(())
     }
@@ -193,7 +154,7 @@ mod tests {
     use super::*;
 
     fn episode(cost: f32, partial: bool) -> FinishedEpisode {
-        FinishedEpisode { episode_return: 2.0 * cost, cost, length: 1000.0, partial }
+        FinishedEpisode { episode_return: 2.0 * cost, costs: vec![cost, 3.0 * cost], length: 1000.0, partial }
     }
 
     #[test]
@@ -207,8 +168,10 @@ mod tests {
         let mean = whole.iter().sum::<f64>() / 100.0;
         let statistics = tracker.statistics().unwrap();
         assert_eq!(statistics.episodes, 100);
-        assert!((statistics.cost_mean - mean).abs() < 1e-9 && (statistics.return_mean - 2.0 * mean).abs() < 1e-9);
-        assert!((statistics.return_std - 2.0 * statistics.cost_std).abs() < 1e-9);
+        assert!((statistics.cost_mean[0] - mean).abs() < 1e-9 && (statistics.return_mean - 2.0 * mean).abs() < 1e-9);
+        assert!((statistics.cost_mean[1] - 3.0 * mean).abs() < 1e-9);
+        assert!((statistics.return_std - 2.0 * statistics.cost_std[0]).abs() < 1e-9);
+        assert!((statistics.cost_std[1] - 3.0 * statistics.cost_std[0]).abs() < 1e-9);
         let mut restored = EpisodeTracker::new();
         restored.load_state(&tracker.state().unwrap()).unwrap();
         assert_eq!(restored.state().unwrap(), tracker.state().unwrap());
@@ -216,13 +179,12 @@ mod tests {
     }
 
     #[test]
-    fn the_cost_estimate_falls_back_to_the_step_mean() {
+    fn a_state_whose_arrays_do_not_fit_together_is_refused() {
         let mut tracker = EpisodeTracker::new();
-        assert_eq!(tracker.episodic_cost(CostEstimator::StepMean, 1000, 0.05), Some(50.0));
-        assert_eq!(tracker.episodic_cost(CostEstimator::Episodes, 1000, 0.05), Some(50.0));
-        assert_eq!(tracker.episodic_cost(CostEstimator::Episodes, 1000, f64::NAN), None);
-        tracker.record(&[episode(30.0, false); 10]);
-        assert_eq!(tracker.episodic_cost(CostEstimator::Episodes, 1000, 0.05), Some(30.0));
-        assert_eq!(tracker.episodic_cost(CostEstimator::StepMean, 1000, 0.05), Some(50.0));
+        tracker.record(&[episode(1.0, false), episode(2.0, false)]);
+        let mut state = tracker.state().unwrap();
+        state.tensors.insert("length".to_owned(), HostTensor::new([1], vec![1.0]).unwrap());
+        let error = EpisodeTracker::new().load_state(&state).unwrap_err().to_string();
+        assert!(error.contains("`length`"), "{error}");
     }
 }

@@ -16,16 +16,6 @@ pub enum SafeRlError {
         /// What is expected.
         reason: &'static str,
     },
-    /// A name that is not in a fixed list.
-    #[error("unknown {what} `{name}`; valid: {valid}")]
-    UnknownName {
-        /// What kind of name.
-        what: &'static str,
-        /// The name given.
-        name: String,
-        /// The valid ones, separated by commas.
-        valid: &'static str,
-    },
     /// A rollout was finished before any step was pushed.
     #[error("the rollout holds no step")]
     EmptyRollout,
@@ -42,4 +32,9 @@ pub enum SafeRlError {
     /// A saved state does not fit, or the device failed while a result was read back.
     #[error(transparent)]
     Compute(#[from] ComputeError),
+}
+
+/// Checks a setting's domain.
+pub(crate) fn ensure(holds: bool, name: &'static str, value: f64, reason: &'static str) -> Result<(), SafeRlError> {
+    if holds { Ok(()) } else { Err(SafeRlError::InvalidConfig { name, value, reason }) }
 }

@@ -5,72 +5,70 @@
 //!
 //! ```text
 //! RolloutStep -> RolloutBuilder -> Rollout -> gae -> Samples -> Gaussian::surrogate (cotangents)
-//!   -> Products (q, s, kappa) -> Margin (m, w, p) -> project -> blend -> KlGuard (radius, accept | rollback)
+//!   -> Products (Gram matrix) -> Margin (m, w, p) -> blend -> trust_region_step -> KlGuard (accept | reject)
 //! ```
 //!
 //! # Conventions
 //!
 //! - `T` steps of a rollout, `B` environments, `N = T * B` samples (row `n = t * B + b`), `D` observation size,
-//!   `A` action size, `P` parameters, `S` stacked objectives (reward first, cost second). Everything is float32;
-//!   flags are 0 or 1.
-//! - Scalars that steer a step (q, s, kappa, KL, masks) are `[1]` tensors and stay on the device. The episodic cost
-//!   `J_C`, the margin and its weights are host floats, computed once per iteration.
-//! - Operations on whole batches exist twice: a plain path of tensor operations, for every backend, and a fused path
-//!   for the CPU backend, which reads and writes its memory directly. Unit tests hold the two equal.
+//!   `A` action size, `P` network parameters, `C` constraints, `S = 1 + C` objectives: the reward first, then the costs
+//!   in the order of their constraints. Everything is float32; flags are the numbers 0 and 1.
+//! - Scalars that steer a step (inner products, KL, flags) are `[1]` tensors and stay on the device. Episodic costs `J_C`,
+//!   margins and their weights are host floats, computed once per iteration.
+//! - Every operation is one folder: the reference in tensor operations, for every backend, a CPU leaf on the memory itself,
+//!   and a GPU leaf of kernels ([`compute::first_of!`]). Unit tests hold them equal.
 //! - Random numbers are a hash of (seed, stream, step, element); there is no generator state to save.
+//! - Configurations carry serde behind the feature `serde`, under the names that stand in configuration files.
 #![warn(missing_docs)]
 
 mod adam;
 mod advantage;
-mod average;
 mod blend;
-mod critic;
+mod decision;
 mod episode;
 mod error;
-mod flag;
+mod explained_variance;
 mod gae;
-mod guard_config;
 mod kl;
-mod lagrange;
+mod kl_guard;
 mod margin;
 mod minibatch;
+mod multiplier;
 mod normalizer;
 mod policy;
+mod products;
 mod projection;
-mod rollback;
 mod rollout;
 mod surrogate;
-#[cfg(feature = "gpu")]
-mod unit_act;
-#[cfg(feature = "gpu")]
-mod unit_decide;
-mod verdict;
+mod trust_region_step;
 
 #[cfg(test)]
 use test_support::device as test_device;
 
 pub use adam::{Adam, AdamConfig};
 pub use advantage::{center, standardize};
-pub use average::average_gradients;
 pub use blend::{Blend, blend};
-pub use critic::{explained_variance, mean_squared_error};
-pub use episode::{CostEstimator, EpisodeStatistics, EpisodeTracker, FinishedEpisode};
+pub use decision::{Decision, Flag, all_finite, all_finite_in};
+pub use episode::{EpisodeStatistics, EpisodeTracker, FinishedEpisode};
 pub use error::SafeRlError;
-pub use flag::Flag;
-pub use gae::{Gae, GaeConfig, GaeSignal, gae, gae_pair};
-pub use guard_config::KlGuardConfig;
+pub use explained_variance::explained_variance;
+pub use gae::{Gae, GaeConfig, gae};
 pub use kl::{gaussian_kl, mean_gaussian_kl};
-pub use lagrange::{Lagrange, LagrangeConfig, lagrangian_advantage};
+pub use kl_guard::{GuardReport, KlGuard, KlGuardConfig};
 pub use margin::{Margin, MarginConfig, MarginWeights};
 pub use minibatch::{Samples, gather_columns, gather_rows, minibatch_indices, permutation};
-pub use normalizer::{Normalizer, NormalizerConfig};
-pub use policy::{Gaussian, LOG_STD_FISHER, LOG_STD_RANGE, MAX_LOG_STD_STEP, clamp_log_std, log_std_quadratic};
-pub use projection::{Products, Projection, ProjectionKind, project};
+pub use multiplier::{
+    AdamMultiplier, AdamMultiplierConfig, FixedMultiplier, Multiplier, PidMultiplier, PidMultiplierConfig,
+    lagrangian_advantage,
+};
 #[cfg(feature = "gpu")]
-pub use rollback::Step;
-pub use rollback::{GuardReport, KlGuard};
+pub use normalizer::gpu::observe_unit;
+pub use normalizer::{Normalizer, NormalizerConfig};
+#[cfg(feature = "gpu")]
+pub use policy::gpu::act_unit;
+pub use policy::{Gaussian, LOG_STD_FISHER, LOG_STD_RANGE, MAX_LOG_STD_STEP, clamp_log_std};
+pub use products::Products;
+pub use projection::{Projection, ProjectionKind, project};
 pub use rollout::{EpisodeTotals, Rollout, RolloutArrays, RolloutBuilder, RolloutStep, Values};
 pub use surrogate::Surrogate;
-#[cfg(feature = "gpu")]
-pub use unit_act::{act_unit, observe_unit};
-pub use verdict::{Verdict, all_finite, all_finite_in};
+pub use trust_region_step::{TrustRegionStep, trust_region_step};

@@ -8,6 +8,8 @@
 //! | `w = sigmoid((m0 - m) / tau)` | safety weight |
 //! | `p = S((m_h + m0 - m) / m_h)` | projection strength, `S(x) = x^2 (3 - 2 x)` on `[0, 1]` |
 //!
+//! Several constraints have a margin each; [`MarginWeights::tightest`] and [`MarginWeights::fractions`] put them together.
+//!
 //! That the weight depends smoothly on the margin is an idea of the KFCPO paper; these formulas, their constants and the
 //! integral term are this project's choice.
 //!
@@ -23,38 +25,32 @@
 //!   an overshoot of several iterations.
 //! - **Clamp** to `[-1, 1]`, the backstop.
 
-use crate::SafeRlError;
 use compute::State;
+
+use crate::error::{SafeRlError, ensure};
 
 /// Constants of the margin.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 pub struct MarginConfig {
-    /// Cost limit `d` per episode; zero is legal.
-    pub cost_limit: f64,
-    /// Width `tau` of the weight's transition.
-    pub temperature: f64,
-    /// Margin `m_h` above which reward is never projected.
-    pub projection_margin: f64,
-    /// Rate of the integral term; zero switches it off.
-    pub integral_rate: f64,
-    /// Bound of the offset.
-    pub integral_limit: f64,
-    /// First value of the offset. Below zero the constraint tightens gradually: the run first learns what earns reward.
-    pub initial_offset: f64,
+    /// Width `tau` of the sigmoid that turns the margin into the safety weight.
+    pub margin_temperature: f64,
+    /// Margin `m_h` at which the projection stops protecting the constraint.
+    pub margin_horizon: f64,
+    /// Gain of the integral term that moves the margin's set-point; zero switches it off.
+    pub margin_integral: f64,
+    /// Initial set-point of the margin, in `[-1, 1]`; below zero the constraint tightens gradually at the start of a run.
+    pub margin_start: f64,
 }
 
 impl Default for MarginConfig {
     fn default() -> Self {
-        Self {
-            cost_limit: 25.0,
-            temperature: 0.1,
-            projection_margin: 0.25,
-            integral_rate: 0.02,
-            integral_limit: 1.0,
-            initial_offset: 0.0,
-        }
+        Self { margin_temperature: 0.1, margin_horizon: 0.25, margin_integral: 0.02, margin_start: -1.0 }
     }
 }
+
+/// Bound of the offset.
+const INTEGRAL_LIMIT: f64 = 1.0;
 
 impl MarginConfig {
     /// Checks every constant's domain.
@@ -62,25 +58,14 @@ impl MarginConfig {
     /// # Errors
     /// [`SafeRlError::InvalidConfig`].
     pub fn validate(&self) -> Result<(), SafeRlError> {
-        let positive = [
-            ("cost_limit", self.cost_limit, true),
-            ("margin_temperature", self.temperature, false),
-            ("projection_margin", self.projection_margin, false),
-            ("integral_rate", self.integral_rate, true),
-            ("integral_limit", self.integral_limit, true),
-        ];
-        for (name, value, zero_allowed) in positive {
-            if !value.is_finite() || value < 0.0 || (value == 0.0 && !zero_allowed) {
-                let reason =
-                    if zero_allowed { "must be finite and not negative" } else { "must be finite and positive" };
-                return Err(SafeRlError::InvalidConfig { name, value, reason });
-            }
+        let positive = "must be finite and positive";
+        for (name, value) in [("margin_temperature", self.margin_temperature), ("margin_horizon", self.margin_horizon)]
+        {
+            ensure(value.is_finite() && value > 0.0, name, value, positive)?;
         }
-        if !self.initial_offset.is_finite() {
-            let (name, value) = ("initial_offset", self.initial_offset);
-            return Err(SafeRlError::InvalidConfig { name, value, reason: "must be finite" });
-        }
-        Ok(())
+        let (gain, start) = (self.margin_integral, self.margin_start);
+        ensure(gain.is_finite() && gain >= 0.0, "margin_integral", gain, "must be finite and not negative")?;
+        ensure(start.abs() <= INTEGRAL_LIMIT, "margin_start", start, "must lie in [-1, 1]")
     }
 }
 
@@ -97,30 +82,67 @@ pub struct MarginWeights {
     pub projection_strength: f64,
 }
 
+impl MarginWeights {
+    /// The weights of several constraints as one: the margin nearest to its set-point (or furthest beyond it), and the
+    /// largest safety weight and projection strength. Of one constraint they are its own.
+    ///
+    /// # Panics
+    /// If there is no constraint.
+    #[must_use]
+    pub fn tightest(of: &[Self]) -> Self {
+        assert!(!of.is_empty(), "weights of at least one constraint");
+        let nearer = |a: Self, b: Self| Self {
+            safety_weight: a.safety_weight.max(b.safety_weight),
+            projection_strength: a.projection_strength.max(b.projection_strength),
+            ..if b.margin - b.offset < a.margin - a.offset { b } else { a }
+        };
+        of.iter().copied().reduce(nearer).unwrap_or(of[0])
+    }
+
+    /// Each constraint's part in the safe direction, `w_k / sum w`; equal parts where no weight is above zero.
+    pub fn fractions(of: &[Self]) -> Vec<f64> {
+        let total: f64 = of.iter().map(|weights| weights.safety_weight).sum();
+        let fraction = |weights: &Self| match total > 0.0 {
+            true => weights.safety_weight / total,
+            false => 1.0 / of.len() as f64,
+        };
+        of.iter().map(fraction).collect()
+    }
+}
+
 /// Saturation of the weight, in units of tau, beyond which the integral holds: weight 0.982.
 const SATURATION: f64 = 4.0;
 
-/// Turns episodic costs into weights, and learns the offset.
+/// Turns episodic costs into weights, and learns the offset. One constraint has one margin.
+///
+/// ```
+/// use safe_rl::{Margin, MarginConfig};
+///
+/// # fn main() -> Result<(), safe_rl::SafeRlError> {
+/// let margin = Margin::new(25.0, MarginConfig { margin_start: 0.0, ..Default::default() })?;
+/// // At the limit reward and safety share the step.
+/// assert_eq!(margin.weights(margin.margin(Some(25.0))).safety_weight, 0.5);
+/// assert!(margin.weights(margin.margin(Some(50.0))).safety_weight > 0.99);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Margin {
+    cost_limit: f64,
     config: MarginConfig,
     offset: f64,
 }
 
 impl Margin {
-    /// A margin at its initial offset.
+    /// A margin to `cost_limit` per episode (zero is legal) at its initial offset.
     ///
     /// # Errors
     /// [`SafeRlError::InvalidConfig`] if a constant is out of its domain.
-    pub fn new(config: MarginConfig) -> Result<Self, SafeRlError> {
+    pub fn new(cost_limit: f64, config: MarginConfig) -> Result<Self, SafeRlError> {
+        let legal = cost_limit.is_finite() && cost_limit >= 0.0;
+        ensure(legal, "cost_limit", cost_limit, "must be finite and not negative")?;
         config.validate()?;
-        let bound = config.integral_limit;
-        Ok(Self { offset: config.initial_offset.clamp(-bound, bound), config })
-    }
-
-    /// Constants in use.
-    pub fn config(&self) -> &MarginConfig {
-        &self.config
+        Ok(Self { cost_limit, offset: config.margin_start, config })
     }
 
     /// The learned offset `m0`.
@@ -130,19 +152,18 @@ impl Margin {
 
     /// `m` for an episodic cost; zero while the cost is unknown.
     pub fn margin(&self, episodic_cost: Option<f64>) -> f64 {
-        let limit = self.config.cost_limit;
+        let limit = self.cost_limit;
         episodic_cost.filter(|cost| cost.is_finite()).map_or(0.0, |cost| (limit - cost) / limit.max(1.0))
     }
 
     /// One iteration: integrates the margin and returns the weights.
     pub fn update(&mut self, episodic_cost: Option<f64>) -> MarginWeights {
         let margin = self.margin(episodic_cost);
-        let increment = -self.config.integral_rate * margin;
-        let drive = (self.offset - margin) / self.config.temperature;
+        let increment = -self.config.margin_integral * margin;
+        let drive = (self.offset - margin) / self.config.margin_temperature;
         let winds_up = drive.abs() > SATURATION && drive * increment > 0.0;
         if !winds_up {
-            let bound = self.config.integral_limit;
-            self.offset = (self.offset + increment).clamp(-bound, bound);
+            self.offset = (self.offset + increment).clamp(-INTEGRAL_LIMIT, INTEGRAL_LIMIT);
         }
         self.weights(margin)
     }
@@ -150,11 +171,11 @@ impl Margin {
     /// The weights at a margin, with the present offset.
     pub fn weights(&self, margin: f64) -> MarginWeights {
         let distance = margin - self.offset;
-        let horizon = self.config.projection_margin;
+        let horizon = self.config.margin_horizon;
         MarginWeights {
             margin,
             offset: self.offset,
-            safety_weight: 1.0 / (1.0 + (distance / self.config.temperature).exp()),
+            safety_weight: 1.0 / (1.0 + (distance / self.config.margin_temperature).exp()),
             projection_strength: smoothstep((horizon - distance) / horizon),
         }
     }
@@ -189,8 +210,12 @@ fn smoothstep(x: f64) -> f64 {
 mod tests {
     use super::*;
 
+    fn from_zero() -> MarginConfig {
+        MarginConfig { margin_start: 0.0, ..Default::default() }
+    }
+
     fn margin(cost_limit: f64) -> Margin {
-        Margin::new(MarginConfig { cost_limit, ..Default::default() }).unwrap()
+        Margin::new(cost_limit, from_zero()).unwrap()
     }
 
     #[test]
@@ -266,8 +291,8 @@ mod tests {
 
     #[test]
     fn the_offset_stays_within_its_clamp() {
-        let config = MarginConfig { temperature: 10.0, integral_rate: 0.5, ..Default::default() };
-        let mut margin = Margin::new(config).unwrap();
+        let config = MarginConfig { margin_temperature: 10.0, margin_integral: 0.5, ..from_zero() };
+        let mut margin = Margin::new(25.0, config).unwrap();
         for _ in 0..100 {
             margin.update(Some(50.0));
         }
@@ -276,12 +301,27 @@ mod tests {
 
     #[test]
     fn constants_out_of_their_domain_are_errors() {
-        for config in [
-            MarginConfig { cost_limit: -1.0, ..Default::default() },
-            MarginConfig { temperature: 0.0, ..Default::default() },
-            MarginConfig { projection_margin: f64::NAN, ..Default::default() },
+        for (limit, config) in [
+            (-1.0, from_zero()),
+            (25.0, MarginConfig { margin_temperature: 0.0, ..from_zero() }),
+            (25.0, MarginConfig { margin_horizon: f64::NAN, ..from_zero() }),
+            (25.0, MarginConfig { margin_start: -1.5, ..from_zero() }),
         ] {
-            assert!(matches!(Margin::new(config), Err(SafeRlError::InvalidConfig { .. })));
+            assert!(matches!(Margin::new(limit, config), Err(SafeRlError::InvalidConfig { .. })));
         }
+    }
+
+    #[test]
+    fn several_constraints_are_as_tight_as_the_tightest() {
+        let margin = margin(25.0);
+        let [safe, near, beyond] = [5.0, 24.0, 30.0].map(|cost| margin.weights(margin.margin(Some(cost))));
+        assert_eq!(MarginWeights::tightest(&[near]), near);
+        let all = MarginWeights::tightest(&[safe, beyond, near]);
+        assert_eq!(all, beyond);
+        assert_eq!(MarginWeights::tightest(&[safe, near]).margin, near.margin);
+        assert_eq!(MarginWeights::fractions(&[near]), [1.0]);
+        let weight = |safety_weight| MarginWeights { safety_weight, ..near };
+        assert_eq!(MarginWeights::fractions(&[weight(0.2), weight(0.6)]), [0.25, 0.75]);
+        assert_eq!(MarginWeights::fractions(&[weight(0.0), weight(0.0)]), [0.5, 0.5]);
     }
 }

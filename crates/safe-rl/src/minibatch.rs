@@ -1,60 +1,23 @@
 //! Minibatches: a counter-based permutation and the gathering of rows.
 
-#[cfg(feature = "gpu")]
-mod kernel;
+mod cpu;
+mod gpu;
 
-use std::ops::Range;
-
-use burn::tensor::{Device, Int, Tensor};
-use rayon::prelude::*;
-
-use crate::rollout::index_tensor;
-use compute::cpu::{self, View};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use compute::first_of;
 use compute::noise::NoiseKey;
 
 /// Rows `x[index[i]]` of `x` `[N, D]`, as `[M, D]`.
 pub fn gather_rows(x: &Tensor<2>, index: &Tensor<1, Int>) -> Tensor<2> {
-    gather_rows_fused(x, index).unwrap_or_else(|| x.clone().select(0, index.clone()))
+    first_of!(cpu::gather_rows(x, index), x.clone().select(0, index.clone()))
 }
 
 /// Columns `x[s, index[i]]` of `x` `[S, N]`, as `[S, M]`.
 pub fn gather_columns(x: &Tensor<2>, index: &Tensor<1, Int>) -> Tensor<2> {
-    gather_columns_fused(x, index).unwrap_or_else(|| x.clone().select(1, index.clone()))
+    first_of!(cpu::gather_columns(x, index), x.clone().select(1, index.clone()))
 }
 
-fn gather_columns_fused(x: &Tensor<2>, index: &Tensor<1, Int>) -> Option<Tensor<2>> {
-    let [rows, columns] = x.dims();
-    let (input, index) = (View::of(x)?, cpu::indices(index)?);
-    let mut out = Vec::with_capacity(rows * index.len());
-    for row in input.values().chunks_exact(columns.max(1)) {
-        out.extend(index.iter().map(|&column| row[column]));
-    }
-    Some(cpu::tensor(out, [rows, index.len()]))
-}
-
-/// Rows moved by one task; fixed, and irrelevant for the result.
-const GATHER_ROWS: usize = 512;
-
-fn gather_rows_fused(x: &Tensor<2>, index: &Tensor<1, Int>) -> Option<Tensor<2>> {
-    let [rows, columns] = x.dims();
-    let (input, index) = (View::of(x)?, cpu::indices(index)?);
-    let values = input.values();
-    assert!(index.iter().all(|&row| row < rows), "row index out of range: {rows} rows");
-    let mut out = vec![0.0; index.len() * columns];
-    let copy = |(out, index): (&mut [f32], &[usize])| {
-        for (out, &row) in out.chunks_exact_mut(columns).zip(index) {
-            out.copy_from_slice(&values[row * columns..][..columns]);
-        }
-    };
-    if columns > 0 && index.len() > GATHER_ROWS {
-        out.par_chunks_mut(GATHER_ROWS * columns).zip(index.par_chunks(GATHER_ROWS)).for_each(copy);
-    } else if columns > 0 {
-        copy((&mut out, &index));
-    }
-    Some(cpu::tensor(out, [index.len(), columns]))
-}
-
-/// A permutation of `0..n` (Fisher and Yates), the same for the same key everywhere.
+/// A permutation of `0..n` by the Fisher-Yates shuffle, the same for the same key everywhere.
 pub fn permutation(n: usize, key: NoiseKey) -> Vec<usize> {
     let bits = key.bits();
     let mut order: Vec<usize> = (0..n).collect();
@@ -75,6 +38,12 @@ pub fn minibatch_indices(n: usize, size: usize, key: NoiseKey, device: &Device) 
     (0..count).map(|k| index_tensor(&order[k * n / count..(k + 1) * n / count], device)).collect()
 }
 
+/// Row indices as a tensor.
+pub(crate) fn index_tensor(indices: &[usize], device: &Device) -> Tensor<1, Int> {
+    let values: Vec<i32> = indices.iter().map(|&index| index as i32).collect();
+    Tensor::from_ints(TensorData::new(values, [indices.len()]), device)
+}
+
 /// The samples an update trains on: a whole rollout, or a minibatch of it.
 #[derive(Debug, Clone)]
 pub struct Samples {
@@ -86,9 +55,9 @@ pub struct Samples {
     pub mean: Tensor<2>,
     /// Log-probability under the behaviour policy, `[N]`.
     pub log_prob: Tensor<1>,
-    /// Processed advantages, `[S, N]`.
+    /// Scaled advantages of the objectives, `[S, N]`.
     pub advantage: Tensor<2>,
-    /// Value targets of C critics, `[C, N]`.
+    /// Value targets of the objectives' critics, `[S, N]`.
     pub target: Tensor<2>,
 }
 
@@ -105,10 +74,10 @@ impl Samples {
 
     /// The samples at `index` `[M]`.
     pub fn select(&self, index: &Tensor<1, Int>) -> Self {
-        #[cfg(feature = "gpu")]
-        if let Some(samples) = kernel::select(self, index) {
-            return samples;
-        }
+        first_of!(gpu::select(self, index), self.gather(index))
+    }
+
+    fn gather(&self, index: &Tensor<1, Int>) -> Self {
         Self {
             obs: gather_rows(&self.obs, index),
             action: gather_rows(&self.action, index),
@@ -118,25 +87,12 @@ impl Samples {
             target: gather_columns(&self.target, index),
         }
     }
-
-    /// A contiguous range of samples: views, no copy of observations on the CPU.
-    pub fn range(&self, range: Range<usize>) -> Self {
-        let (start, length) = (range.start, range.len());
-        Self {
-            obs: self.obs.clone().narrow(0, start, length),
-            action: self.action.clone().narrow(0, start, length),
-            mean: self.mean.clone().narrow(0, start, length),
-            log_prob: self.log_prob.clone().narrow(0, start, length),
-            advantage: self.advantage.clone().narrow(1, start, length),
-            target: self.target.clone().narrow(1, start, length),
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_device::{on_cpu, test_device};
+    use crate::test_device::test_device;
     use compute::noise::Stream;
     use compute::noise::normal_tensor;
     use compute::read;
@@ -169,40 +125,34 @@ mod tests {
     }
 
     #[test]
-    fn the_fused_gather_equals_the_plain_one() {
+    fn a_selection_takes_the_rows_and_columns_of_its_indices() {
         let device = test_device();
-        let x = normal_tensor(KEY, [3000, 7], &device);
-        for rows in [5, 2000] {
-            let index = index_tensor(&permutation(3000, KEY)[..rows], &device);
-            let columns = gather_columns_fused(&x.clone().transpose(), &index);
-            let (Some(columns), Some(fused)) = (columns, gather_rows_fused(&x, &index)) else {
-                return assert!(!on_cpu());
-            };
-            let plain = x.clone().transpose().select(1, index.clone());
-            assert_eq!(read("f", columns).unwrap(), read("p", plain).unwrap());
-            assert_eq!(read("f", fused).unwrap(), read("p", x.clone().select(0, index)).unwrap());
-        }
-    }
-
-    #[test]
-    fn a_range_and_the_same_indices_select_the_same_samples() {
-        let device = test_device();
-        let x = |columns| normal_tensor(KEY, [50, columns], &device);
+        let x = |columns| normal_tensor(KEY, [3000, columns], &device);
         let samples = Samples {
-            obs: x(4),
+            obs: x(7),
             action: x(2),
             mean: x(2) + 1.0,
             log_prob: x(1).squeeze_dim(1),
             advantage: x(2).transpose(),
-            target: x(2).transpose() * 3.0,
+            target: x(3).transpose(),
         };
-        let (a, b) = (samples.range(10..30), samples.select(&index_tensor(&(10..30).collect::<Vec<_>>(), &device)));
-        assert_eq!(a.len(), 20);
-        for (a, b) in
-            [(a.obs, b.obs), (a.action, b.action), (a.mean, b.mean), (a.advantage, b.advantage), (a.target, b.target)]
-        {
-            assert_eq!(read("a", a).unwrap(), read("b", b).unwrap());
+        for taken in [5, 2000] {
+            let index = index_tensor(&permutation(3000, KEY)[..taken], &device);
+            let got = samples.select(&index);
+            assert_eq!(got.len(), taken);
+            let rows = |x: &Tensor<2>| x.clone().select(0, index.clone());
+            let columns = |x: &Tensor<2>| x.clone().select(1, index.clone());
+            for (got, expected) in [
+                (got.obs, rows(&samples.obs)),
+                (got.action, rows(&samples.action)),
+                (got.mean, rows(&samples.mean)),
+                (got.advantage, columns(&samples.advantage)),
+                (got.target, columns(&samples.target)),
+            ] {
+                assert_eq!(read("g", got).unwrap(), read("e", expected).unwrap());
+            }
+            let expected = samples.log_prob.clone().select(0, index.clone());
+            assert_eq!(read("g", got.log_prob).unwrap(), read("e", expected).unwrap());
         }
-        assert_eq!(read("a", a.log_prob).unwrap(), read("b", b.log_prob).unwrap());
     }
 }

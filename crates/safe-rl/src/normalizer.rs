@@ -3,19 +3,22 @@
 //! Statistics are frozen until [`Normalizer::commit`]: a rollout records its moments on the way, and the trainer merges
 //! them once per rollout, so that the update and the evaluation see the same function as the rollout.
 
-use burn::tensor::{Device, Tensor};
+mod cpu;
+pub(crate) mod gpu;
 
-use crate::SafeRlError;
-use compute::State;
-use compute::cpu::{self, View};
+use burn::tensor::{Device, Tensor};
+use compute::{State, first_of};
+
+use crate::error::{SafeRlError, ensure};
 
 /// Constants of the normaliser; the defaults are OmniSafe's.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct NormalizerConfig {
     /// Results are clipped to `[-clip, clip]`.
-    pub clip: f32,
+    pub clip: f64,
     /// Smallest divisor: a constant observation must not be blown up.
-    pub std_floor: f32,
+    pub std_floor: f64,
 }
 
 impl Default for NormalizerConfig {
@@ -24,7 +27,39 @@ impl Default for NormalizerConfig {
     }
 }
 
+impl NormalizerConfig {
+    /// Checks that both are positive.
+    ///
+    /// # Errors
+    /// [`SafeRlError::InvalidConfig`] otherwise.
+    pub fn validate(&self) -> Result<(), SafeRlError> {
+        ensure(self.clip > 0.0, "clip", self.clip, "must be positive")?;
+        ensure(self.std_floor > 0.0, "std_floor", self.std_floor, "must be positive")
+    }
+
+    /// `clip` and `std_floor` as float32.
+    fn bounds(&self) -> (f32, f32) {
+        (self.clip as f32, self.std_floor as f32)
+    }
+}
+
 /// Running mean and variance of observations.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use safe_rl::{Normalizer, NormalizerConfig};
+///
+/// # fn main() -> Result<(), safe_rl::SafeRlError> {
+/// let device = Device::flex();
+/// let mut normalizer = Normalizer::new(1, NormalizerConfig::default(), &device)?;
+/// let obs = Tensor::<2>::from_floats([[1.0], [3.0]], &device);
+/// // Nothing is known yet: observations pass through, and are recorded.
+/// assert_eq!(compute::read("obs", normalizer.observe(obs.clone()))?, [1.0, 3.0]);
+/// normalizer.commit();
+/// assert_eq!(compute::read("obs", normalizer.apply(obs))?, [-1.0, 1.0]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Normalizer {
     config: NormalizerConfig,
@@ -64,11 +99,7 @@ impl Normalizer {
     /// # Errors
     /// [`SafeRlError::InvalidConfig`] if `clip` or `std_floor` is not positive.
     pub fn new(obs_dim: usize, config: NormalizerConfig, device: &Device) -> Result<Self, SafeRlError> {
-        for (name, value) in [("obs_clip", config.clip), ("std_floor", config.std_floor)] {
-            if value.is_nan() || value <= 0.0 {
-                return Err(SafeRlError::InvalidConfig { name, value: value.into(), reason: "must be positive" });
-            }
-        }
+        config.validate()?;
         let mean = Tensor::zeros([obs_dim], device);
         let ones = Tensor::ones([obs_dim], device);
         Ok(Self {
@@ -87,7 +118,7 @@ impl Normalizer {
     /// [`SafeRlError::InvalidConfig`] if `clip` or `std_floor` is not positive.
     pub fn frozen(mean: Tensor<1>, std: Tensor<1>, config: NormalizerConfig) -> Result<Self, SafeRlError> {
         let blank = Self::new(mean.dims()[0], config, &mean.device())?;
-        let divisor = std.clone().clamp_min(config.std_floor);
+        let divisor = std.clone().clamp_min(config.bounds().1);
         Ok(Self { mean, variance: std.square(), divisor, ..blank })
     }
 
@@ -113,7 +144,7 @@ impl Normalizer {
 
     /// Normalises `obs` `[n, D]` with the frozen statistics.
     pub fn apply(&self, obs: Tensor<2>) -> Tensor<2> {
-        self.apply_fused(&obs).unwrap_or_else(|| self.apply_plain(obs))
+        first_of!(cpu::apply(self, &obs), self.apply_by_tensors(obs))
     }
 
     /// Normalises raw observations `[n, D]` and records their moments for the next [`commit`](Self::commit), in one pass.
@@ -121,13 +152,14 @@ impl Normalizer {
         let [rows, _] = obs.dims();
         self.begin(&obs);
         self.pending.count += rows as f64;
-        if let Some(normalised) = self.observe_fused(&obs) {
-            return normalised;
-        }
+        first_of!(cpu::observe(self, &obs), self.observe_by_tensors(obs))
+    }
+
+    fn observe_by_tensors(&mut self, obs: Tensor<2>) -> Tensor<2> {
         let deviation = obs.clone() - self.pending.shift.clone().unsqueeze();
         self.pending.sum = self.pending.sum.clone() + deviation.clone().sum_dim(0).squeeze_dim(0);
         self.pending.squares = self.pending.squares.clone() + deviation.square().sum_dim(0).squeeze_dim(0);
-        self.apply_plain(obs)
+        self.apply_by_tensors(obs)
     }
 
     /// Prepares for recording, raw observations `[n, D]` being the first ones: before anything is known their mean is what
@@ -149,7 +181,6 @@ impl Normalizer {
 
     /// The frozen mean, what observations are divided by and what moments are taken about, each `[D]`: what units of a GPU
     /// need to do [`observe`](Self::observe).
-    #[cfg(feature = "gpu")]
     pub fn unit_parts(&self) -> [Tensor<1>; 3] {
         [self.mean.clone(), self.divisor.clone(), self.pending.shift.clone()]
     }
@@ -163,19 +194,19 @@ impl Normalizer {
         let offset = self.pending.sum.clone() / n as f32;
         let batch_mean = self.pending.shift.clone() + offset.clone();
         let batch_variance = (self.pending.squares.clone() / n as f32 - offset.square()).clamp_min(0.0);
-        let share = (n / (self.count + n)) as f32;
+        let fraction = (n / (self.count + n)) as f32;
         if self.count == 0.0 {
             self.mean = batch_mean;
             self.variance = batch_variance;
         } else {
             let delta = batch_mean - self.mean.clone();
-            self.mean = self.mean.clone() + delta.clone() * share;
-            self.variance = self.variance.clone() * (1.0 - share)
-                + batch_variance * share
-                + delta.square() * (share * (1.0 - share));
+            self.mean = self.mean.clone() + delta.clone() * fraction;
+            self.variance = self.variance.clone() * (1.0 - fraction)
+                + batch_variance * fraction
+                + delta.square() * (fraction * (1.0 - fraction));
         }
         self.count += n;
-        self.divisor = self.variance.clone().sqrt().clamp_min(self.config.std_floor);
+        self.divisor = self.variance.clone().sqrt().clamp_min(self.config.bounds().1);
         self.pending = Pending::empty(self.mean.clone());
     }
 
@@ -215,66 +246,17 @@ impl Normalizer {
         self.divisor = if self.count == 0.0 {
             variance.ones_like()
         } else {
-            variance.clone().sqrt().clamp_min(self.config.std_floor)
+            variance.clone().sqrt().clamp_min(self.config.bounds().1)
         };
         self.variance = variance;
         self.pending = pending;
         Ok(())
     }
 
-    pub(crate) fn apply_plain(&self, obs: Tensor<2>) -> Tensor<2> {
+    pub(crate) fn apply_by_tensors(&self, obs: Tensor<2>) -> Tensor<2> {
         let scaled = (obs - self.mean.clone().unsqueeze()) / self.divisor.clone().unsqueeze();
-        scaled.clamp(-self.config.clip, self.config.clip)
-    }
-
-    fn apply_fused(&self, obs: &Tensor<2>) -> Option<Tensor<2>> {
-        let [rows, columns] = obs.dims();
-        let (input, mean, divisor) = (View::of(obs)?, View::of(&self.mean)?, View::of(&self.divisor)?);
-        let (mean, divisor, clip) = (mean.values(), divisor.values(), self.config.clip);
-        let mut out = Vec::with_capacity(rows * columns);
-        for row in input.values().chunks_exact(columns.max(1)) {
-            out.extend(row.iter().zip(mean).zip(divisor).map(|((o, m), d)| clamp((o - m) / d, clip)));
-        }
-        Some(cpu::tensor(out, [rows, columns]))
-    }
-
-    /// [`apply`](Self::apply) and the moments in one pass over the rows, serial: a vector step's batch is small.
-    fn observe_fused(&mut self, obs: &Tensor<2>) -> Option<Tensor<2>> {
-        let [rows, columns] = obs.dims();
-        let (input, mean, divisor) = (View::of(obs)?, View::of(&self.mean)?, View::of(&self.divisor)?);
-        let (mean, divisor, clip) = (mean.values(), divisor.values(), self.config.clip);
-        let shift = View::of(&self.pending.shift)?;
-        let mut sum = View::of(&self.pending.sum)?.values().to_vec();
-        let mut squares = View::of(&self.pending.squares)?.values().to_vec();
-        // Per-call sums first, then one addition to the running ones: short sums keep their low bits.
-        let mut call_sum = vec![0.0f32; columns];
-        let mut call_squares = vec![0.0f32; columns];
-        let mut out = Vec::with_capacity(rows * columns);
-        for row in input.values().chunks_exact(columns.max(1)) {
-            for (((o, c), s), q) in row.iter().zip(shift.values()).zip(&mut call_sum).zip(&mut call_squares) {
-                let deviation = o - c;
-                *s += deviation;
-                *q += deviation * deviation;
-            }
-            out.extend(row.iter().zip(mean).zip(divisor).map(|((o, m), d)| clamp((o - m) / d, clip)));
-        }
-        for (total, call) in sum.iter_mut().zip(call_sum).chain(squares.iter_mut().zip(call_squares)) {
-            *total += call;
-        }
-        self.pending.sum = cpu::tensor(sum, [columns]);
-        self.pending.squares = cpu::tensor(squares, [columns]);
-        Some(cpu::tensor(out, [rows, columns]))
-    }
-}
-
-/// Clips to `[-limit, limit]`; NaN stays NaN, as in the tensor operation, so that faults are seen downstream.
-fn clamp(x: f32, limit: f32) -> f32 {
-    if x > limit {
-        limit
-    } else if x < -limit {
-        -limit
-    } else {
-        x
+        let (clip, _) = self.config.bounds();
+        scaled.clamp(-clip, clip)
     }
 }
 
@@ -315,13 +297,13 @@ mod tests {
     }
 
     #[test]
-    fn the_fused_pass_equals_the_plain_one() {
+    fn every_leaf_equals_the_reference() {
         let device = test_device();
         let mut normalizer = Normalizer::new(5, NormalizerConfig::default(), &device).unwrap();
         normalizer.observe(batch(0, 100, 5) * 2.0 + 1.0);
         normalizer.commit();
         let obs = batch(1, 300, 5) * 9.0;
-        let plain = read("plain", normalizer.apply_plain(obs.clone())).unwrap();
+        let plain = read("plain", normalizer.apply_by_tensors(obs.clone())).unwrap();
         assert_eq!(read("fused", normalizer.apply(obs.clone())).unwrap(), plain);
         let before = normalizer.pending.clone();
         assert_eq!(read("observed", normalizer.observe(obs.clone())).unwrap(), plain);

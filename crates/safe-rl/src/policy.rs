@@ -1,11 +1,13 @@
 //! Diagonal Gaussian policies with a state-independent log standard deviation.
 
-use burn::tensor::Tensor;
-use rayon::prelude::*;
+mod cpu;
+pub(crate) mod gpu;
 
-use crate::{gaussian_kl, mean_gaussian_kl};
-use compute::cpu::{self, SHARD_ROWS, View};
-use compute::noise::{NoiseKey, normal_tensor, normals};
+use burn::tensor::Tensor;
+use compute::first_of;
+use compute::noise::{NoiseKey, normal_tensor};
+
+use crate::kl::{gaussian_kl, mean_gaussian_kl};
 
 /// Half the logarithm of a full turn: the constant of the normal density.
 pub(crate) const HALF_LN_TAU: f32 = 0.918_938_5;
@@ -20,6 +22,17 @@ pub const MAX_LOG_STD_STEP: f32 = 0.2;
 pub const LOG_STD_RANGE: (f32, f32) = (-5.0, 2.0);
 
 /// `N(mean, diag exp(2 log_std))` for each of N states.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use compute::noise::{NoiseKey, Stream};
+/// use safe_rl::Gaussian;
+///
+/// let device = Device::flex();
+/// let policy = Gaussian::new(Tensor::zeros([4, 2], &device), Tensor::zeros([2], &device));
+/// let (action, log_prob) = policy.act(NoiseKey { seed: 0, stream: Stream::Action, step: 0 });
+/// assert_eq!((action.dims(), log_prob.dims()), ([4, 2], [4]));
+/// ```
 #[derive(Debug, Clone)]
 pub struct Gaussian {
     /// `[N, A]`.
@@ -36,7 +49,7 @@ impl Gaussian {
 
     /// Actions `[N, A]` and their log-probabilities `[N]`, in one pass.
     pub fn act(&self, key: NoiseKey) -> (Tensor<2>, Tensor<1>) {
-        self.act_fused(key).unwrap_or_else(|| self.act_plain(key))
+        first_of!(cpu::act(self, key), self.act_by_tensors(key))
     }
 
     /// Actions `[N, A]`.
@@ -48,11 +61,6 @@ impl Gaussian {
     pub fn log_prob(&self, action: &Tensor<2>) -> Tensor<1> {
         let z = self.standardized(action);
         z.square().sum_dim(1).squeeze_dim::<1>(1) * -0.5 + self.log_density_at_mean()
-    }
-
-    /// Differential entropy, the same for every state, `[1]`.
-    pub fn entropy(&self) -> Tensor<1> {
-        (self.log_std.clone() + (0.5 + HALF_LN_TAU)).sum()
     }
 
     /// `KL(old || self)` of each state, `[N]`.
@@ -70,24 +78,6 @@ impl Gaussian {
         (self.log_std.clone() * -2.0).exp()
     }
 
-    /// Seeds of the exact Fisher matrix: row k is `e_k / sigma_k`, `[A, A]`. The same for every state.
-    pub fn fisher_seeds(&self) -> Tensor<2> {
-        let inv_std = (-self.log_std.clone()).exp();
-        let actions = inv_std.dims()[0];
-        Tensor::eye(actions, &inv_std.device()) * inv_std.unsqueeze()
-    }
-
-    /// Score of fresh actions with respect to the mean, `z / sigma`, `[N, A]`: seeds of the sampled Fisher matrix.
-    pub fn sampled_scores(&self, key: NoiseKey) -> Tensor<2> {
-        let noise = normal_tensor(key, self.mean.dims(), &self.mean.device());
-        noise * (-self.log_std.clone()).exp().unsqueeze()
-    }
-
-    /// Score of given actions `[N, A]` with respect to the mean, `[N, A]`: seeds of the empirical Fisher matrix.
-    pub fn scores(&self, action: &Tensor<2>) -> Tensor<2> {
-        self.standardized(action) * (-self.log_std.clone()).exp().unsqueeze()
-    }
-
     /// `(action - mean) / sigma`, `[N, A]`.
     pub(crate) fn standardized(&self, action: &Tensor<2>) -> Tensor<2> {
         (action.clone() - self.mean.clone()) * (-self.log_std.clone()).exp().unsqueeze()
@@ -98,49 +88,11 @@ impl Gaussian {
         -(self.log_std.clone() + HALF_LN_TAU).sum()
     }
 
-    pub(crate) fn act_plain(&self, key: NoiseKey) -> (Tensor<2>, Tensor<1>) {
+    fn act_by_tensors(&self, key: NoiseKey) -> (Tensor<2>, Tensor<1>) {
         let noise = normal_tensor(key, self.mean.dims(), &self.mean.device());
         let log_prob = noise.clone().square().sum_dim(1).squeeze_dim::<1>(1) * -0.5 + self.log_density_at_mean();
         (self.mean.clone() + noise * self.log_std.clone().exp().unsqueeze(), log_prob)
     }
-
-    fn act_fused(&self, key: NoiseKey) -> Option<(Tensor<2>, Tensor<1>)> {
-        let [rows, columns] = self.mean.dims();
-        let (mean, log_std) = (View::of(&self.mean)?, View::of(&self.log_std)?);
-        let std: Vec<f32> = log_std.values().iter().map(|value| value.exp()).collect();
-        let at_mean = -log_std.values().iter().map(|value| value + HALF_LN_TAU).sum::<f32>();
-        let mut action = normals(key, rows, columns);
-        let mut log_prob = vec![0.0; rows];
-        let columns = columns.max(1);
-        let pass = |action: &mut [f32], mean: &[f32], log_prob: &mut [f32]| {
-            for ((action, mean), log_prob) in
-                action.chunks_exact_mut(columns).zip(mean.chunks_exact(columns)).zip(log_prob)
-            {
-                let mut squares = 0.0;
-                for ((value, mean), std) in action.iter_mut().zip(mean).zip(&std) {
-                    squares += *value * *value;
-                    *value = mean + *value * std;
-                }
-                *log_prob = at_mean - 0.5 * squares;
-            }
-        };
-        if rows <= SHARD_ROWS {
-            pass(&mut action, mean.values(), &mut log_prob);
-        } else {
-            let shard = SHARD_ROWS * columns;
-            action
-                .par_chunks_mut(shard)
-                .zip(mean.values().par_chunks(shard))
-                .zip(log_prob.par_chunks_mut(SHARD_ROWS))
-                .for_each(|((action, mean), log_prob)| pass(action, mean, log_prob));
-        }
-        Some((cpu::tensor(action, self.mean.dims()), cpu::tensor(log_prob, [rows])))
-    }
-}
-
-/// The log standard deviations' part of `dir^T F dir`: `2 |step|^2`, `[1]`.
-pub fn log_std_quadratic(step: &Tensor<1>) -> Tensor<1> {
-    step.clone().square().sum() * LOG_STD_FISHER
 }
 
 /// `log_std + step`, with the step limited to [`MAX_LOG_STD_STEP`] and the result to [`LOG_STD_RANGE`].
@@ -156,7 +108,7 @@ pub fn clamp_log_std(log_std: &Tensor<1>, step: Tensor<1>) -> Tensor<1> {
 mod tests {
     use super::*;
     use crate::test_device::test_device;
-    use compute::noise::Stream;
+    use compute::noise::{Stream, normals};
     use compute::read;
 
     const KEY: NoiseKey = NoiseKey { seed: 11, stream: Stream::Other(4), step: 2 };
@@ -168,11 +120,11 @@ mod tests {
     }
 
     #[test]
-    fn acting_fused_equals_acting_plain_and_the_log_probability_of_the_action() {
+    fn every_leaf_acts_as_the_reference_and_gives_the_log_probability_of_the_action() {
         for rows in [7, 3000] {
             let policy = policy(rows);
             let (action, log_prob) = policy.act(KEY);
-            let (plain_action, plain_log_prob) = policy.act_plain(KEY);
+            let (plain_action, plain_log_prob) = policy.act_by_tensors(KEY);
             let again = read("l", policy.log_prob(&action)).unwrap();
             for (a, b) in read("a", action).unwrap().iter().zip(read("p", plain_action).unwrap()) {
                 assert!((a - b).abs() <= 1e-6 * (1.0 + b.abs()), "{a} {b}");
@@ -185,15 +137,13 @@ mod tests {
     }
 
     #[test]
-    fn density_and_entropy_agree_with_numbers_worked_by_hand() {
+    fn the_density_agrees_with_numbers_worked_by_hand() {
         let device = test_device();
         let policy =
             Gaussian::new(Tensor::from_floats([[1.0, 0.0]], &device), Tensor::from_floats([0.0, 0.5], &device));
         let action = Tensor::<2>::from_floats([[2.0, 0.0]], &device);
         let expected = -0.5 - 0.5 - (std::f32::consts::TAU).ln();
         assert!((read("l", policy.log_prob(&action)).unwrap()[0] - expected).abs() < 1e-6);
-        let entropy = 0.5 + 1.0 + std::f32::consts::TAU.ln();
-        assert!((read("h", policy.entropy()).unwrap()[0] - entropy).abs() < 1e-6);
     }
 
     #[test]
@@ -207,20 +157,6 @@ mod tests {
         let z = normals(KEY, 200_000, 2);
         let variance = z.iter().map(|z| f64::from(z * z - 1.0).powi(2)).sum::<f64>() / z.len() as f64;
         assert!((variance - 2.0).abs() < 0.05, "{variance}");
-    }
-
-    #[test]
-    fn exact_and_sampled_fisher_seeds_describe_one_matrix() {
-        let policy = policy(50_000);
-        let exact = policy.fisher_seeds();
-        let exact = read("e", exact.clone().transpose().matmul(exact)).unwrap();
-        let scores = policy.sampled_scores(KEY);
-        let sampled = read("s", scores.clone().transpose().matmul(scores) / 50_000.0).unwrap();
-        for (e, s) in exact.iter().zip(sampled) {
-            assert!((e - s).abs() < 0.03 * exact[0], "{e} {s}");
-        }
-        let inverse_variance = read("i", policy.inverse_variance()).unwrap();
-        assert!((exact[0] - inverse_variance[0]).abs() < 1e-5 && (exact[3] - inverse_variance[1]).abs() < 1e-5);
     }
 
     #[test]

@@ -4,14 +4,18 @@
 //! once. Of the final observations only the rows that a value is needed for (truncated episodes) are gathered, so one
 //! critic pass over [`Rollout::critic_inputs`] yields every value and next value of the rollout.
 
-mod steps;
-
-pub use steps::RolloutArrays;
+mod arrays;
+#[cfg(test)]
+mod tests;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-
-use crate::{FinishedEpisode, SafeRlError, gather_rows};
 use compute::read;
+
+use crate::episode::FinishedEpisode;
+use crate::error::SafeRlError;
+use crate::minibatch::{gather_columns, gather_rows, index_tensor};
+
+pub use arrays::RolloutArrays;
 
 /// What one vector step contributes.
 #[derive(Debug, Clone)]
@@ -26,8 +30,8 @@ pub struct RolloutStep {
     pub log_prob: Tensor<1>,
     /// Reward, `[B]`.
     pub reward: Tensor<1>,
-    /// Cost, `[B]`.
-    pub cost: Tensor<1>,
+    /// The costs of the constraints, `[C, B]`.
+    pub costs: Tensor<2>,
     /// 1 where the episode reached a terminal state, `[B]`.
     pub terminated: Tensor<1>,
     /// 1 where the episode was cut off, `[B]`.
@@ -38,20 +42,54 @@ pub struct RolloutStep {
     pub episode: EpisodeTotals,
 }
 
-/// Running totals of each environment's episode, this step included. All `[B]`, float.
+/// Running totals of each environment's episode, this step included. All float.
 #[derive(Debug, Clone)]
 pub struct EpisodeTotals {
-    /// Undiscounted return.
+    /// Undiscounted return, `[B]`.
     pub episode_return: Tensor<1>,
-    /// Undiscounted cost.
-    pub cost: Tensor<1>,
-    /// Steps.
+    /// Undiscounted costs, `[C, B]`.
+    pub costs: Tensor<2>,
+    /// Steps, `[B]`.
     pub length: Tensor<1>,
-    /// 1 where the episode began in the middle.
+    /// 1 where the episode began in the middle, `[B]`.
     pub partial: Tensor<1>,
 }
 
 /// Collects the steps of a rollout.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use safe_rl::{EpisodeTotals, RolloutBuilder, RolloutStep};
+///
+/// # fn main() -> Result<(), safe_rl::SafeRlError> {
+/// let device = Device::flex();
+/// let (flat, rows) = (|x: f32| Tensor::<1>::from_floats([x, x], &device), |x: f32| Tensor::<2>::full([2, 1], x, &device));
+/// let mut builder = RolloutBuilder::new();
+/// for t in 0..3 {
+///     builder.push(RolloutStep {
+///         obs: rows(t as f32),
+///         action: rows(0.0),
+///         mean: rows(0.0),
+///         log_prob: flat(0.0),
+///         reward: flat(2.0),
+///         costs: Tensor::full([1, 2], t as f32, &device),
+///         terminated: flat(0.0),
+///         truncated: flat(0.0),
+///         final_obs: rows(0.0),
+///         episode: EpisodeTotals {
+///             episode_return: flat(0.0),
+///             costs: Tensor::zeros([1, 2], &device),
+///             length: flat(1.0),
+///             partial: flat(0.0),
+///         },
+///     })?;
+/// }
+/// let rollout = builder.finish(rows(3.0), Tensor::zeros([1], &device), |raw| raw)?;
+/// assert_eq!(rollout.signals.dims(), [2, 3, 2]);
+/// assert_eq!((rollout.mean_step_reward, rollout.mean_step_costs), (2.0, vec![1.0]));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct RolloutBuilder {
     steps: Vec<RolloutStep>,
@@ -63,7 +101,7 @@ pub struct Rollout {
     /// T.
     pub steps: usize,
     /// B.
-    pub envs: usize,
+    pub num_envs: usize,
     /// Normalised observations acted on, `[N, D]`.
     pub obs: Tensor<2>,
     /// `[N, A]`.
@@ -74,33 +112,31 @@ pub struct Rollout {
     pub log_std: Tensor<1>,
     /// `[N]`.
     pub log_prob: Tensor<1>,
-    /// `[T, B]`.
-    pub reward: Tensor<2>,
-    /// `[T, B]`.
-    pub cost: Tensor<2>,
+    /// What the objectives add up, `[S, T, B]`: the reward, then the costs.
+    pub signals: Tensor<3>,
     /// 1 where a terminal state was reached, `[T, B]`.
     pub terminated: Tensor<2>,
     /// 1 where the episode ended in either way, `[T, B]`.
     pub done: Tensor<2>,
     /// Episodes that ended, in order of time, then environment (partial ones included and marked).
     pub finished: Vec<FinishedEpisode>,
-    /// Mean of `reward`.
+    /// Mean reward per step.
     pub mean_step_reward: f64,
-    /// Mean of `cost`.
-    pub mean_step_cost: f64,
+    /// Mean of each cost per step, `[C]`.
+    pub mean_step_costs: Vec<f64>,
     /// `[(T + 1) * B + K, D]`: the observations, those after the last step, then K final ones.
     critic_inputs: Tensor<2>,
     /// The K samples whose episode was truncated, ascending: the owners of the final observations.
     truncated: Vec<usize>,
 }
 
-/// Values of one critic over a rollout, both `[T, B]`.
+/// Values of the objectives' critics over a rollout, both `[S, T, B]`.
 #[derive(Debug, Clone)]
 pub struct Values {
     /// Of the observation acted on.
-    pub value: Tensor<2>,
+    pub value: Tensor<3>,
     /// Of the next one: the following step's, the final observation's where truncated, zero where terminated.
-    pub next_value: Tensor<2>,
+    pub next_value: Tensor<3>,
 }
 
 impl RolloutBuilder {
@@ -131,6 +167,7 @@ impl RolloutBuilder {
     pub fn push(&mut self, step: RolloutStep) -> Result<(), SafeRlError> {
         let [envs, obs_dim] = self.steps.first().unwrap_or(&step).obs.dims();
         let [_, actions] = self.steps.first().unwrap_or(&step).action.dims();
+        let [constraints, _] = self.steps.first().unwrap_or(&step).costs.dims();
         let check = |what, got: &[usize], expected: &[usize]| {
             if got == expected {
                 return Ok(());
@@ -141,14 +178,14 @@ impl RolloutBuilder {
         check("final_obs", &step.final_obs.dims(), &[envs, obs_dim])?;
         check("action", &step.action.dims(), &[envs, actions])?;
         check("mean", &step.mean.dims(), &[envs, actions])?;
+        check("costs", &step.costs.dims(), &[constraints, envs])?;
+        check("episode_costs", &step.episode.costs.dims(), &[constraints, envs])?;
         let flat = [
             ("log_prob", &step.log_prob),
             ("reward", &step.reward),
-            ("cost", &step.cost),
             ("terminated", &step.terminated),
             ("truncated", &step.truncated),
             ("episode_return", &step.episode.episode_return),
-            ("episode_cost", &step.episode.cost),
             ("episode_length", &step.episode.length),
             ("episode_partial", &step.episode.partial),
         ];
@@ -197,42 +234,51 @@ impl RolloutBuilder {
         }
         let critic_inputs = Tensor::cat(inputs, 0);
 
-        let (reward, cost) = (flat(|s| &s.reward), flat(|s| &s.cost));
-        let mut summary = vec![reward.clone().mean(), cost.clone().mean()];
+        let [constraints, _] = first.costs.dims();
+        let reward = flat(|s| &s.reward);
+        let stacked = |get: fn(&RolloutStep) -> &Tensor<2>| -> Tensor<3> {
+            Tensor::stack(self.steps.iter().map(|s| get(s).clone()).collect(), 1)
+        };
+        let costs = stacked(|s| &s.costs);
+        let cost = |k: usize| costs.clone().narrow(0, k, 1).reshape([samples]);
+        let mut summary = vec![reward.clone().mean()];
+        summary.extend((0..constraints).map(|k| cost(k).mean()));
         if !done_samples.is_empty() {
             let index = index_tensor(&done_samples, &device);
-            let totals: [fn(&RolloutStep) -> &Tensor<1>; 4] =
-                [|s| &s.episode.episode_return, |s| &s.episode.cost, |s| &s.episode.length, |s| &s.episode.partial];
-            summary.extend(totals.map(|total| flat(total).select(0, index.clone())));
+            let at_ends = |total: Tensor<1>| total.select(0, index.clone());
+            let totals: [fn(&RolloutStep) -> &Tensor<1>; 3] =
+                [|s| &s.episode.episode_return, |s| &s.episode.length, |s| &s.episode.partial];
+            summary.extend(totals.map(|total| at_ends(flat(total))));
+            let costs = stacked(|s| &s.episode.costs);
+            summary.extend((0..constraints).map(|k| at_ends(costs.clone().narrow(0, k, 1).reshape([samples]))));
         }
         let summary = read("episode totals", Tensor::cat(summary, 0))?;
-        let (means, totals) = summary.split_at(2);
+        let (means, totals) = summary.split_at(1 + constraints);
         let count = done_samples.len();
         let finished = (0..count)
-            .map(|k| FinishedEpisode {
-                episode_return: totals[k],
-                cost: totals[count + k],
-                length: totals[2 * count + k],
-                partial: totals[3 * count + k] > 0.5,
+            .map(|i| FinishedEpisode {
+                episode_return: totals[i],
+                length: totals[count + i],
+                partial: totals[2 * count + i] > 0.5,
+                costs: (0..constraints).map(|k| totals[(3 + k) * count + i]).collect(),
             })
             .collect();
 
         let ended_flags: Vec<f32> = flags.iter().map(|&flag| if flag > 0.5 { 1.0 } else { 0.0 }).collect();
         Ok(Rollout {
             steps,
-            envs,
+            num_envs: envs,
             obs: critic_inputs.clone().narrow(0, 0, samples),
             action: rows(|s| &s.action),
             mean: rows(|s| &s.mean),
             log_std,
             log_prob: flat(|s| &s.log_prob),
-            reward: reward.reshape([steps, envs]),
-            cost: cost.reshape([steps, envs]),
+            signals: Tensor::cat(vec![reward.reshape([1, steps, envs]), costs], 0),
             terminated: terminated.reshape([steps, envs]),
             done: Tensor::from_data(TensorData::new(ended_flags, [steps, envs]), &device),
             finished,
             mean_step_reward: f64::from(means[0]),
-            mean_step_cost: f64::from(means[1]),
+            mean_step_costs: means[1..].iter().map(|&mean| f64::from(mean)).collect(),
             critic_inputs,
             truncated,
         })
@@ -251,7 +297,7 @@ impl RolloutBuilder {
 impl Rollout {
     /// N.
     pub fn samples(&self) -> usize {
-        self.steps * self.envs
+        self.steps * self.num_envs
     }
 
     /// Everything a critic has to see, `[(T + 1) * B + K, D]`: hand its `[(T + 1) * B + K]` values to
@@ -270,175 +316,31 @@ impl Rollout {
         &self.truncated
     }
 
-    /// Assembles values and next values from a critic's output on [`critic_inputs`](Self::critic_inputs).
-    pub fn values(&self, critic: Tensor<1>) -> Values {
-        let (samples, envs) = (self.samples(), self.envs);
-        assert_eq!(critic.dims(), [samples + envs + self.truncated.len()], "one value per critic input");
-        let shape = [self.steps, envs];
-        let mut next = critic.clone().narrow(0, envs, samples);
+    /// Assembles values and next values from the critics' outputs on [`critic_inputs`](Self::critic_inputs), a row per
+    /// objective, `[S, (T + 1) * B + K]`.
+    ///
+    /// # Panics
+    /// If there is not a value per objective and critic input.
+    pub fn values(&self, critics: Tensor<2>) -> Values {
+        let (samples, envs, cut) = (self.samples(), self.num_envs, self.truncated.len());
+        let [objectives, _, _] = self.signals.dims();
+        assert_eq!(critics.dims(), [objectives, samples + envs + cut], "a value per objective and critic input");
+        let shape = [objectives, self.steps, envs];
+        let mut next = critics.clone().narrow(1, envs, samples);
         if !self.truncated.is_empty() {
             // One gather from [following values, final values]: no scatter, whose order a GPU does not fix.
             let mut source: Vec<i32> = (0..samples as i32).collect();
             for (k, &sample) in self.truncated.iter().enumerate() {
                 source[sample] = (samples + k) as i32;
             }
-            let last = critic.clone().narrow(0, samples + envs, self.truncated.len());
-            let index = Tensor::<1, Int>::from_ints(TensorData::new(source, [samples]), &critic.device());
-            next = Tensor::cat(vec![next, last], 0).select(0, index);
+            let last = critics.clone().narrow(1, samples + envs, cut);
+            let index = Tensor::<1, Int>::from_ints(TensorData::new(source, [samples]), &critics.device());
+            next = gather_columns(&Tensor::cat(vec![next, last], 1), &index);
         }
-        let terminated = self.terminated.clone().greater_scalar(0.5);
+        let terminated = self.terminated.clone().greater_scalar(0.5).unsqueeze_dim::<3>(0).expand(shape);
         Values {
-            value: critic.narrow(0, 0, samples).reshape(shape),
+            value: critics.narrow(1, 0, samples).reshape(shape),
             next_value: next.reshape(shape).mask_fill(terminated, 0.0),
         }
-    }
-}
-
-/// Row indices as a tensor.
-pub(crate) fn index_tensor(indices: &[usize], device: &Device) -> Tensor<1, Int> {
-    let values: Vec<i32> = indices.iter().map(|&index| index as i32).collect();
-    Tensor::from_ints(TensorData::new(values, [indices.len()]), device)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::test_device::test_device;
-
-    /// A step whose numbers name their time and environment: observation (10 t + b, 0), final observation negative.
-    fn step(t: usize, terminated: [f32; 3], truncated: [f32; 3]) -> RolloutStep {
-        let device = test_device();
-        let flat = |f: fn(f32, f32) -> f32| Tensor::<1>::from_floats([0.0, 1.0, 2.0].map(|b| f(t as f32, b)), &device);
-        let rows =
-            |f: fn(f32, f32) -> f32| Tensor::<2>::from_floats([0.0, 1.0, 2.0].map(|b| [f(t as f32, b), 0.0]), &device);
-        RolloutStep {
-            obs: rows(|t, b| 10.0 * t + b),
-            action: rows(|t, b| t - b),
-            mean: rows(|t, b| t + b),
-            log_prob: flat(|t, _| -t),
-            reward: flat(|t, b| t * b),
-            cost: flat(|_, b| b),
-            terminated: Tensor::from_floats(terminated, &device),
-            truncated: Tensor::from_floats(truncated, &device),
-            final_obs: rows(|t, b| -(10.0 * t + b) - 1.0),
-            episode: EpisodeTotals {
-                episode_return: flat(|t, b| 100.0 * t + b),
-                cost: flat(|t, b| 200.0 * t + b),
-                length: flat(|t, _| t + 1.0),
-                partial: flat(|_, b| if b == 2.0 { 1.0 } else { 0.0 }),
-            },
-        }
-    }
-
-    fn rollout() -> Rollout {
-        let device = test_device();
-        let mut builder = RolloutBuilder::with_capacity(3);
-        builder.push(step(0, [0.0, 1.0, 0.0], [0.0, 0.0, 1.0])).unwrap();
-        builder.push(step(1, [0.0, 0.0, 0.0], [0.0, 0.0, 0.0])).unwrap();
-        builder.push(step(2, [1.0, 0.0, 0.0], [1.0, 1.0, 0.0])).unwrap();
-        let last = Tensor::from_floats([[30.0, 0.0], [31.0, 0.0], [32.0, 0.0]], &device);
-        builder.finish(last, Tensor::zeros([2], &device), |raw| raw * 1000.0).unwrap()
-    }
-
-    #[test]
-    fn values_follow_the_ends_of_episodes() {
-        let rollout = rollout();
-        assert_eq!(rollout.truncated_samples(), [2, 7]);
-        let inputs = rollout.critic_inputs();
-        assert_eq!(inputs.dims(), [14, 2]);
-        // A critic that returns the first feature names the observation each value came from.
-        let Values { value, next_value } = rollout.values(inputs.narrow(1, 0, 1).squeeze_dim(1));
-        assert_eq!(read("v", value).unwrap(), [0.0, 1.0, 2.0, 10.0, 11.0, 12.0, 20.0, 21.0, 22.0]);
-        let expected = [10.0, 0.0, -3000.0, 20.0, 21.0, 22.0, 0.0, -22_000.0, 32.0];
-        assert_eq!(read("n", next_value).unwrap(), expected);
-        assert_eq!(read("d", rollout.done.clone()).unwrap(), [0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0]);
-        assert_eq!(read("o", rollout.obs.clone()).unwrap()[6], 10.0);
-    }
-
-    #[test]
-    fn finished_episodes_and_means_are_read_back() {
-        let rollout = rollout();
-        let costs: Vec<f32> = rollout.finished.iter().map(|e| e.cost).collect();
-        assert_eq!(costs, [1.0, 2.0, 400.0, 401.0]);
-        assert_eq!(rollout.finished.iter().map(|e| e.partial).collect::<Vec<_>>(), [false, true, false, false]);
-        assert_eq!(rollout.finished[3].length, 3.0);
-        assert_eq!((rollout.mean_step_reward, rollout.mean_step_cost), (1.0, 1.0));
-    }
-
-    #[test]
-    fn a_rollout_without_ends_needs_no_final_observation() {
-        let device = test_device();
-        let mut builder = RolloutBuilder::new();
-        builder.push(step(0, [0.0; 3], [0.0; 3])).unwrap();
-        let last = Tensor::from_floats([[30.0, 0.0], [31.0, 0.0], [32.0, 0.0]], &device);
-        let rollout = builder.finish(last, Tensor::zeros([2], &device), |_| panic!("nothing to normalise")).unwrap();
-        let Values { next_value, .. } = rollout.values(rollout.critic_inputs().narrow(1, 0, 1).squeeze_dim(1));
-        assert_eq!(read("n", next_value).unwrap(), [30.0, 31.0, 32.0]);
-        assert!(rollout.finished.is_empty() && rollout.bootstraps() == 0);
-    }
-
-    #[test]
-    fn wrong_shapes_and_empty_rollouts_are_errors() {
-        let device = test_device();
-        let mut builder = RolloutBuilder::new();
-        builder.push(step(0, [0.0; 3], [0.0; 3])).unwrap();
-        let mut odd = step(1, [0.0; 3], [0.0; 3]);
-        odd.cost = Tensor::zeros([4], &device);
-        let expected = SafeRlError::ShapeMismatch { what: "cost", expected: vec![3], got: vec![4] };
-        assert_eq!(builder.push(odd), Err(expected));
-        let empty = RolloutBuilder::new().finish(Tensor::zeros([3, 2], &device), Tensor::zeros([2], &device), |x| x);
-        assert_eq!(empty.err(), Some(SafeRlError::EmptyRollout));
-    }
-
-    #[test]
-    fn arrays_give_the_same_rollout_as_pushed_steps() {
-        let device = test_device();
-        let ends: [[[f32; 3]; 2]; 3] =
-            [[[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]], [[0.0; 3], [0.0; 3]], [[1.0, 0.0, 0.0], [1.0, 1.0, 0.0]]];
-        let pushed: Vec<RolloutStep> = (0..3).map(|t| step(t, ends[t][0], ends[t][1])).collect();
-        let flat =
-            |get: fn(&RolloutStep) -> &Tensor<1>| Tensor::cat(pushed.iter().map(|s| get(s).clone()).collect(), 0);
-        let rows =
-            |get: fn(&RolloutStep) -> &Tensor<2>| Tensor::cat(pushed.iter().map(|s| get(s).clone()).collect(), 0);
-        let scalars: [fn(&RolloutStep) -> &Tensor<1>; 8] = [
-            |s| &s.reward,
-            |s| &s.cost,
-            |s| &s.terminated,
-            |s| &s.truncated,
-            |s| &s.episode.episode_return,
-            |s| &s.episode.cost,
-            |s| &s.episode.length,
-            |s| &s.episode.partial,
-        ];
-        let arrays = RolloutArrays {
-            steps: 3,
-            obs: rows(|s| &s.obs),
-            last_obs: Tensor::from_floats([[30.0, 0.0], [31.0, 0.0], [32.0, 0.0]], &device) / 1000.0,
-            action: rows(|s| &s.action),
-            mean: rows(|s| &s.mean),
-            log_std: Tensor::zeros([2], &device),
-            log_prob: flat(|s| &s.log_prob),
-            scalars: Tensor::stack(scalars.map(flat).to_vec(), 0),
-            // Horizon 2: the truncation at (0, 2) lies in the first block of three, the one at (2, 1) in the second.
-            final_obs: Tensor::from_floats(
-                [[7.0, 7.0], [7.0, 7.0], [-3.0, 0.0], [7.0, 7.0], [-22.0, 0.0], [7.0, 7.0]],
-                &device,
-            ),
-            horizon: 2,
-        };
-        let (a, b) = (Rollout::from_arrays(arrays, |raw| raw * 1000.0).unwrap(), rollout());
-        assert_eq!((a.steps, a.envs, &a.finished, a.truncated_samples()), (3, 3, &b.finished, b.truncated_samples()));
-        assert_eq!((a.mean_step_reward, a.mean_step_cost), (b.mean_step_reward, b.mean_step_cost));
-        let same = |a: Tensor<2>, b: Tensor<2>| {
-            for (a, b) in read("a", a).unwrap().iter().zip(read("b", b).unwrap()) {
-                assert!((a - b).abs() <= 1e-5 * b.abs(), "{a} {b}");
-            }
-        };
-        same(a.critic_inputs(), b.critic_inputs());
-        same(a.done, b.done);
-        same(a.terminated, b.terminated);
-        same(a.reward, b.reward);
-        same(a.cost, b.cost);
-        same(a.action, b.action);
     }
 }

@@ -4,14 +4,13 @@
 //! `mean_n min(ratio A, clip(ratio, 1 - eps, 1 + eps) A)` (Schulman et al., 2017, equation 7). Both are objectives to
 //! raise. With `z = (a - mu) / sigma`: `d ratio / d mu = ratio z / sigma`, `d ratio / d log sigma = ratio (z^2 - 1)`.
 
-#[cfg(feature = "gpu")]
-mod kernel;
+mod cpu;
+mod gpu;
 
 use burn::tensor::Tensor;
-use rayon::prelude::*;
+use compute::first_of;
 
-use crate::{Gaussian, policy::HALF_LN_TAU};
-use compute::cpu::{self, SHARD_ROWS, View};
+use crate::policy::Gaussian;
 
 /// Surrogates of S objectives and their derivatives; `1 / N` is folded in, so that sums over samples are gradients.
 #[derive(Debug, Clone)]
@@ -29,6 +28,9 @@ impl Gaussian {
     ///
     /// # Shapes
     /// `action` `[N, A]`, `old_log_prob` `[N]`, `advantage` `[S, N]`. `clip` is PPO's epsilon; `None` is the plain ratio.
+    ///
+    /// # Panics
+    /// If the shapes do not fit, or there is no objective or no sample.
     pub fn surrogate(
         &self,
         action: &Tensor<2>,
@@ -40,18 +42,15 @@ impl Gaussian {
         assert_eq!(action.dims(), self.mean.dims(), "actions have the shape of the means");
         assert_eq!(samples, action.dims()[0], "one advantage per sample");
         assert!(objectives > 0 && samples > 0, "a surrogate needs an objective and a sample");
-        if let Some(surrogate) = fused(self, action, old_log_prob, advantage, clip) {
-            return surrogate;
-        }
-        #[cfg(feature = "gpu")]
-        if let Some(surrogate) = kernel::surrogate(self, action, old_log_prob, advantage, clip) {
-            return surrogate;
-        }
-        plain(self, action, old_log_prob, advantage, clip)
+        first_of!(
+            cpu::surrogate(self, action, old_log_prob, advantage, clip),
+            gpu::surrogate(self, action, old_log_prob, advantage, clip),
+            reference(self, action, old_log_prob, advantage, clip)
+        )
     }
 }
 
-fn plain(
+fn reference(
     policy: &Gaussian,
     action: &Tensor<2>,
     old_log_prob: &Tensor<1>,
@@ -78,99 +77,10 @@ fn plain(
     Surrogate { mean, log_std: weight.matmul(z.square() - 1.0), value: value.sum_dim(1).squeeze_dim(1) }
 }
 
-/// What one shard of rows contributes.
-struct Shard {
-    /// `[S, rows, A]`.
-    mean: Vec<f32>,
-    /// `[S, A]`.
-    log_std: Vec<f32>,
-    /// `[S]`.
-    value: Vec<f32>,
-}
-
-fn fused(
-    policy: &Gaussian,
-    action: &Tensor<2>,
-    old_log_prob: &Tensor<1>,
-    advantage: &Tensor<2>,
-    clip: Option<f32>,
-) -> Option<Surrogate> {
-    let [objectives, samples] = advantage.dims();
-    let [_, actions] = action.dims();
-    let (mean, log_std) = (View::of(&policy.mean)?, View::of(&policy.log_std)?);
-    let (action, old_log_prob, advantage) = (View::of(action)?, View::of(old_log_prob)?, View::of(advantage)?);
-    let (mean, action) = (mean.values(), action.values());
-    let (old_log_prob, advantage) = (old_log_prob.values(), advantage.values());
-    let inv_std: Vec<f32> = log_std.values().iter().map(|value| (-value).exp()).collect();
-    let at_mean = -log_std.values().iter().map(|value| value + HALF_LN_TAU).sum::<f32>();
-    let scale = 1.0 / samples as f32;
-
-    let shards: Vec<Shard> = (0..samples.div_ceil(SHARD_ROWS))
-        .into_par_iter()
-        .map(|shard| {
-            let first = shard * SHARD_ROWS;
-            let rows = SHARD_ROWS.min(samples - first);
-            let mut out = Shard {
-                mean: vec![0.0; objectives * rows * actions],
-                log_std: vec![0.0; objectives * actions],
-                value: vec![0.0; objectives],
-            };
-            let mut z = vec![0.0; actions];
-            for row in 0..rows {
-                let n = first + row;
-                let mut squares = 0.0;
-                for k in 0..actions {
-                    z[k] = (action[n * actions + k] - mean[n * actions + k]) * inv_std[k];
-                    squares += z[k] * z[k];
-                }
-                let ratio = (at_mean - 0.5 * squares - old_log_prob[n]).exp();
-                for s in 0..objectives {
-                    let a = advantage[s * samples + n] * scale;
-                    let mut weight = ratio * a;
-                    let mut value = weight;
-                    if let Some(epsilon) = clip {
-                        let clipped = ratio.clamp(1.0 - epsilon, 1.0 + epsilon) * a;
-                        if clipped < weight {
-                            value = clipped;
-                            weight = 0.0;
-                        }
-                    }
-                    out.value[s] += value;
-                    let cotangent = &mut out.mean[(s * rows + row) * actions..][..actions];
-                    for k in 0..actions {
-                        cotangent[k] = weight * z[k] * inv_std[k];
-                        out.log_std[s * actions + k] += weight * (z[k] * z[k] - 1.0);
-                    }
-                }
-            }
-            out
-        })
-        .collect();
-
-    let mut mean = Vec::with_capacity(objectives * samples * actions);
-    for s in 0..objectives {
-        for shard in &shards {
-            let part = shard.mean.len() / objectives;
-            mean.extend_from_slice(&shard.mean[s * part..(s + 1) * part]);
-        }
-    }
-    let mut log_std = vec![0.0; objectives * actions];
-    let mut value = vec![0.0; objectives];
-    for shard in &shards {
-        log_std.iter_mut().zip(&shard.log_std).for_each(|(total, part)| *total += part);
-        value.iter_mut().zip(&shard.value).for_each(|(total, part)| *total += part);
-    }
-    Some(Surrogate {
-        mean: cpu::tensor(mean, [objectives, samples, actions]),
-        log_std: cpu::tensor(log_std, [objectives, actions]),
-        value: cpu::tensor(value, [objectives]),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_device::{on_cpu, test_device};
+    use crate::test_device::test_device;
     use compute::noise::{NoiseKey, Stream, normal_tensor};
     use compute::read;
 
@@ -200,13 +110,12 @@ mod tests {
     }
 
     #[test]
-    fn the_fused_pass_equals_the_plain_one() {
+    fn every_leaf_equals_the_reference() {
         for samples in [9, 2500] {
             for clip in [None, Some(0.2)] {
                 let Case { policy, action, old_log_prob, advantage } = case(samples);
-                let a = fused(&policy, &action, &old_log_prob, &advantage, clip);
-                let Some(a) = a else { return assert!(!on_cpu()) };
-                let b = plain(&policy, &action, &old_log_prob, &advantage, clip);
+                let a = policy.surrogate(&action, &old_log_prob, &advantage, clip);
+                let b = reference(&policy, &action, &old_log_prob, &advantage, clip);
                 close(read("m", a.mean).unwrap(), read("m", b.mean).unwrap(), 2e-6);
                 close(read("l", a.log_std).unwrap(), read("l", b.log_std).unwrap(), 2e-5);
                 close(read("v", a.value).unwrap(), read("v", b.value).unwrap(), 2e-5);

@@ -1,7 +1,7 @@
-//! The same bits for any number of threads, and the same results on the plain path as on the fused one.
+//! The same bits for any number of threads, and the same results from the references as from the CPU leaves.
 //!
 //! An autodiff device stands in for every other backend: its tensors offer no direct access to memory, so each operation
-//! takes the plain path of tensor operations that a GPU takes too (`KFCPO_TEST_DEVICE` puts the GPU itself there).
+//! takes its reference in tensor operations (`KFCPO_TEST_DEVICE` puts a GPU there instead).
 
 use burn::tensor::{Device, Tensor};
 use compute::noise::{NoiseKey, Stream, normals};
@@ -48,7 +48,7 @@ fn chain(device: &Device) -> Trace {
             obs,
             mean: policy.mean,
             reward: action.clone().sum_dim(1).squeeze_dim(1),
-            cost: action.clone().square().mean_dim(1).squeeze_dim(1),
+            costs: action.clone().square().mean_dim(1).transpose(),
             action,
             log_prob,
             terminated: flag(4),
@@ -56,7 +56,7 @@ fn chain(device: &Device) -> Trace {
             final_obs: noise(6, t, [ENVS, OBS], device),
             episode: EpisodeTotals {
                 episode_return: noise(7, t, [ENVS], device),
-                cost: noise(8, t, [ENVS], device),
+                costs: noise(8, t, [1, ENVS], device),
                 length: noise(9, t, [ENVS], device),
                 partial: flag(10),
             },
@@ -68,16 +68,16 @@ fn chain(device: &Device) -> Trace {
     normalizer.commit();
     trace.push(("normalizer mean", numbers::values(normalizer.mean())));
     trace.push(("normalizer std", numbers::values(normalizer.std())));
-    trace.push(("costs", rollout.finished.iter().map(|e| e.cost).collect()));
+    trace.push(("costs", rollout.finished.iter().map(|e| e.costs[0]).collect()));
     assert!(rollout.bootstraps() > 20 && rollout.finished.len() > rollout.bootstraps());
 
     let critic = noise(11, 0, [OBS, 1], device);
-    let values = rollout.values(rollout.critic_inputs().matmul(critic).squeeze_dim(1));
-    let config = GaeConfig::default();
-    let reward = gae(&rollout.reward, &values.value, &values.next_value, &rollout.done, &config);
-    let cost = gae(&rollout.cost, &values.value, &values.next_value, &rollout.done, &config);
-    let row = |x: Tensor<2>| x.reshape([1, STEPS * ENVS]);
-    let advantage = Tensor::cat(vec![row(standardize(reward.advantage)), row(center(cost.advantage))], 0);
+    let value = rollout.critic_inputs().matmul(critic).transpose();
+    let critics = rollout.values(Tensor::cat(vec![value.clone(), value], 0));
+    let configs = [GaeConfig::default(); 2];
+    let gae = gae(&rollout.signals, &critics.value, &critics.next_value, &rollout.done, &configs);
+    let row = |s: usize| gae.advantage.clone().narrow(0, s, 1).reshape([1, STEPS * ENVS]);
+    let advantage = Tensor::cat(vec![standardize(row(0)), center(row(1))], 0);
     trace.push(("advantage", numbers::values(advantage.clone())));
     let samples = Samples {
         obs: rollout.obs.clone(),
@@ -85,12 +85,12 @@ fn chain(device: &Device) -> Trace {
         mean: rollout.mean.clone(),
         log_prob: rollout.log_prob.clone(),
         advantage,
-        target: Tensor::cat(vec![row(reward.target), row(cost.target)], 0),
+        target: gae.target.reshape([2, STEPS * ENVS]),
     };
 
-    let weights = Margin::new(MarginConfig::default()).unwrap().weights(0.04);
-    let mut guard = KlGuard::new(KlGuardConfig::default(), device).unwrap();
-    let mut adam = Adam::new(OBS, AdamConfig::default(), device).unwrap();
+    let weights = Margin::new(25.0, MarginConfig { margin_start: 0.0, ..Default::default() }).unwrap().weights(0.04);
+    let mut guard = KlGuard::new(KlGuardConfig { target_kl: 0.01, ..Default::default() }, device).unwrap();
+    let mut adam = Adam::new(1, OBS, AdamConfig::default(), device).unwrap();
     let mut value = Tensor::zeros([OBS], device);
     for index in minibatch_indices(rollout.samples(), 1000, key(12, 0), device) {
         let batch = samples.select(&index);
@@ -100,7 +100,7 @@ fn chain(device: &Device) -> Trace {
         let gradients = gradients.reshape([2, OBS * ACTIONS]);
         let natural = gradients.clone() * 0.5;
         let products = Products::metric(&gradients, &natural);
-        let blended = blend(ProjectionKind::Metric, &products, &products, &weights);
+        let blended = blend(ProjectionKind::Fisher, &products, &products, &[weights]);
         let direction = blended.direction(&natural).reshape([OBS, ACTIONS]);
         let radius = guard.radius(&policy.mean_kl(&batch.mean, &log_std));
         let candidate = theta.clone() + direction * radius.unsqueeze();
@@ -108,8 +108,8 @@ fn chain(device: &Device) -> Trace {
             Gaussian::new(batch.obs.clone().matmul(candidate.clone()), log_std.clone()).mean_kl(&batch.mean, &log_std);
         trace.push(("blend", numbers::values(blended.summary())));
         trace.push(("kl", numbers::values(kl.clone())));
-        let verdict = guard.judge(&kl, all_finite(&candidate), blended.usable);
-        theta = verdict.select(candidate, theta);
+        let decision = guard.accept_or_reject(&kl, all_finite(&candidate), blended.usable);
+        theta = decision.select(candidate, theta);
         let error = batch.obs.clone().matmul(value.clone().unsqueeze_dim(1)) - batch.target.narrow(0, 0, 1).transpose();
         let gradient = (batch.obs * error).mean_dim(0).squeeze_dim(0);
         value = adam.step(value, gradient);
@@ -121,7 +121,7 @@ fn chain(device: &Device) -> Trace {
 }
 
 #[test]
-fn the_plain_path_gives_the_results_of_the_fused_one() {
+fn the_references_give_the_results_of_the_cpu_leaves() {
     let (fused, plain) = (chain(&Device::flex()), chain(&plain_device()));
     assert_eq!(fused.len(), plain.len());
     for ((name, a), (_, b)) in fused.iter().zip(&plain) {
@@ -134,9 +134,9 @@ fn the_plain_path_gives_the_results_of_the_fused_one() {
 }
 
 #[test]
-fn an_autodiff_device_does_take_the_plain_path() {
+fn an_autodiff_device_does_take_the_references() {
     let mask = Tensor::<1>::ones([1], &Device::flex().autodiff()).greater_scalar(0.5);
-    assert_eq!(safe_rl::Verdict::new(mask).known(), None);
+    assert_eq!(safe_rl::Decision::new(mask).known(), None);
 }
 
 #[test]

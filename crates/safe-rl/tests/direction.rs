@@ -88,7 +88,7 @@ impl Problem {
             ProjectionKind::Euclidean => Products::euclidean(&natural),
             _ => metric.clone(),
         };
-        blend(kind, &metric, &projection, weights)
+        blend(kind, &metric, &projection, &[*weights])
     }
 
     fn direction(&self, kind: ProjectionKind, margin: f64) -> Vec<f64> {
@@ -124,7 +124,7 @@ fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
 }
 
 fn weights(margin: f64) -> MarginWeights {
-    safe_rl::Margin::new(MarginConfig::default()).unwrap().weights(margin)
+    safe_rl::Margin::new(25.0, MarginConfig { margin_start: 0.0, ..Default::default() }).unwrap().weights(margin)
 }
 
 fn problems() -> Vec<Problem> {
@@ -140,7 +140,7 @@ const ROUNDING: f64 = 2e-5;
 fn at_or_beyond_the_limit_the_direction_does_not_raise_cost() {
     for problem in problems() {
         for margin in [-3.0, -0.4, -0.05, 0.0] {
-            let slope = dot(&problem.gradients[1], &problem.direction(ProjectionKind::Metric, margin));
+            let slope = dot(&problem.gradients[1], &problem.direction(ProjectionKind::Fisher, margin));
             assert!(slope <= ROUNDING * problem.size(1), "slope {slope} at margin {margin}");
         }
     }
@@ -148,10 +148,10 @@ fn at_or_beyond_the_limit_the_direction_does_not_raise_cost() {
 
 #[test]
 fn far_from_the_limit_the_direction_does_not_lower_reward() {
-    let m_h = MarginConfig::default().projection_margin;
+    let m_h = MarginConfig::default().margin_horizon;
     for problem in problems() {
         for margin in [m_h, 0.3, 0.5, 1.0] {
-            let slope = dot(&problem.gradients[0], &problem.direction(ProjectionKind::Metric, margin));
+            let slope = dot(&problem.gradients[0], &problem.direction(ProjectionKind::Fisher, margin));
             assert!(slope >= -ROUNDING * problem.size(0), "slope {slope} at margin {margin}");
         }
     }
@@ -167,10 +167,10 @@ fn decoupled(safety_weight: f64, projection_strength: f64) -> MarginWeights {
 fn a_full_projection_protects_cost_and_none_protects_reward_at_any_safety_weight() {
     for problem in problems() {
         for w in [0.0, 0.05, 0.3, 0.7, 1.0] {
-            let direction = problem.weighted_direction(ProjectionKind::Metric, &decoupled(w, 1.0));
+            let direction = problem.weighted_direction(ProjectionKind::Fisher, &decoupled(w, 1.0));
             let slope = dot(&problem.gradients[1], &direction);
             assert!(slope <= ROUNDING * problem.size(1), "cost slope {slope} at weight {w}");
-            let direction = problem.weighted_direction(ProjectionKind::Metric, &decoupled(w, 0.0));
+            let direction = problem.weighted_direction(ProjectionKind::Fisher, &decoupled(w, 0.0));
             let slope = dot(&problem.gradients[0], &direction);
             assert!(slope >= -ROUNDING * problem.size(0), "reward slope {slope} at weight {w}");
         }
@@ -194,12 +194,12 @@ fn the_direction_tends_to_pure_reward_and_to_pure_safety() {
     for problem in problems() {
         let [reward, cost] = &problem.natural;
         let safe: Vec<f64> = cost.iter().map(|x| -x).collect();
-        for kind in [ProjectionKind::Metric, ProjectionKind::None, ProjectionKind::Hard, ProjectionKind::Euclidean] {
+        for kind in [ProjectionKind::Fisher, ProjectionKind::None, ProjectionKind::Hard, ProjectionKind::Euclidean] {
             assert!(problem.cosine(&problem.direction(kind, 20.0), reward) > 1.0 - 1e-6, "{kind:?}");
             assert!(problem.cosine(&problem.direction(kind, -20.0), &safe) > 1.0 - 1e-6, "{kind:?}");
         }
         // Weight zero is the plain natural gradient of unit length.
-        let length = problem.inner(&problem.direction(ProjectionKind::Metric, 20.0), reward) / problem.size(0);
+        let length = problem.inner(&problem.direction(ProjectionKind::Fisher, 20.0), reward) / problem.size(0);
         assert!((length - 1.0).abs() < 1e-5, "{length}");
     }
 }
@@ -215,10 +215,10 @@ fn the_direction_is_continuous_in_the_margin() {
     for (i, problem) in cases.iter().enumerate() {
         let largest_jump = |h: f64| {
             let count = (0.8 / h) as usize;
-            let mut last = problem.direction(ProjectionKind::Metric, -0.4);
+            let mut last = problem.direction(ProjectionKind::Fisher, -0.4);
             let mut largest = 0.0f64;
             for k in 1..=count {
-                let next = problem.direction(ProjectionKind::Metric, -0.4 + k as f64 * h);
+                let next = problem.direction(ProjectionKind::Fisher, -0.4 + k as f64 * h);
                 let jump: Vec<f64> = next.iter().zip(&last).map(|(a, b)| a - b).collect();
                 largest = largest.max(problem.inner(&jump, &jump).sqrt());
                 last = next;
@@ -236,8 +236,8 @@ fn positive_scaling_of_either_gradient_changes_nothing() {
     for problem in problems() {
         for (reward, cost) in [(100.0, 1.0), (1.0, 0.01), (0.02, 50.0)] {
             for margin in [-0.1, 0.0, 0.1] {
-                let a = problem.direction(ProjectionKind::Metric, margin);
-                let b = problem.scaled(reward, cost).direction(ProjectionKind::Metric, margin);
+                let a = problem.direction(ProjectionKind::Fisher, margin);
+                let b = problem.scaled(reward, cost).direction(ProjectionKind::Fisher, margin);
                 let difference: Vec<f64> = a.iter().zip(&b).map(|(a, b)| a - b).collect();
                 assert!(problem.inner(&difference, &difference).sqrt() < 1e-4, "{reward} {cost} {margin}");
             }
@@ -254,7 +254,7 @@ fn without_conflict_nothing_is_projected_and_with_one_the_projection_is_idempote
         if !problem.conflict() {
             assert_eq!((a, values(projection.b)[0]), (0.0, 0.0));
             let (x, y) =
-                (problem.direction(ProjectionKind::Metric, 0.05), problem.direction(ProjectionKind::None, 0.05));
+                (problem.direction(ProjectionKind::Fisher, 0.05), problem.direction(ProjectionKind::None, 0.05));
             assert_eq!(x, y);
             continue;
         }
@@ -267,7 +267,7 @@ fn without_conflict_nothing_is_projected_and_with_one_the_projection_is_idempote
             natural: projected(&problem.natural),
         };
         let products = metric(&after);
-        let cosine = values(products.kappa.clone())[0] / (problem.size(0) * problem.size(1));
+        let cosine = values(products.pair()[2].clone())[0] / (problem.size(0) * problem.size(1));
         assert!(cosine.abs() < 1e-5, "still in conflict: {cosine}");
         let again = values(project(&products, 1.0).a)[0] * problem.size(1);
         assert!(again < 1e-5 * problem.size(0), "second projection moved by {again}");
@@ -288,15 +288,16 @@ fn the_euclidean_variant_projects_in_the_parameters_own_metric() {
 }
 
 #[test]
-fn the_norm_and_the_conflict_flag_describe_the_direction() {
+fn the_norm_and_the_conflict_describe_the_direction() {
     for problem in problems() {
-        for kind in [ProjectionKind::Metric, ProjectionKind::Euclidean, ProjectionKind::None, ProjectionKind::Hard] {
+        for kind in [ProjectionKind::Fisher, ProjectionKind::Euclidean, ProjectionKind::None, ProjectionKind::Hard] {
             let blend = problem.blend(kind, &weights(0.03));
             let direction = values(blend.direction(&Problem::tensor(&problem.natural)));
             let norm = problem.inner(&direction, &direction);
             assert!((values(blend.norm_squared.clone())[0] - norm).abs() < 1e-4 * (1.0 + norm), "{kind:?}");
-            assert_eq!(values(blend.conflict().float())[0] > 0.5, problem.conflict());
-            assert_eq!(values(blend.summary()).len(), 6);
+            let summary = values(blend.summary());
+            // Behind alpha, beta, q and s stands kappa, negative where the objectives conflict.
+            assert_eq!((summary.len(), summary[4] < 0.0), (6, problem.conflict()));
         }
     }
 }
@@ -305,14 +306,14 @@ fn the_norm_and_the_conflict_flag_describe_the_direction() {
 fn a_vanished_gradient_leaves_the_other_objective_alone() {
     let problem = Problem::new(1, 1.0);
     for margin in [-0.2, 0.0, 0.2] {
-        let no_cost = problem.scaled(1.0, 0.0).direction(ProjectionKind::Metric, margin);
+        let no_cost = problem.scaled(1.0, 0.0).direction(ProjectionKind::Fisher, margin);
         assert!((problem.inner(&no_cost, &problem.natural[0]) / problem.size(0) - 1.0).abs() < 1e-5);
-        let no_reward = problem.scaled(0.0, 1.0).direction(ProjectionKind::Metric, margin);
+        let no_reward = problem.scaled(0.0, 1.0).direction(ProjectionKind::Fisher, margin);
         let length = -problem.inner(&no_reward, &problem.natural[1]) / problem.size(1);
         assert!((length - weights(margin).safety_weight).abs() < 1e-5);
     }
-    let nothing = problem.scaled(0.0, 0.0).blend(ProjectionKind::Metric, &weights(0.0));
-    assert_eq!(values(nothing.usable.clone().float()), [0.0]);
+    let nothing = problem.scaled(0.0, 0.0).blend(ProjectionKind::Fisher, &weights(0.0));
+    assert_eq!(values(nothing.usable.clone().number()), [0.0]);
     assert_eq!(values(nothing.direction(&Problem::tensor(&problem.natural))), [0.0; P]);
 }
 
@@ -323,11 +324,70 @@ fn values_that_are_not_finite_never_reach_the_direction() {
             let mut problem = Problem::new(2, 1.0);
             problem.gradients[objective][3] = bad;
             problem.natural[objective][5] = bad;
-            let blend = problem.blend(ProjectionKind::Metric, &weights(0.0));
-            assert_eq!(values(blend.usable.clone().float()), [0.0]);
+            let blend = problem.blend(ProjectionKind::Fisher, &weights(0.0));
+            assert_eq!(values(blend.usable.clone().number()), [0.0]);
             let direction = blend.direction(&Problem::tensor(&problem.natural));
-            assert_eq!(values(all_finite(&direction).float()), [1.0]);
+            assert_eq!(values(all_finite(&direction).number()), [1.0]);
             assert_eq!(values(direction), [0.0; P]);
         }
+    }
+}
+
+/// Natural gradients of three objectives, their own gradients in the Euclidean metric, and the direction blended of them.
+fn direction_of(rows: [[f32; 3]; 3], weights: [MarginWeights; 2]) -> (Vec<f64>, Blend) {
+    let natural = Tensor::<2>::from_floats(rows, &test_device());
+    let products = Products::euclidean(&natural);
+    let blend = blend(ProjectionKind::Fisher, &products, &products, &weights);
+    (values(blend.direction(&natural)), blend)
+}
+
+#[test]
+fn two_constraints_are_combined_as_worked_by_hand() {
+    // Without a conflict. Each safe direction has length one, then weights 0.2 and 0.6 of 0.8 make (0, -1/4, -3/4), of length
+    // sqrt(10) / 4; the larger weight is the blend's.
+    let weights = [decoupled(0.2, 1.0), decoupled(0.6, 1.0)];
+    let (direction, blend) = direction_of([[1.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 4.0]], weights);
+    let length = 10.0f64.sqrt();
+    for (got, expected) in direction.iter().zip([0.4, -0.6 / length, -0.6 * 3.0 / length]) {
+        assert!((got - expected).abs() < 1e-6, "{direction:?}");
+    }
+    // alpha, beta, q, s, kappa and the squared norm 0.4^2 + 0.6^2.
+    for (got, expected) in values(blend.summary()).iter().zip([0.4, 2.4 / length, 1.0, 0.625, 0.0, 0.52]) {
+        assert!((got - expected).abs() < 1e-6, "{got} {expected}");
+    }
+    // With a conflict and full projection reward yields: what is left of (2, 2, 0) beside the safe direction (0, -1, 0).
+    let (direction, _) =
+        direction_of([[2.0, 2.0, 0.0], [0.0, 1.0, 0.0], [0.0, 5.0, 0.0]], [decoupled(0.5, 1.0), decoupled(0.5, 1.0)]);
+    for (got, expected) in direction.iter().zip([0.5, -0.5, 0.0]) {
+        assert!((got - expected).abs() < 1e-5, "{direction:?}");
+    }
+}
+
+#[test]
+fn a_second_constraint_that_says_the_same_or_nothing_changes_nothing() {
+    for problem in problems().iter().take(20) {
+        let stacked = |rows: &[Vec<f64>; 2], scale: f64| {
+            let third = Problem::tensor(&[rows[1].iter().map(|x| scale * x).collect(), rows[1].clone()]);
+            Tensor::cat(vec![Problem::tensor(rows), third.narrow(0, 0, 1)], 0)
+        };
+        for (scale, margin) in [(1.0, 0.05), (40.0, 0.0), (0.0, 0.05), (0.0, -0.1)] {
+            let (gradients, natural) = (stacked(&problem.gradients, scale), stacked(&problem.natural, scale));
+            let products = Products::metric(&gradients, &natural);
+            let both = blend(ProjectionKind::Fisher, &products, &products, &[weights(margin), weights(margin)]);
+            let direction = values(both.direction(&natural));
+            let alone = problem.direction(ProjectionKind::Fisher, margin);
+            let difference: Vec<f64> = direction.iter().zip(&alone).map(|(a, b)| a - b).collect();
+            assert!(problem.inner(&difference, &difference).sqrt() < 1e-4, "{scale} {margin}");
+        }
+    }
+}
+
+#[test]
+fn a_cost_gradient_that_is_not_finite_makes_the_direction_unusable_whichever_it_is() {
+    for objective in 0..3 {
+        let mut rows = [[1.0, 0.0, 0.5], [0.0, 2.0, 0.0], [0.3, 0.0, 4.0]];
+        rows[objective][1] = f32::NAN;
+        let (direction, blend) = direction_of(rows, [weights(0.0), weights(0.1)]);
+        assert_eq!((values(blend.usable.number()), direction), (vec![0.0], vec![0.0; 3]));
     }
 }

@@ -4,6 +4,7 @@
 //! Where a value comes from OmniSafe's on-policy defaults the field says so; the rest is this project's choice.
 
 use anyhow::{Result, ensure};
+pub use safe_rl::NormalizerConfig;
 use serde::{Deserialize, Serialize};
 
 mod cost_limit;
@@ -139,22 +140,6 @@ impl Default for CriticConfig {
             epochs: 3,
             minibatch_size: 1024,
         }
-    }
-}
-
-/// Running observation normalisation: clip((o - mean) / max(std, floor), -clip, clip).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct NormalizerConfig {
-    /// Bound on a normalised observation (OmniSafe: 5).
-    pub clip: f64,
-    /// Smallest standard deviation divided by (OmniSafe: 0.01).
-    pub std_floor: f64,
-}
-
-impl Default for NormalizerConfig {
-    fn default() -> Self {
-        Self { clip: 5.0, std_floor: 0.01 }
     }
 }
 

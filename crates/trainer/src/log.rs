@@ -1,5 +1,7 @@
 //! Where the numbers of a run go: a CSV file and TensorBoard events.
 
+use safe_rl::EpisodeStatistics;
+
 use crate::runner::IterationReport;
 
 pub mod csv;
@@ -27,30 +29,40 @@ impl Record<'_> {
         self.samples as f64 / self.seconds().max(1e-9)
     }
 
+    /// A figure over the last 100 finished episodes; NaN before the first.
+    fn recent(&self, of: fn(&EpisodeStatistics) -> f64) -> f64 {
+        self.report.recent.as_ref().map_or(f64::NAN, of)
+    }
+
     /// Mean return of the last 100 finished episodes; NaN before the first, like the following.
     pub fn return_mean(&self) -> f64 {
-        self.report.recent.map_or(f64::NAN, |recent| recent.return_mean)
+        self.recent(|recent| recent.return_mean)
     }
 
     /// Standard deviation of their return.
     pub fn return_std(&self) -> f64 {
-        self.report.recent.map_or(f64::NAN, |recent| recent.return_std)
+        self.recent(|recent| recent.return_std)
     }
 
     /// Their mean cost.
     pub fn cost_mean(&self) -> f64 {
-        self.report.recent.map_or(f64::NAN, |recent| recent.cost_mean)
+        self.recent(|recent| first(&recent.cost_mean))
     }
 
     /// Standard deviation of their cost.
     pub fn cost_std(&self) -> f64 {
-        self.report.recent.map_or(f64::NAN, |recent| recent.cost_std)
+        self.recent(|recent| first(&recent.cost_std))
     }
 
     /// Their mean length in steps.
     pub fn length_mean(&self) -> f64 {
-        self.report.recent.map_or(f64::NAN, |recent| recent.length_mean)
+        self.recent(|recent| recent.length_mean)
     }
+}
+
+/// The first constraint's figure; NaN where there is none.
+fn first(costs: &[f64]) -> f64 {
+    costs.first().copied().unwrap_or(f64::NAN)
 }
 
 #[cfg(test)]
@@ -66,8 +78,8 @@ pub(crate) mod fixture {
             episodes: 3,
             return_mean: 4.567,
             return_std: 1.0,
-            cost_mean: 31.04,
-            cost_std: 2.0,
+            cost_mean: vec![31.04],
+            cost_std: vec![2.0],
             length_mean: 1000.0,
         };
         IterationReport {

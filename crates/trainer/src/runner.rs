@@ -18,8 +18,8 @@ use compute::State;
 use compute::noise::{NoiseKey, Stream};
 use envs::{Navigation, StepBatch, VecEnv};
 use safe_rl::{
-    EpisodeStatistics, EpisodeTotals, EpisodeTracker, GaeConfig, GaeSignal, Normalizer, NormalizerConfig, Rollout,
-    RolloutBuilder, RolloutStep, Samples, center, explained_variance, gae_pair, standardize,
+    EpisodeStatistics, EpisodeTotals, EpisodeTracker, GaeConfig, Normalizer, Rollout, RolloutBuilder, RolloutStep,
+    Samples, center, explained_variance, gae, standardize,
 };
 use std::time::Instant;
 
@@ -65,14 +65,12 @@ impl Runner {
         let constraints = config.cost_limit.of(&env.spec().constraints)?;
         let policy = Policy::new(&config.policy, obs_dim, action_dim, config.seed, &device)?;
         let algorithm = algorithm::build(&Setup { config: &config, policy: &policy, constraints: &constraints })?;
-        let normalizer =
-            NormalizerConfig { clip: config.normalizer.clip as f32, std_floor: config.normalizer.std_floor as f32 };
         Ok(Self {
             obs: env.reset(true),
             env,
-            normalizer: Normalizer::new(obs_dim, normalizer, &device)?,
+            normalizer: Normalizer::new(obs_dim, config.normalizer, &device)?,
             policy,
-            critics: Critics::new(&config, obs_dim, &device)?,
+            critics: Critics::new(&config, 1 + constraints.len(), obs_dim, &device)?,
             algorithm,
             comm: Box::new(Alone),
             episodes: EpisodeTracker::new(),
@@ -128,7 +126,7 @@ impl Runner {
             update_s,
             episodes: self.episodes.finished(),
             recent: self.episodes.statistics(),
-            step_cost: horizon * rollout.mean_step_cost,
+            step_cost: horizon * rollout.mean_step_costs.first().copied().unwrap_or(f64::NAN),
             step_return: horizon * rollout.mean_step_reward,
             update,
         })
@@ -188,48 +186,61 @@ impl Runner {
         let context = Context { costs: &self.costs(rollout), progress: self.progress(), comm: self.comm.as_ref() };
         let mut update = self.algorithm.update(&mut self.policy, &batch, &context)?;
         observer(Phase::Actor);
-        let (reward_loss, cost_loss) = self.critics.fit(&batch, self.iteration);
+        let losses = self.critics.fit(&batch, self.iteration);
         observer(Phase::Critics);
-        update.push("Loss/RewardCritic", reward_loss);
-        update.push("Loss/CostCritic", cost_loss);
-        update.push("Value/RewardExplained", explained.0);
-        update.push("Value/CostExplained", explained.1);
+        for (s, objective) in self.objectives().into_iter().enumerate() {
+            update.push(format!("Loss/{objective}Critic"), losses.clone().narrow(0, s, 1));
+        }
+        for (objective, explained) in self.objectives().into_iter().zip(explained) {
+            update.push(format!("Value/{objective}Explained"), explained);
+        }
         update.read()
     }
 
     /// The rollout as samples with advantages and value targets; also the critics' explained variances.
-    fn estimate(&self, rollout: &Rollout, observer: PhaseObserver) -> (Samples, (Tensor<1>, Tensor<1>)) {
-        let (reward, cost) = self.critics.values(rollout.critic_inputs());
+    fn estimate(&self, rollout: &Rollout, observer: PhaseObserver) -> (Samples, Vec<Tensor<1>>) {
+        let values = rollout.values(self.critics.values(rollout.critic_inputs()));
         observer(Phase::Values);
-        let (reward, cost) = (rollout.values(reward), rollout.values(cost));
-        let config = |lambda: f64| GaeConfig { gamma: self.config.gamma as f32, lambda: lambda as f32 };
-        let (reward_config, cost_config) = (config(self.config.gae_lambda), config(self.config.cost_gae_lambda));
-        let (r, c) = gae_pair(
-            &GaeSignal::new(&rollout.reward, &reward, reward_config),
-            &GaeSignal::new(&rollout.cost, &cost, cost_config),
-            &rollout.done,
-        );
-        let explained = (explained_variance(&reward.value, &r.target), explained_variance(&cost.value, &c.target));
-        let row = |x: Tensor<2>| x.reshape([1, rollout.samples()]);
-        let samples = Samples {
+        let gamma = self.config.gamma;
+        let mut discounts = vec![GaeConfig { gamma, gae_lambda: self.config.gae_lambda }];
+        discounts.resize(1 + self.constraints.len(), GaeConfig { gamma, gae_lambda: self.config.cost_gae_lambda });
+        let gae = gae(&rollout.signals, &values.value, &values.next_value, &rollout.done, &discounts);
+        let (objectives, samples) = (discounts.len(), rollout.samples());
+        let row = |x: &Tensor<3>, s: usize| x.clone().narrow(0, s, 1).reshape([1, samples]);
+        let explained = |s: usize| explained_variance(&row(&values.value, s), &row(&gae.target, s));
+        // As in OmniSafe the costs' advantages are centred only, so that their size keeps its meaning.
+        let scaled = |s: usize| match row(&gae.advantage, s) {
+            reward if s == 0 => standardize(reward),
+            cost => center(cost),
+        };
+        let explained = (0..objectives).map(explained).collect();
+        let batch = Samples {
             obs: rollout.obs.clone(),
             action: rollout.action.clone(),
             mean: rollout.mean.clone(),
             log_prob: rollout.log_prob.clone(),
-            advantage: Tensor::cat(vec![row(standardize(r.advantage)), row(center(c.advantage))], 0),
-            target: Tensor::cat(vec![row(r.target), row(c.target)], 0),
+            advantage: Tensor::cat((0..objectives).map(scaled).collect(), 0),
+            target: gae.target.reshape([objectives, samples]),
         };
         observer(Phase::Advantages);
-        (samples, explained)
+        (batch, explained)
+    }
+
+    /// What the objectives are called in the logs: `Reward`, `Cost`, and by their number from the second cost on.
+    fn objectives(&self) -> Vec<String> {
+        let cost = |k| if k == 1 { "Cost".to_owned() } else { format!("Cost{k}") };
+        std::iter::once("Reward".to_owned()).chain((1..=self.constraints.len()).map(cost)).collect()
     }
 
     /// The cost of the policy that gathered the rollout, per constraint.
     fn costs(&self, rollout: &Rollout) -> Vec<CostEstimate> {
         let horizon = self.env.spec().max_episode_steps as f64;
-        vec![CostEstimate {
-            rollout: horizon * rollout.mean_step_cost,
-            episodes: self.episodes.statistics().map_or(f64::NAN, |s| s.cost_mean),
-        }]
+        let episodes = self.episodes.statistics().map(|statistics| statistics.cost_mean);
+        let estimate = |(k, mean): (usize, &f64)| CostEstimate {
+            rollout: horizon * mean,
+            episodes: episodes.as_ref().and_then(|means| means.get(k)).copied().unwrap_or(f64::NAN),
+        };
+        rollout.mean_step_costs.iter().enumerate().map(estimate).collect()
     }
 
     fn progress(&self) -> Progress {
@@ -346,13 +357,13 @@ pub fn rollout_step(
         mean,
         log_prob,
         reward: step.reward,
-        cost: step.costs.slice([0..1]).reshape([num_envs]),
+        costs: step.costs,
         terminated: step.terminated,
         truncated: step.truncated,
         final_obs: step.final_obs,
         episode: EpisodeTotals {
             episode_return: step.episode_return,
-            cost: step.episode_costs.slice([0..1]).reshape([num_envs]),
+            costs: step.episode_costs,
             length: step.episode_length,
             partial: step.episode_partial,
         },

@@ -189,8 +189,8 @@ impl Training {
 
     /// The mean return, if it is feasible over a full window of episodes and higher than any such before.
     fn better_return(&self) -> Option<f64> {
-        let recent = self.report.as_ref()?.recent.filter(|recent| recent.episodes >= BEST_EPISODES)?;
-        let feasible = recent.cost_mean <= self.config.cost_limit.first();
+        let recent = self.report.as_ref()?.recent.as_ref().filter(|recent| recent.episodes >= BEST_EPISODES)?;
+        let feasible = recent.cost_mean.iter().zip(self.config.cost_limit.values()).all(|(cost, limit)| cost <= limit);
         let better = self.session.best_return.is_none_or(|best| recent.return_mean > best);
         (feasible && better).then_some(recent.return_mean)
     }

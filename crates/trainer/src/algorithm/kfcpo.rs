@@ -9,19 +9,19 @@
 
 mod settings;
 
-pub use settings::{FisherKind, KfcpoConfig, ProjectionKind};
+pub use settings::{FisherKind, KfcpoConfig};
 
-use super::{Algorithm, AlgorithmInfo, Context, Number, Setup, Update};
+use super::{Algorithm, AlgorithmInfo, Context, CostEstimate, Number, Setup, Update};
 use crate::config::SectionInfo;
 use crate::policy::{Policy, PolicyPass};
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use burn::tensor::{Device, Tensor};
 use compute::State;
 use compute::noise::{NoiseKey, Stream};
-use kfac::{Factors, FisherSeeds, InverseSet, MlpSpec, exact_seeds, score_seeds, trust_region};
+use kfac::{Factors, FisherSeeds, InverseSet, MlpSpec, exact_seeds, score_seeds};
 use safe_rl::{
-    Blend, Gaussian, KlGuard, KlGuardConfig, Margin, MarginConfig, MarginWeights, Products, ProjectionKind as Metric,
-    Samples, all_finite_in, blend, minibatch_indices,
+    Blend, Gaussian, KlGuard, KlGuardConfig, Margin, MarginConfig, MarginWeights, Products,
+    ProjectionKind, Samples, TrustRegionStep, all_finite, all_finite_in, blend, minibatch_indices, trust_region_step,
 };
 use std::sync::Arc;
 
@@ -40,18 +40,25 @@ pub struct Kfcpo {
     spec: MlpSpec,
     device: Device,
     factors: Factors,
-    margin: Margin,
+    /// What is known of each constraint.
+    constraints: Vec<Steering>,
     guard: KlGuard,
     minibatches: u64,
-    /// Moving average of the gradients of both objectives, `[2, P + A]`.
+    /// Moving average of the objectives' gradients, `[S, P + A]`.
     average: Tensor<2>,
+}
+
+/// The margin of a constraint and what it is computed from.
+struct Steering {
+    margin: Margin,
     /// Moving average of the episodic cost.
     cost: Option<f64>,
 }
 
 /// What every minibatch of one iteration shares.
 struct Iteration<'a> {
-    weights: MarginWeights,
+    /// One per constraint.
+    weights: Vec<MarginWeights>,
     old_log_std: Tensor<1>,
     samples: &'a Samples,
     number: u64,
@@ -65,30 +72,28 @@ impl Kfcpo {
     pub fn new(setup: &Setup) -> Result<Self> {
         let config: KfcpoConfig = setup.config.section();
         let (spec, device) = (setup.policy.spec().clone(), setup.policy.device());
-        let limit = setup.constraints.first().map_or(f64::INFINITY, |constraint| constraint.limit);
+        ensure!(!setup.constraints.is_empty(), "kfcpo steers by a cost: the environment has no constraint");
         let margin = MarginConfig {
-            cost_limit: limit * config.limit_share,
-            temperature: config.margin_temperature,
-            projection_margin: config.margin_horizon,
-            integral_rate: config.margin_integral,
-            initial_offset: config.margin_start,
-            ..MarginConfig::default()
+            margin_temperature: config.margin_temperature,
+            margin_horizon: config.margin_horizon,
+            margin_integral: config.margin_integral,
+            margin_start: config.margin_start,
         };
+        let steering =
+            |limit: f64| Ok(Steering { margin: Margin::new(limit * config.limit_share, margin)?, cost: None });
+        let constraints = setup.constraints.iter().map(|constraint| steering(constraint.limit));
         let guard = KlGuardConfig {
-            kl_limit: config.target_kl as f32,
-            step_share: config.step_kl_share as f32,
-            radius_fraction: config.radius_share as f32,
-            max_rejections: config.max_rejects as u32,
-            damping: config.damping as f32,
-            ..KlGuardConfig::default()
+            target_kl: config.target_kl,
+            step_kl_share: config.step_kl_share,
+            radius_share: config.radius_share,
+            max_rejects: config.max_rejects,
         };
         Ok(Self {
             factors: Factors::new(&spec, config.ema_decay as f32, &device)?,
-            margin: Margin::new(margin)?,
+            constraints: constraints.collect::<Result<_>>()?,
             guard: KlGuard::new(guard, &device)?,
             minibatches: 0,
-            average: Tensor::zeros([2, setup.policy.num_params()], &device),
-            cost: None,
+            average: Tensor::zeros([1 + setup.constraints.len(), setup.policy.num_params()], &device),
             seed: setup.config.seed,
             spec,
             device,
@@ -114,7 +119,7 @@ impl Kfcpo {
             Some(inverse) if !self.minibatches.is_multiple_of(self.config.inverse_interval as u64) => inverse,
             _ => {
                 let mut factors = self.factors.clone();
-                factors.update_if(finite.float(), &sample);
+                factors.update_if(finite.number(), &sample);
                 inverse.insert(factors.inverse(self.config.damping as f32)?)
             }
         };
@@ -126,19 +131,17 @@ impl Kfcpo {
         let natural = inverse.natural_gradients(gradients.clone());
 
         let metric = Products::metric(&gradients, &natural);
-        let (kind, products) = match self.config.projection {
-            ProjectionKind::Fisher => (Metric::Metric, metric.clone()),
-            ProjectionKind::Euclidean => (Metric::Euclidean, Products::euclidean(&natural)),
-            ProjectionKind::None => (Metric::None, metric.clone()),
-            ProjectionKind::Hard => (Metric::Hard, metric.clone()),
+        let projection = match self.config.projection {
+            ProjectionKind::Euclidean => Products::euclidean(&natural),
+            ProjectionKind::Fisher | ProjectionKind::None | ProjectionKind::Hard => metric.clone(),
         };
-        let blend = blend(kind, &metric, &products, &iteration.weights);
+        let blend = blend(self.config.projection, &metric, &projection, &iteration.weights);
         let direction = blend.direction(&natural);
 
         let candidate = self.candidate(policy, &pass, direction, batch, iteration);
         let kl = candidate.distribution(batch.obs.clone()).mean_kl(&batch.mean, &iteration.old_log_std);
-        let decision = self.guard.judge(&kl, all_finite_in([candidate.params().clone()]), finite.and(&blend.usable));
-        self.factors.update_if(decision.accept.float(), &sample);
+        let decision = self.guard.accept_or_reject(&kl, all_finite(candidate.params()), finite.and(&blend.usable));
+        self.factors.update_if(decision.accept.number(), &sample);
         self.average = decision.select(gradients, self.average.clone());
         *policy = policy.with_params(decision.select(candidate.params().clone(), policy.params().clone()));
         Ok(blend)
@@ -153,28 +156,16 @@ impl Kfcpo {
         batch: &Samples,
         iteration: &Iteration,
     ) -> Policy {
-        let moved = pass.jvp(direction.clone());
-        // Where the two objectives nearly cancel, what is left of the direction is noise: it must not be blown up.
-        let max_step = self.config.max_step as f32;
-        #[cfg(feature = "gpu")]
-        if let Some((theta, log_std)) = self.guard.launch_step(&safe_rl::Step {
+        let step = TrustRegionStep {
             policy: &pass.distribution,
-            theta: policy.network().theta(),
+            params: policy.params(),
             old_mean: &batch.mean,
             old_log_std: &iteration.old_log_std,
             direction: &direction,
-            moved: &moved,
-            max_step,
-        }) {
-            return policy.with_params(Tensor::cat(vec![theta, log_std], 0));
-        }
-        let log_std = direction.clone().narrow(0, self.spec.num_params(), policy.action_dim());
-        let quadratic = trust_region::gaussian_quadratic(moved, pass.distribution.inverse_variance())
-            + trust_region::log_std_quadratic(log_std);
-        let radius = self.guard.radius(&pass.distribution.mean_kl(&batch.mean, &iteration.old_log_std));
-        let longest = radius.clone() * max_step;
-        let length = trust_region::step_length(quadratic, radius, f32::MAX).min_pair(longest);
-        policy.step(&direction, &length)
+            moved: &pass.jvp(direction.clone()),
+            max_step: self.config.max_step,
+        };
+        policy.with_params(trust_region_step(&self.guard, &step))
     }
 
     fn fisher_seeds(&self, policy: &Gaussian, batch: &Samples, iteration: &Iteration) -> FisherSeeds {
@@ -196,26 +187,29 @@ impl Kfcpo {
     fn end_epoch(&mut self, policy: &mut Policy, before: &Policy, iteration: &Iteration) -> Tensor<1> {
         let Iteration { samples, old_log_std, .. } = iteration;
         let kl = policy.distribution(samples.obs.clone()).mean_kl(&samples.mean, old_log_std);
-        let decision = self.guard.judge_epoch(&kl);
+        let decision = self.guard.accept_or_restore(&kl);
         *policy = policy.with_params(decision.select(policy.params().clone(), before.params().clone()));
         kl
     }
 
-    /// Takes in the cost of the last rollout; returns how to weigh reward and safety.
-    fn steer(&mut self, cost: f64) -> MarginWeights {
+    /// Takes in the costs of the last rollout; returns how to weigh reward and safety, per constraint.
+    fn steer(&mut self, costs: &[CostEstimate]) -> Vec<MarginWeights> {
         let decay = self.config.cost_decay;
-        let average = self.cost.map_or(cost, |old| decay * old + (1.0 - decay) * cost);
-        if average.is_finite() {
-            self.cost = Some(average);
-        }
-        self.margin.update(self.cost)
+        let steer = |(steering, cost): (&mut Steering, &CostEstimate)| {
+            let average = steering.cost.map_or(cost.rollout, |old| decay * old + (1.0 - decay) * cost.rollout);
+            if average.is_finite() {
+                steering.cost = Some(average);
+            }
+            steering.margin.update(steering.cost)
+        };
+        self.constraints.iter_mut().zip(costs).map(steer).collect()
     }
 
     /// What the iteration came to.
     fn report(
         &self,
         policy: &Policy,
-        weights: MarginWeights,
+        weights: &[MarginWeights],
         kl: Tensor<1>,
         last: Option<Blend>,
         inverse: Option<InverseSet>,
@@ -245,6 +239,7 @@ impl Kfcpo {
         update.push("KFCPO/Rollbacks", rejected);
         update.push("KFCPO/Skipped", skipped);
         update.push("KFCPO/StepKL", counted(|values| KlGuard::report_of(values).step_limit));
+        let weights = MarginWeights::tightest(weights);
         update.push("KFCPO/Margin", weights.margin);
         update.push("KFCPO/MarginOffset", weights.offset);
         update.push("KFCPO/SafetyWeight", weights.safety_weight);
@@ -266,10 +261,10 @@ impl Kfcpo {
 
 impl Algorithm for Kfcpo {
     fn update(&mut self, policy: &mut Policy, batch: &Samples, context: &Context) -> Result<Update> {
-        let weights = self.steer(context.costs.first().map_or(f64::NAN, |cost| cost.rollout));
+        let weights = self.steer(context.costs);
         let progress = context.progress;
         let share = 1.0 - (1.0 - self.config.final_kl_share) * progress.fraction;
-        self.guard.set_kl_limit((self.config.target_kl * share) as f32);
+        self.guard.set_target_kl(self.config.target_kl * share);
         self.guard.begin_rollout();
         let old_log_std = policy.log_std().clone();
         let iteration = Iteration { weights, old_log_std, samples: batch, number: progress.iteration };
@@ -285,15 +280,17 @@ impl Algorithm for Kfcpo {
             }
             kl = self.end_epoch(policy, &before, &iteration);
         }
-        Ok(self.report(policy, weights, kl, last, inverse))
+        Ok(self.report(policy, &iteration.weights, kl, last, inverse))
     }
 
     fn state(&self) -> Result<State> {
         let mut state = State::new();
         state.put_part("factors", self.factors.state()?)?;
         state.put_tensor("average", &self.average)?;
-        state.put_f64("cost", self.cost.unwrap_or(f64::NAN))?;
-        state.put_part("margin", self.margin.state()?)?;
+        for (k, Steering { margin, cost }) in self.constraints.iter().enumerate() {
+            state.put_f64(&format!("cost.{k}"), cost.unwrap_or(f64::NAN))?;
+            state.put_part(&format!("margin.{k}"), margin.state()?)?;
+        }
         state.put_part("guard", self.guard.state()?)?;
         Ok(state)
     }
@@ -301,8 +298,10 @@ impl Algorithm for Kfcpo {
     fn load_state(&mut self, state: &State) -> Result<()> {
         self.factors.load_state(&state.part("factors")?)?;
         self.average = state.tensor("average", self.average.dims(), &self.device)?;
-        self.cost = Some(state.get_f64("cost")?).filter(|cost| cost.is_finite());
-        self.margin.load_state(&state.part("margin")?)?;
+        for (k, Steering { margin, cost }) in self.constraints.iter_mut().enumerate() {
+            *cost = Some(state.get_f64(&format!("cost.{k}"))?).filter(|cost| cost.is_finite());
+            margin.load_state(&state.part(&format!("margin.{k}"))?)?;
+        }
         self.guard.load_state(&state.part("guard")?)?;
         Ok(())
     }

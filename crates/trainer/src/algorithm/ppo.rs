@@ -13,8 +13,12 @@ use anyhow::Result;
 use burn::tensor::Tensor;
 use compute::State;
 use compute::noise::{NoiseKey, Stream};
-use safe_rl::{Adam, AdamConfig, Lagrange, Samples, lagrangian_advantage, minibatch_indices};
+use safe_rl::{
+    Adam, AdamConfig, AdamMultiplier, AdamMultiplierConfig, Multiplier, Samples, lagrangian_advantage,
+    minibatch_indices,
+};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// PPO's row of the table.
 pub const INFO: AlgorithmInfo = AlgorithmInfo {
@@ -28,7 +32,7 @@ pub const INFO: AlgorithmInfo = AlgorithmInfo {
 pub const LAGRANGIAN: AlgorithmInfo = AlgorithmInfo {
     name: "ppo-lag",
     summary: "PPO on (A_r - lambda A_c) / (1 + lambda), lambda learned by Adam (OmniSafe's PPOLag)",
-    sections: &[SectionInfo::of::<PpoConfig>(), SectionInfo::of::<LagrangeConfig>()],
+    sections: &[SectionInfo::of::<PpoConfig>(), SectionInfo::of::<AdamMultiplierConfig>()],
     build: |setup| Ok(Box::new(Ppo::lagrangian(setup)?)),
 };
 
@@ -79,23 +83,8 @@ impl Section for PpoConfig {
     }
 }
 
-/// OmniSafe's Lagrange multiplier, learned by Adam.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct LagrangeConfig {
-    /// Initial multiplier (OmniSafe: 0.001).
-    pub initial: f64,
-    /// Adam's learning rate (OmniSafe: 0.035).
-    pub learning_rate: f64,
-}
-
-impl Default for LagrangeConfig {
-    fn default() -> Self {
-        Self { initial: 0.001, learning_rate: 0.035 }
-    }
-}
-
-impl Section for LagrangeConfig {
+/// The multipliers of PPOLag.
+impl Section for AdamMultiplierConfig {
     const NAME: &'static str = "lagrange";
 
     fn validate(&self) -> Result<()> {
@@ -109,7 +98,8 @@ pub struct Ppo {
     config: PpoConfig,
     seed: u64,
     adam: Adam,
-    lagrange: Option<Lagrange>,
+    /// One per constraint; none where only the reward counts.
+    multipliers: Vec<Box<dyn Multiplier>>,
 }
 
 impl Ppo {
@@ -120,12 +110,12 @@ impl Ppo {
     pub fn unconstrained(setup: &Setup) -> Result<Self> {
         let config: PpoConfig = setup.config.section();
         let settings = AdamConfig {
-            learning_rate: config.learning_rate as f32,
-            max_grad_norm: Some(config.max_grad_norm as f32),
+            learning_rate: config.learning_rate,
+            max_grad_norm: Some(config.max_grad_norm),
             ..AdamConfig::default()
         };
-        let adam = Adam::new(setup.policy.num_params(), settings, &setup.policy.device())?;
-        Ok(Self { config, seed: setup.config.seed, adam, lagrange: None })
+        let adam = Adam::new(1, setup.policy.num_params(), settings, &setup.policy.device())?;
+        Ok(Self { config, seed: setup.config.seed, adam, multipliers: Vec::new() })
     }
 
     /// PPOLag.
@@ -133,24 +123,19 @@ impl Ppo {
     /// # Errors
     /// When a setting is out of range.
     pub fn lagrangian(setup: &Setup) -> Result<Self> {
-        let config: LagrangeConfig = setup.config.section();
-        let settings = safe_rl::LagrangeConfig {
-            initial: config.initial,
-            learning_rate: config.learning_rate,
-            cost_limit: setup.constraints.first().map_or(f64::INFINITY, |constraint| constraint.limit),
-            ..Default::default()
-        };
-        Ok(Self { lagrange: Some(Lagrange::new(settings)?), ..Self::unconstrained(setup)? })
+        let config: AdamMultiplierConfig = setup.config.section();
+        let multiplier = |limit| Ok(Box::new(AdamMultiplier::new(limit, config)?) as Box<dyn Multiplier>);
+        let multipliers = setup.constraints.iter().map(|constraint| multiplier(constraint.limit));
+        Ok(Self { multipliers: multipliers.collect::<Result<_>>()?, ..Self::unconstrained(setup)? })
     }
 
     /// The advantage that PPO raises, `[1, N]`.
     fn advantage(&self, samples: &Samples) -> Tensor<2> {
-        let reward = samples.advantage.clone().narrow(0, 0, 1);
-        let cost = samples.advantage.clone().narrow(0, 1, 1);
-        match &self.lagrange {
-            Some(lagrange) => lagrangian_advantage(reward, cost, lagrange.multiplier()),
-            None => reward,
+        if self.multipliers.is_empty() {
+            return samples.advantage.clone().narrow(0, 0, 1);
         }
+        let values: Vec<f64> = self.multipliers.iter().map(|multiplier| multiplier.value()).collect();
+        lagrangian_advantage(&samples.advantage, &values)
     }
 
     /// One Adam ascent step on the clipped surrogate of a minibatch.
@@ -168,13 +153,13 @@ impl Ppo {
 impl Algorithm for Ppo {
     fn update(&mut self, policy: &mut Policy, batch: &Samples, context: &Context) -> Result<Update> {
         let progress = context.progress;
-        if let (Some(lagrange), Some(cost)) = (&mut self.lagrange, context.costs.first()) {
-            lagrange.update(Some(cost.of_episodes()));
+        for (multiplier, cost) in self.multipliers.iter_mut().zip(context.costs) {
+            multiplier.update(Some(cost.of_episodes()));
         }
         let anneal = if self.config.anneal { 1.0 - progress.fraction } else { 1.0 };
         let learning_rate = self.config.learning_rate * anneal;
         // Never zero: Adam's rate must stay positive, and the last update may be as small as it likes.
-        self.adam.set_learning_rate((learning_rate as f32).max(f32::MIN_POSITIVE));
+        self.adam.set_learning_rate(learning_rate.max(f32::MIN_POSITIVE.into()));
         let old_log_std = policy.log_std().clone();
         let (mut kl, mut epochs) = (0.0, 0);
         for epoch in 0..self.config.epochs {
@@ -195,8 +180,12 @@ impl Algorithm for Ppo {
         update.push("Train/Epochs", epochs as f64);
         update.push("Train/LR", learning_rate);
         update.push("Train/LogStd", policy.log_std().clone().mean());
-        if let Some(lagrange) = &self.lagrange {
-            update.push("Metrics/LagrangeMultiplier", lagrange.multiplier());
+        for (k, multiplier) in self.multipliers.iter().enumerate() {
+            let name = match k {
+                0 => Cow::from("Metrics/LagrangeMultiplier"),
+                _ => Cow::from(format!("Metrics/LagrangeMultiplier{}", k + 1)),
+            };
+            update.push(name, multiplier.value());
         }
         Ok(update)
     }
@@ -204,16 +193,16 @@ impl Algorithm for Ppo {
     fn state(&self) -> Result<State> {
         let mut state = State::new();
         state.put_part("adam", self.adam.state()?)?;
-        if let Some(lagrange) = &self.lagrange {
-            state.put_part("lagrange", lagrange.state()?)?;
+        for (k, multiplier) in self.multipliers.iter().enumerate() {
+            state.put_part(&format!("multiplier.{k}"), multiplier.state()?)?;
         }
         Ok(state)
     }
 
     fn load_state(&mut self, state: &State) -> Result<()> {
         self.adam.load_state(&state.part("adam")?)?;
-        if let Some(lagrange) = &mut self.lagrange {
-            lagrange.load_state(&state.part("lagrange")?)?;
+        for (k, multiplier) in self.multipliers.iter_mut().enumerate() {
+            multiplier.load_state(&state.part(&format!("multiplier.{k}"))?)?;
         }
         Ok(())
     }

@@ -73,7 +73,7 @@ impl PolicySnapshot {
     /// # Errors
     /// When clip or floor is not positive.
     pub fn normalizer(&self, device: &Device) -> Result<Normalizer> {
-        let config = NormalizerConfig { clip: self.obs_clip, std_floor: self.std_floor };
+        let config = NormalizerConfig { clip: self.obs_clip.into(), std_floor: self.std_floor.into() };
         Ok(Normalizer::frozen(upload(&self.obs_mean, device), upload(&self.obs_std, device), config)?)
     }
 

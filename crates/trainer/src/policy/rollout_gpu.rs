@@ -70,7 +70,7 @@ pub fn collect(
     let [mean, divisor, shift] = normalizer.unit_parts();
     let constants = |values: &[f32]| Tensor::<1>::from_floats(values, &device);
     let parts = vec![
-        constants(&[obs_dim as f32, normalizer.config().clip]),
+        constants(&[obs_dim as f32, normalizer.config().clip as f32]),
         mean,
         divisor,
         shift,

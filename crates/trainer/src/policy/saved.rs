@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use burn::tensor::Device;
-use safe_rl::{Normalizer, NormalizerConfig};
+use safe_rl::Normalizer;
 
 use crate::checkpoint::Checkpoint;
 use crate::policy::Policy;
@@ -17,9 +17,7 @@ pub fn saved_policy(checkpoint: &Checkpoint, device: &Device) -> Result<PolicySn
     let spec = envs::find(&config.env)?;
     let mut policy = Policy::new(&config.policy, spec.env.obs_dim, spec.env.action_dim, config.seed, device)?;
     policy.load(state)?;
-    let limits =
-        NormalizerConfig { clip: config.normalizer.clip as f32, std_floor: config.normalizer.std_floor as f32 };
-    let mut normalizer = Normalizer::new(spec.env.obs_dim, limits, device)?;
+    let mut normalizer = Normalizer::new(spec.env.obs_dim, config.normalizer, device)?;
     normalizer.load_state(&state.part("normalizer")?).context("state `normalizer`")?;
     PolicySnapshot::capture(config, &policy, &normalizer)
 }

@@ -1,6 +1,7 @@
 //! KFCPO's section of the configuration.
 
 use anyhow::Result;
+use safe_rl::ProjectionKind;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Section, at_least, count, positive, within};
@@ -15,20 +16,6 @@ pub enum FisherKind {
     Sampled,
     /// Scores of the taken actions (ablation).
     Empirical,
-}
-
-/// How a conflict between reward and safety is resolved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ProjectionKind {
-    /// Project in the Fisher metric (KFCPO).
-    Fisher,
-    /// Project in the Euclidean metric (ablation).
-    Euclidean,
-    /// No projection (ablation).
-    None,
-    /// Hard switch between pure reward and pure cost (ablation).
-    Hard,
 }
 
 /// KFCPO: factors, margin, projection, trust region and rollback.

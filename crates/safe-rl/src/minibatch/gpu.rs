@@ -1,20 +1,26 @@
 //! The samples of a minibatch in one launch on a GPU.
+#![cfg(feature = "gpu")]
 
-use burn::tensor::{DType, Int, Tensor};
-use burn_cubecl::Cube;
-use burn_cubecl::kernel::into_contiguous;
-use cubecl::calculate_cube_count_elemwise;
+use burn::tensor::{Int, Tensor};
+use compute::gpu::{empty_like, grid, indices, into_tensor, is_gpu, primitive};
 use cubecl::prelude::*;
 
 use super::Samples;
-use compute::gpu::{empty_like, into_tensor, is_gpu, primitive};
 
-/// Units a cube.
+/// Units of a cube.
 const CUBE: u32 = 256;
 
-/// A number a unit, sample after sample: a row of each of three matrices `[N, ..]`, then a column of each of three `[.., N]`.
+/// One number per unit, sample after sample: a row of each of three matrices `[N, ..]`, then a column of each of three `[.., N]`.
 #[cube(launch)]
 fn gather_kernel(
+    // sizes
+    all: usize,
+    taken: usize,
+    inputs: usize,
+    actions: usize,
+    objectives: usize,
+    critics: usize,
+    // in
     index: &[i32],
     obs: &[f32],
     action: &[f32],
@@ -22,18 +28,13 @@ fn gather_kernel(
     log_prob: &[f32],
     advantage: &[f32],
     target: &[f32],
+    // out
     obs_out: &mut [f32],
     action_out: &mut [f32],
     mean_out: &mut [f32],
     log_prob_out: &mut [f32],
     advantage_out: &mut [f32],
     target_out: &mut [f32],
-    all: usize,
-    taken: usize,
-    inputs: usize,
-    actions: usize,
-    objectives: usize,
-    critics: usize,
 ) {
     let width = inputs + 2 * actions + 1 + objectives + critics;
     if ABSOLUTE_POS < taken * width {
@@ -74,20 +75,23 @@ pub(super) fn select(samples: &Samples, index: &Tensor<1, Int>) -> Option<Sample
     if [taken, inputs, actions, objectives, critics].contains(&0) {
         return None;
     }
-    let index = into_contiguous(index.clone().try_into_primitive::<Cube>().ok()?);
-    if index.dtype != DType::I32 {
-        return None;
-    }
+    let index = indices(index)?;
     let (obs, action, mean) = (primitive(&samples.obs)?, primitive(&samples.action)?, primitive(&samples.mean)?);
     let (log_prob, advantage) = (primitive(&samples.log_prob)?, primitive(&samples.advantage)?);
     let target = primitive(&samples.target)?;
-    let (client, dim) = (obs.client.clone(), CubeDim::new_1d(CUBE));
     let widths = [inputs, actions, actions, 1, objectives, critics];
     let out = widths.map(|width| empty_like(&obs, [taken * width]));
+    let (count, dim) = grid(&obs, taken * widths.iter().sum::<usize>(), CUBE);
     gather_kernel::launch(
-        &client,
-        calculate_cube_count_elemwise(&client, taken * widths.iter().sum::<usize>(), dim),
+        &obs.client.clone(),
+        count,
         dim,
+        all,
+        taken,
+        inputs,
+        actions,
+        objectives,
+        critics,
         index.into_buffer_arg(),
         obs.into_buffer_arg(),
         action.into_buffer_arg(),
@@ -101,14 +105,8 @@ pub(super) fn select(samples: &Samples, index: &Tensor<1, Int>) -> Option<Sample
         out[3].clone().into_buffer_arg(),
         out[4].clone().into_buffer_arg(),
         out[5].clone().into_buffer_arg(),
-        all,
-        taken,
-        inputs,
-        actions,
-        objectives,
-        critics,
     );
-    let [obs, action, mean, log_prob, advantage, target] = out.map(into_tensor);
+    let [obs, action, mean, log_prob, advantage, target] = out.map(into_tensor::<1>);
     Some(Samples {
         obs: obs.reshape([taken, inputs]),
         action: action.reshape([taken, actions]),

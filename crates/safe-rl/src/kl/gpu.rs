@@ -3,13 +3,13 @@
 //! A unit adds every 256th number of its cube's block and the units' sums are added in pairs, so that the order is fixed and
 //! rounding does not grow with the number of samples.
 
+#![cfg(feature = "gpu")]
 #![allow(clippy::manual_div_ceil, clippy::collapsible_if, clippy::assign_op_pattern)] // the Rust of kernels
 
 use burn::tensor::Tensor;
-use cubecl::prelude::*;
-
 use compute::gpu::sum::{UNITS, fold};
 use compute::gpu::{empty_like, into_tensor, is_gpu, primitive};
+use cubecl::prelude::*;
 
 /// Numbers that a unit asks for at once: one after another, each would wait for the memory.
 const AHEAD: usize = 8;
@@ -29,7 +29,7 @@ fn excess(x: f32) -> f32 {
 
 /// The part of the divergence that the log standard deviations make, the same for every sample.
 #[cube]
-pub(crate) fn spread(old_log_std: &[f32], log_std: &[f32], actions: usize) -> f32 {
+pub(crate) fn log_std_term(old_log_std: &[f32], log_std: &[f32], actions: usize) -> f32 {
     let mut sum = 0.0f32;
     for k in 0..actions {
         sum += excess((log_std[k] - old_log_std[k]) * -2.0f32);
@@ -40,21 +40,21 @@ pub(crate) fn spread(old_log_std: &[f32], log_std: &[f32], actions: usize) -> f3
 /// Sum of `((left - right) / sigma)^2` over every [`UNITS`]th of the numbers `[begin, end)` of `[N, A]`; of
 /// `(left / sigma)^2` where `alone` is 1.
 #[cube]
-pub(crate) fn lane_squares(
+pub(crate) fn unit_squares(
     left: &[f32],
     right: &[f32],
     log_std: &[f32],
     begin: usize,
     end: usize,
     actions: usize,
-    lane: usize,
+    unit: usize,
     alone: u32,
 ) -> f32 {
     let mut sum = 0.0f32;
     for round in 0..(end - begin + AHEAD * UNITS - 1) / (AHEAD * UNITS) {
         #[unroll]
         for k in 0..AHEAD {
-            let at = begin + (round * AHEAD + k) * UNITS + lane;
+            let at = begin + (round * AHEAD + k) * UNITS + unit;
             if at < end {
                 let mut difference = left[at];
                 if alone == 0 {
@@ -71,28 +71,31 @@ pub(crate) fn lane_squares(
 /// The divergence where there is one cube, else the sum of each cube's squares.
 #[cube(launch)]
 fn squares_kernel(
+    // sizes
+    numbers: usize,
+    actions: usize,
+    cubes: usize,
+    // in
     old_mean: &[f32],
     old_log_std: &[f32],
     mean: &[f32],
     log_std: &[f32],
+    // out
     out: &mut [f32],
-    numbers: usize,
-    actions: usize,
-    cubes: usize,
 ) {
     let mut shared = Shared::<[f32]>::new_slice(UNITS);
-    let lane = UNIT_POS as usize;
+    let unit = UNIT_POS as usize;
     let begin = CUBE_POS * PART;
     let mut end = begin + PART;
     if end > numbers {
         end = numbers;
     }
-    shared[lane] = lane_squares(old_mean, mean, log_std, begin, end, actions, lane, 0u32);
-    fold(&mut shared, 0usize, lane);
-    if lane == 0 {
+    shared[unit] = unit_squares(old_mean, mean, log_std, begin, end, actions, unit, 0u32);
+    fold(&mut shared, 0usize, unit);
+    if unit == 0 {
         let mut result = shared[0];
         if cubes == 1 {
-            result = result * 0.5f32 / ((numbers / actions) as f32) + spread(old_log_std, log_std, actions);
+            result = result * 0.5f32 / ((numbers / actions) as f32) + log_std_term(old_log_std, log_std, actions);
         }
         out[CUBE_POS] = result;
     }
@@ -101,27 +104,30 @@ fn squares_kernel(
 /// The divergence from the cubes' sums.
 #[cube(launch)]
 fn finish_kernel(
-    sums: &[f32],
-    old_log_std: &[f32],
-    log_std: &[f32],
-    kl: &mut [f32],
+    // sizes
     cubes: usize,
     numbers: usize,
     actions: usize,
+    // in
+    sums: &[f32],
+    old_log_std: &[f32],
+    log_std: &[f32],
+    // out
+    kl_out: &mut [f32],
 ) {
     let mut shared = Shared::<[f32]>::new_slice(UNITS);
-    let lane = UNIT_POS as usize;
+    let unit = UNIT_POS as usize;
     let mut sum = 0.0f32;
     for round in 0..(cubes + UNITS - 1) / UNITS {
-        let at = round * UNITS + lane;
+        let at = round * UNITS + unit;
         if at < cubes {
             sum += sums[at];
         }
     }
-    shared[lane] = sum;
-    fold(&mut shared, 0usize, lane);
-    if lane == 0 {
-        kl[0] = shared[0] * 0.5f32 / ((numbers / actions) as f32) + spread(old_log_std, log_std, actions);
+    shared[unit] = sum;
+    fold(&mut shared, 0usize, unit);
+    if unit == 0 {
+        kl_out[0] = shared[0] * 0.5f32 / ((numbers / actions) as f32) + log_std_term(old_log_std, log_std, actions);
     }
 }
 
@@ -145,14 +151,14 @@ pub(super) fn mean_kl(
         &client,
         CubeCount::Static(cubes as u32, 1, 1),
         CubeDim::new_1d(UNITS as u32),
+        numbers,
+        actions,
+        cubes,
         primitive(old_mean)?.into_buffer_arg(),
         old_log_std.clone().into_buffer_arg(),
         mean.into_buffer_arg(),
         log_std.clone().into_buffer_arg(),
         sums.clone().into_buffer_arg(),
-        numbers,
-        actions,
-        cubes,
     );
     if cubes == 1 {
         return Some(into_tensor(sums));
@@ -162,13 +168,13 @@ pub(super) fn mean_kl(
         &client,
         CubeCount::Static(1, 1, 1),
         CubeDim::new_1d(UNITS as u32),
+        cubes,
+        numbers,
+        actions,
         sums.into_buffer_arg(),
         old_log_std.into_buffer_arg(),
         log_std.into_buffer_arg(),
         kl.clone().into_buffer_arg(),
-        cubes,
-        numbers,
-        actions,
     );
     Some(into_tensor(kl))
 }

@@ -1,16 +1,15 @@
 //! Surrogates in two launches on a GPU: every sample's derivatives, then the sums over the samples.
 
+#![cfg(feature = "gpu")]
 #![allow(clippy::manual_div_ceil, clippy::collapsible_if, clippy::assign_op_pattern)] // the Rust of kernels
 
 use burn::tensor::Tensor;
-use cubecl::calculate_cube_count_elemwise;
+use compute::gpu::sum::{UNITS, fold};
+use compute::gpu::{empty_like, grid, into_tensor, is_gpu, primitive};
 use cubecl::prelude::*;
 
 use super::Surrogate;
-use crate::Gaussian;
-use crate::policy::HALF_LN_TAU;
-use compute::gpu::sum::{UNITS, fold};
-use compute::gpu::{empty_like, into_tensor, is_gpu, primitive};
+use crate::policy::{Gaussian, HALF_LN_TAU};
 
 /// Samples a cube of the first launch.
 const CUBE: u32 = 64;
@@ -21,21 +20,24 @@ const AHEAD: usize = 4;
 /// the factors of the derivatives, and `shares` `[S, N]`, the samples' parts of the surrogates.
 #[cube(launch)]
 fn sample_kernel(
+    // sizes
+    samples: usize,
+    objectives: usize,
+    actions: usize,
+    // in
     mean: &[f32],
     log_std: &[f32],
     action: &[f32],
     old_log_prob: &[f32],
     advantage: &[f32],
-    cotangents: &mut [f32],
-    weights: &mut [f32],
-    shares: &mut [f32],
-    samples: usize,
-    objectives: usize,
-    actions: usize,
     clips: u32,
     low: f32,
     high: f32,
     scale: f32,
+    // out
+    cotangents_out: &mut [f32],
+    weights_out: &mut [f32],
+    shares_out: &mut [f32],
 ) {
     if ABSOLUTE_POS < samples {
         let n = ABSOLUTE_POS;
@@ -59,12 +61,12 @@ fn sample_kernel(
                     weight = 0.0f32;
                 }
             }
-            weights[s * samples + n] = weight;
-            shares[s * samples + n] = share;
+            weights_out[s * samples + n] = weight;
+            shares_out[s * samples + n] = share;
             for k in 0..actions {
                 let inv_std = (-log_std[k]).exp();
                 let z = (action[n * actions + k] - mean[n * actions + k]) * inv_std;
-                cotangents[(s * samples + n) * actions + k] = weight * z * inv_std;
+                cotangents_out[(s * samples + n) * actions + k] = weight * z * inv_std;
             }
         }
     }
@@ -73,25 +75,28 @@ fn sample_kernel(
 /// A sum a cube: of objective s first `[A]` derivatives with respect to the log standard deviations, then the surrogate.
 #[cube(launch)]
 fn sums_kernel(
+    // sizes
+    samples: usize,
+    actions: usize,
+    // in
     mean: &[f32],
     log_std: &[f32],
     action: &[f32],
     weights: &[f32],
     shares: &[f32],
-    of_log_std: &mut [f32],
-    value: &mut [f32],
-    samples: usize,
-    actions: usize,
+    // out
+    of_log_std_out: &mut [f32],
+    value_out: &mut [f32],
 ) {
     let mut shared = Shared::<[f32]>::new_slice(UNITS);
-    let lane = UNIT_POS as usize;
+    let unit = UNIT_POS as usize;
     let s = CUBE_POS / (actions + 1);
     let k = CUBE_POS % (actions + 1);
     let mut sum = 0.0f32;
     for round in 0..(samples + AHEAD * UNITS - 1) / (AHEAD * UNITS) {
         #[unroll]
         for ahead in 0..AHEAD {
-            let n = (round * AHEAD + ahead) * UNITS + lane;
+            let n = (round * AHEAD + ahead) * UNITS + unit;
             if n < samples {
                 if k == actions {
                     sum += shares[s * samples + n];
@@ -102,13 +107,13 @@ fn sums_kernel(
             }
         }
     }
-    shared[lane] = sum;
-    fold(&mut shared, 0usize, lane);
-    if lane == 0 {
+    shared[unit] = sum;
+    fold(&mut shared, 0usize, unit);
+    if unit == 0 {
         if k == actions {
-            value[s] = shared[0];
+            value_out[s] = shared[0];
         } else {
-            of_log_std[s * actions + k] = shared[0];
+            of_log_std_out[s * actions + k] = shared[0];
         }
     }
 }
@@ -127,35 +132,38 @@ pub(super) fn surrogate(
     let ([objectives, samples], [_, actions]) = (advantage.dims(), action.dims());
     let (mean, log_std, action) = (primitive(&policy.mean)?, primitive(&policy.log_std)?, primitive(action)?);
     let (old_log_prob, advantage) = (primitive(old_log_prob)?, primitive(advantage)?);
-    let (client, dim) = (mean.client.clone(), CubeDim::new_1d(CUBE));
-    let cotangents = empty_like(&mean, [objectives * samples * actions]);
+    let client = mean.client.clone();
+    let cotangents = empty_like(&mean, [objectives, samples, actions]);
     let (weights, shares) = (empty_like(&mean, [objectives * samples]), empty_like(&mean, [objectives * samples]));
-    let (of_log_std, value) = (empty_like(&mean, [objectives * actions]), empty_like(&mean, [objectives]));
+    let (of_log_std, value) = (empty_like(&mean, [objectives, actions]), empty_like(&mean, [objectives]));
     let (low, high) = clip.map_or((1.0, 1.0), |epsilon| (1.0 - epsilon, 1.0 + epsilon));
+    let (count, dim) = grid(&mean, samples, CUBE);
     sample_kernel::launch(
         &client,
-        calculate_cube_count_elemwise(&client, samples, dim),
+        count,
         dim,
+        samples,
+        objectives,
+        actions,
         mean.clone().into_buffer_arg(),
         log_std.clone().into_buffer_arg(),
         action.clone().into_buffer_arg(),
         old_log_prob.into_buffer_arg(),
         advantage.into_buffer_arg(),
-        cotangents.clone().into_buffer_arg(),
-        weights.clone().into_buffer_arg(),
-        shares.clone().into_buffer_arg(),
-        samples,
-        objectives,
-        actions,
         u32::from(clip.is_some()),
         low,
         high,
         1.0 / samples as f32,
+        cotangents.clone().into_buffer_arg(),
+        weights.clone().into_buffer_arg(),
+        shares.clone().into_buffer_arg(),
     );
     sums_kernel::launch(
         &client,
         CubeCount::Static((objectives * (actions + 1)) as u32, 1, 1),
         CubeDim::new_1d(UNITS as u32),
+        samples,
+        actions,
         mean.into_buffer_arg(),
         log_std.into_buffer_arg(),
         action.into_buffer_arg(),
@@ -163,12 +171,6 @@ pub(super) fn surrogate(
         shares.into_buffer_arg(),
         of_log_std.clone().into_buffer_arg(),
         value.clone().into_buffer_arg(),
-        samples,
-        actions,
     );
-    Some(Surrogate {
-        mean: into_tensor::<1>(cotangents).reshape([objectives, samples, actions]),
-        log_std: into_tensor::<1>(of_log_std).reshape([objectives, actions]),
-        value: into_tensor(value),
-    })
+    Some(Surrogate { mean: into_tensor(cotangents), log_std: into_tensor(of_log_std), value: into_tensor(value) })
 }

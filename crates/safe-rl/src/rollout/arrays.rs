@@ -1,21 +1,16 @@
 //! A rollout whose steps lie in whole arrays already, as a kernel leaves them.
 
 use burn::tensor::Tensor;
-
-use super::{Rollout, index_tensor};
-use crate::{FinishedEpisode, SafeRlError, gather_rows};
 use compute::read;
 
-/// Rows of [`RolloutArrays::scalars`].
-const ROWS: usize = 8;
+use super::Rollout;
+use crate::episode::FinishedEpisode;
+use crate::error::SafeRlError;
+use crate::minibatch::{gather_rows, index_tensor};
+
+/// Rows of [`RolloutArrays::scalars`] whatever the number of constraints.
+const COMMON_ROWS: usize = 6;
 const REWARD: usize = 0;
-const COST: usize = 1;
-const TERMINATED: usize = 2;
-const TRUNCATED: usize = 3;
-const EPISODE_RETURN: usize = 4;
-const EPISODE_COST: usize = 5;
-const EPISODE_LENGTH: usize = 6;
-const EPISODE_PARTIAL: usize = 7;
 
 /// T steps of B environments, N = T * B samples, row `n = t * B + b`.
 #[derive(Debug, Clone)]
@@ -34,10 +29,10 @@ pub struct RolloutArrays {
     pub log_std: Tensor<1>,
     /// Log-probabilities of the actions, `[N]`.
     pub log_prob: Tensor<1>,
-    /// Reward, cost, terminated, truncated, and of the episode so far return, cost, length and whether it began in the
-    /// middle, `[8, N]`.
+    /// Reward, C costs, terminated, truncated, and of the episode so far return, C costs, length and whether it began in the
+    /// middle, `[6 + 2 C, N]`.
     pub scalars: Tensor<2>,
-    /// Raw observations before the reset, `[C * B, D]`: that of a sample (t, b) truncated is row `t / horizon * B + b`.
+    /// Raw observations before the reset, `[K * B, D]`, K blocks of `horizon` steps: that of a truncated sample (t, b) is row `t / horizon * B + b`.
     pub final_obs: Tensor<2>,
     /// Steps between two truncations of an environment, at least.
     pub horizon: usize,
@@ -60,23 +55,28 @@ impl Rollout {
         }
         let samples = steps * envs;
         check("obs", arrays.obs.dims(), [samples, obs_dim])?;
-        check("scalars", arrays.scalars.dims(), [ROWS, samples])?;
+        let [rows, _] = arrays.scalars.dims();
+        let constraints = rows.saturating_sub(COMMON_ROWS) / 2;
+        check("scalars", arrays.scalars.dims(), [COMMON_ROWS + 2 * constraints, samples])?;
+        let terminated_row = 1 + constraints;
+        let (truncated_row, return_row) = (terminated_row + 1, terminated_row + 2);
+        let length_row = return_row + 1 + constraints;
         let device = arrays.obs.device();
         // Flat first: a row is then a contiguous piece.
-        let flat = arrays.scalars.reshape([ROWS * samples]);
+        let flat = arrays.scalars.reshape([rows * samples]);
         let numbers = read("steps of a rollout", flat.clone())?;
         let row = |i: usize| &numbers[i * samples..(i + 1) * samples];
-        let (terminated, cut) = (row(TERMINATED), row(TRUNCATED));
+        let (terminated, cut) = (row(terminated_row), row(truncated_row));
         let mut finished = Vec::new();
         let mut truncated = Vec::new();
         for n in 0..samples {
             let (end, cut) = (terminated[n] > 0.5, cut[n] > 0.5);
             if end || cut {
                 finished.push(FinishedEpisode {
-                    episode_return: row(EPISODE_RETURN)[n],
-                    cost: row(EPISODE_COST)[n],
-                    length: row(EPISODE_LENGTH)[n],
-                    partial: row(EPISODE_PARTIAL)[n] > 0.5,
+                    episode_return: row(return_row)[n],
+                    costs: (0..constraints).map(|k| row(return_row + 1 + k)[n]).collect(),
+                    length: row(length_row)[n],
+                    partial: row(length_row + 1)[n] > 0.5,
                 });
             }
             // An episode that is both cut off and at a terminal state is terminated: nothing to bootstrap from.
@@ -95,21 +95,21 @@ impl Rollout {
         let critic_inputs = Tensor::cat(vec![arrays.obs.clone(), normalize(Tensor::cat(raw, 0))], 0);
 
         let field = |i: usize| flat.clone().narrow(0, i * samples, samples).reshape([steps, envs]);
+        let objectives = 1 + constraints;
         Ok(Self {
             steps,
-            envs,
+            num_envs: envs,
             obs: arrays.obs,
             action: arrays.action,
             mean: arrays.mean,
             log_std: arrays.log_std,
             log_prob: arrays.log_prob,
-            reward: field(REWARD),
-            cost: field(COST),
-            terminated: field(TERMINATED),
-            done: field(TERMINATED).max_pair(field(TRUNCATED)),
+            signals: flat.clone().narrow(0, REWARD, objectives * samples).reshape([objectives, steps, envs]),
+            terminated: field(terminated_row),
+            done: field(terminated_row).max_pair(field(truncated_row)),
             finished,
             mean_step_reward: mean(REWARD),
-            mean_step_cost: mean(COST),
+            mean_step_costs: (1..objectives).map(mean).collect(),
             critic_inputs,
             truncated,
         })

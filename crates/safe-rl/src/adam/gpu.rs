@@ -1,12 +1,13 @@
-//! Adam's step as one launch on a GPU, of one network or of several alike.
-
+//! Adam's step as one launch on a GPU, whatever the number of networks.
+#![cfg(feature = "gpu")]
 #![allow(clippy::manual_div_ceil, clippy::manual_memcpy, clippy::collapsible_if, clippy::assign_op_pattern)] // the Rust of kernels
 
 use burn::tensor::Tensor;
+use compute::gpu::finite::finite;
+use compute::gpu::{empty_like, into_tensor, primitive};
 use cubecl::prelude::*;
 
-use compute::gpu::finite::finite;
-use compute::gpu::{empty_like, into_tensor, is_gpu, primitive};
+use super::{Adam, Rates};
 
 /// Units of a cube. Each cube goes through the whole gradient of its network before it changes its own parameters: a
 /// few thousand numbers, which takes less time than another launch.
@@ -15,23 +16,26 @@ const UNITS: usize = 256;
 /// One step of several networks of `length` parameters each. A cube belongs to network `CUBE_POS / cubes`.
 #[cube(launch)]
 fn step_kernel(
-    theta: &[f32],
-    gradient: &[f32],
-    first: &[f32],
-    second: &[f32],
-    skipped: &[f32],
-    next_theta: &mut [f32],
-    next_first: &mut [f32],
-    next_second: &mut [f32],
-    next_skipped: &mut [f32],
+    // sizes
+    length: usize,
+    cubes: usize,
+    // in
     rate: f32,
     correction: f32,
     beta1: f32,
     beta2: f32,
     epsilon: f32,
     limit: f32,
-    length: usize,
-    cubes: usize,
+    theta: &[f32],
+    gradient: &[f32],
+    first: &[f32],
+    second: &[f32],
+    skipped: &[f32],
+    // out
+    theta_out: &mut [f32],
+    first_out: &mut [f32],
+    second_out: &mut [f32],
+    skipped_out: &mut [f32],
 ) {
     let mut shared = Shared::<[f32]>::new_slice(2 * UNITS);
     let lane = UNIT_POS as usize;
@@ -77,69 +81,46 @@ fn step_kernel(
             v = v * beta2 + g * g * (1.0f32 - beta2);
             next = next - m * rate / ((v / correction).sqrt() + epsilon);
         }
-        next_theta[at] = next;
-        next_first[at] = m;
-        next_second[at] = v;
+        theta_out[at] = next;
+        first_out[at] = m;
+        second_out[at] = v;
         if own == 0 {
-            next_skipped[net] = skipped[net] + any;
+            skipped_out[net] = skipped[net] + any;
         }
     }
 }
 
-/// What a step needs beside the tensors.
-pub(super) struct Rates {
-    pub rate: f32,
-    pub correction: f32,
-    pub beta1: f32,
-    pub beta2: f32,
-    pub epsilon: f32,
-    /// Largest norm of the gradient; zero for none.
-    pub limit: f32,
-}
-
-/// What a step leaves.
-pub(super) struct Stepped {
-    pub theta: Tensor<1>,
-    pub first: Tensor<1>,
-    pub second: Tensor<1>,
-    pub skipped: Tensor<1>,
-}
-
-/// One step from `[theta, gradient, first, second, skipped]`, or `None` on a device without kernels. There are as many
-/// networks as numbers in `skipped`.
-pub(super) fn step(tensors: [&Tensor<1>; 5], rates: &Rates) -> Option<Stepped> {
-    if !lives_here(tensors[0]) {
-        return None;
-    }
-    let ([all], [nets]) = (tensors[0].dims(), tensors[4].dims());
-    let length = all / nets;
-    let [theta, gradient, first, second, skipped] = tensors.map(primitive);
-    let theta = theta?;
-    let client = theta.client.clone();
-    let next = [all, all, all, nets].map(|length| empty_like(&theta, [length]));
+/// [`Adam::step`], or `None` on a device without kernels.
+pub(super) fn step(adam: &mut Adam, rates: &Rates, theta: &Tensor<1>, gradient: &Tensor<1>) -> Option<Tensor<1>> {
+    let (theta, gradient) = (primitive(theta)?, primitive(gradient)?);
+    let (first, second, skipped) = (primitive(&adam.first)?, primitive(&adam.second)?, primitive(&adam.skipped)?);
+    let ([all], [networks]) = (adam.first.dims(), adam.skipped.dims());
+    let length = all / networks;
+    let out = [all, all, all, networks].map(|length| empty_like(&theta, [length]));
     let cubes = length.div_ceil(UNITS);
     step_kernel::launch(
-        &client,
-        CubeCount::Static((cubes * nets) as u32, 1, 1),
+        &theta.client.clone(),
+        CubeCount::Static((cubes * networks) as u32, 1, 1),
         CubeDim::new_1d(UNITS as u32),
-        theta.into_buffer_arg(),
-        gradient?.into_buffer_arg(),
-        first?.into_buffer_arg(),
-        second?.into_buffer_arg(),
-        skipped?.into_buffer_arg(),
-        next[0].clone().into_buffer_arg(),
-        next[1].clone().into_buffer_arg(),
-        next[2].clone().into_buffer_arg(),
-        next[3].clone().into_buffer_arg(),
+        length,
+        cubes,
         rates.rate,
         rates.correction,
         rates.beta1,
         rates.beta2,
         rates.epsilon,
-        rates.limit,
-        length,
-        cubes,
+        rates.limit.unwrap_or(0.0),
+        theta.into_buffer_arg(),
+        gradient.into_buffer_arg(),
+        first.into_buffer_arg(),
+        second.into_buffer_arg(),
+        skipped.into_buffer_arg(),
+        out[0].clone().into_buffer_arg(),
+        out[1].clone().into_buffer_arg(),
+        out[2].clone().into_buffer_arg(),
+        out[3].clone().into_buffer_arg(),
     );
-    let [theta, first, second, skipped] = next.map(into_tensor);
-    Some(Stepped { theta, first, second, skipped })
+    let [theta, first, second, skipped] = out.map(into_tensor);
+    (adam.first, adam.second, adam.skipped) = (first, second, skipped);
+    Some(theta)
 }
