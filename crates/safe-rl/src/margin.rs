@@ -321,7 +321,7 @@ mod tests {
         assert_eq!(MarginWeights::tightest(&[safe, near]).margin, near.margin);
         assert_eq!(MarginWeights::fractions(&[near]), [1.0]);
         let weight = |safety_weight| MarginWeights { safety_weight, ..near };
-        assert_eq!(MarginWeights::fractions(&[weight(0.2), weight(0.6)]), [0.25, 0.75]);
+        assert_eq!(MarginWeights::fractions(&[weight(0.125), weight(0.375)]), [0.25, 0.75]);
         assert_eq!(MarginWeights::fractions(&[weight(0.0), weight(0.0)]), [0.5, 0.5]);
     }
 }

@@ -73,8 +73,7 @@ impl Critics {
             losses.clear();
             for i in 0..parts {
                 let range = i * count / parts..(i + 1) * count / parts;
-                let (gradient, loss) =
-                    regression_gradients(self.network.spec(), &self.params, &obs, &target, range);
+                let (gradient, loss) = regression_gradients(self.network.spec(), &self.params, &obs, &target, range);
                 self.params = self.adam.step(self.params.clone(), gradient);
                 losses.push(loss);
             }

@@ -350,7 +350,6 @@ pub fn rollout_step(
     log_prob: Tensor<1>,
     step: StepBatch,
 ) -> RolloutStep {
-    let num_envs = step.reward.dims()[0];
     RolloutStep {
         obs,
         action,

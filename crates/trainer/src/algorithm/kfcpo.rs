@@ -18,10 +18,10 @@ use anyhow::{Result, ensure};
 use burn::tensor::{Device, Tensor};
 use compute::State;
 use compute::noise::{NoiseKey, Stream};
-use kfac::{Factors, FisherSeeds, InverseSet, MlpSpec, exact_seeds, score_seeds};
+use kfac::{Factors, FisherSeeds, InverseSet, exact_seeds, score_seeds};
 use safe_rl::{
-    Blend, Gaussian, KlGuard, KlGuardConfig, Margin, MarginConfig, MarginWeights, Products,
-    ProjectionKind, Samples, TrustRegionStep, all_finite, all_finite_in, blend, minibatch_indices, trust_region_step,
+    Blend, Gaussian, KlGuard, KlGuardConfig, Margin, MarginConfig, MarginWeights, Products, ProjectionKind, Samples,
+    TrustRegionStep, all_finite, all_finite_in, blend, minibatch_indices, trust_region_step,
 };
 use std::sync::Arc;
 
@@ -37,7 +37,6 @@ pub const INFO: AlgorithmInfo = AlgorithmInfo {
 pub struct Kfcpo {
     config: KfcpoConfig,
     seed: u64,
-    spec: MlpSpec,
     device: Device,
     factors: Factors,
     /// What is known of each constraint.
@@ -71,7 +70,7 @@ impl Kfcpo {
     /// When a setting is out of range.
     pub fn new(setup: &Setup) -> Result<Self> {
         let config: KfcpoConfig = setup.config.section();
-        let (spec, device) = (setup.policy.spec().clone(), setup.policy.device());
+        let device = setup.policy.device();
         ensure!(!setup.constraints.is_empty(), "kfcpo steers by a cost: the environment has no constraint");
         let margin = MarginConfig {
             margin_temperature: config.margin_temperature,
@@ -89,13 +88,12 @@ impl Kfcpo {
             max_rejects: config.max_rejects,
         };
         Ok(Self {
-            factors: Factors::new(&spec, config.ema_decay as f32, &device)?,
+            factors: Factors::new(setup.policy.spec(), config.ema_decay as f32, &device)?,
             constraints: constraints.collect::<Result<_>>()?,
             guard: KlGuard::new(guard, &device)?,
             minibatches: 0,
             average: Tensor::zeros([1 + setup.constraints.len(), setup.policy.num_params()], &device),
             seed: setup.config.seed,
-            spec,
             device,
             config,
         })
