@@ -396,6 +396,35 @@ fn episodes_are_recorded_as_a_gif() {
 }
 
 #[test]
+fn a_frame_is_recorded_as_a_png() {
+    let sandbox = Sandbox::new();
+    sandbox.train_tiny("run", 512, &[]);
+    let record = |extra: &[&str]| {
+        let fixed = ["record", "run", "--out=a.png", "--stochastic", "--steps=20", "--device=cpu", "--json"];
+        let recorded = sandbox.succeed(&[&fixed[..], extra].concat()).json();
+        let bytes = fs::read(sandbox.path("a.png")).unwrap();
+        assert_eq!((&recorded["frames"], &recorded["bytes"]), (&1.into(), &bytes.len().into()));
+        tiny_skia::Pixmap::decode_png(&bytes).unwrap()
+    };
+    let last = record(&[]);
+    assert_eq!((last.width(), last.height()), (720, 842));
+    let red = |picture: &tiny_skia::Pixmap| picture.data().chunks(4).filter(|p| *p == [0xbd, 0x0b, 0x2f, 0xff]).count();
+    assert!(red(&last) > 80, "the agent is seen");
+    assert_eq!(record(&["--at=20"]), last);
+    assert!(record(&["--at=1"]) != last, "the agent has moved");
+    assert_eq!(record(&["--at=0", "--size=200"]).width(), 200);
+    for (args, part) in [
+        (["--out=b.png", "--at=21", "--steps=20"], "20 steps"),
+        (["--out=b.png", "--every=2", "--steps=20"], "--every"),
+        (["--out=b.gif", "--at=2", "--steps=20"], "--at"),
+        (["--out=b.html", "--size=300", "--steps=20"], "--size"),
+    ] {
+        let stderr = sandbox.fail(&[&["record", "run", "--device=cpu"][..], &args].concat(), 2);
+        assert!(stderr.contains(part), "{args:?}: {stderr}");
+    }
+}
+
+#[test]
 fn runs_are_compared() {
     let sandbox = Sandbox::new();
     for (name, seed) in [("runs/a", "--seed=1"), ("runs/b", "--seed=2")] {

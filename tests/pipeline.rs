@@ -83,7 +83,12 @@ fn accepted_steps_stay_within_the_trust_region_and_raise_the_surrogate() {
         let samples = samples(&policy, iteration);
         let before = policy.clone();
         let metrics = update(&mut *kfcpo, &mut policy, &samples, 0.0, iteration);
-        assert!(accepted(&metrics) >= 1.0, "{metrics:?}");
+        // Every minibatch tries a step, and most are kept: what the quadratic model allows the divergence confirms.
+        let steps = (KfcpoConfig::default().epochs * SAMPLES / 1024) as f64;
+        let [rejected, skipped] =
+            [metrics.rejected, metrics.skipped].map(|count| count.expect("KFCPO counts its steps"));
+        assert_eq!((accepted(&metrics) + rejected, skipped), (steps, 0.0), "{metrics:?}");
+        assert!(accepted(&metrics) >= 0.75 * steps, "{metrics:?}");
         let kl = policy.distribution(samples.obs.clone()).mean_kl(&samples.mean, &before.log_std());
         let kl = scalar(kl).expect("readable");
         assert!(kl > 0.0 && kl <= 1.5 * KfcpoConfig::default().target_kl, "KL {kl}");

@@ -125,8 +125,9 @@ impl Palette {
     fn of(pictures: impl Iterator<Item = Result<Canvas>>) -> Result<Self> {
         let mut counts: BTreeMap<Rgb, u64> = BTreeMap::new();
         for picture in pictures {
-            for color in picture?.pixels() {
-                *counts.entry(color).or_default() += 1;
+            let pixels: Vec<Rgb> = picture?.pixels().collect();
+            for run in pixels.chunk_by(|a, b| a == b) {
+                *counts.entry(run[0]).or_default() += run.len() as u64;
             }
         }
         let mut colors: Vec<(Rgb, u64)> = counts.into_iter().collect();
@@ -156,7 +157,17 @@ impl Palette {
             Some(mixed) => (plain.len() + mixed.index_of(&[color.0[0], color.0[1], color.0[2], 255])) as u8,
             None => nearest(plain, color),
         };
-        picture.pixels().map(|color| *known.entry(color).or_insert_with(|| find(color))).collect()
+        // Most pixels have the colour of the one before.
+        let mut last = (Rgb([0; 3]), None);
+        let index = |color: Rgb| match last {
+            (same, Some(index)) if same == color => index,
+            _ => {
+                let index = *known.entry(color).or_insert_with(|| find(color));
+                last = (color, Some(index));
+                index
+            }
+        };
+        picture.pixels().map(index).collect()
     }
 }
 
