@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use burn::tensor::{Device, Tensor};
 use compute::noise::{NoiseKey, Stream};
-use kfac::benchmark::{Operations, Peak, PolicyUpdate, UpdateKind};
-use kfac::{Activation, Factors, Mlp, MlpSpec, exact_seeds, score_seeds, trust_region};
+use kfac::benchmark::{Operations, Peak, PolicyUpdate};
+use kfac::{Activation, Factors, FisherKind, Mlp, MlpSpec, exact_seeds, score_seeds, trust_region};
 use safe_rl::{Gaussian, LOG_STD_FISHER};
 
 #[global_allocator]
@@ -73,7 +73,7 @@ fn parts(options: &Options) -> Result<(), Box<dyn Error>> {
     for hidden in &options.hidden {
         for &batch in &options.batch {
             for &exact in &options.exact_fisher {
-                let kind = if exact { UpdateKind::Exact } else { UpdateKind::Sampled };
+                let kind = if exact { FisherKind::Exact } else { FisherKind::Sampled };
                 let sizes = [&[OBSERVATIONS][..], hidden, &[ACTIONS]].concat();
                 let mut update = PolicyUpdate::new(&sizes, batch, kind, &Device::flex())?;
                 let work = update.operations();
@@ -209,7 +209,7 @@ impl Update {
 
     /// Floating-point operations of an update, at their least.
     fn operations(&self) -> f64 {
-        let kind = if self.exact_fisher { UpdateKind::Exact } else { UpdateKind::Sampled };
+        let kind = if self.exact_fisher { FisherKind::Exact } else { FisherKind::Sampled };
         let work = Operations::new(self.policy.spec(), self.observations.dims()[0], kind);
         work.total() - if self.exact_length { 0.0 } else { work.jacobian }
     }

@@ -3,10 +3,11 @@
 use burn::tensor::{Device, Tensor};
 use compute::noise::{NoiseKey, Stream};
 use envs::{Navigation, VecEnv};
+use kfac::Activation;
 use safe_rl::{Normalizer, NormalizerConfig, Rollout, RolloutBuilder};
 use test_support::device::{cpu_and_gpu, gpu, gpu_is_software, skip};
 use test_support::numbers::{Apart, values};
-use trainer::config::{ActivationName, TrainConfig};
+use trainer::config::TrainConfig;
 use trainer::policy::rollout_gpu::collect;
 use trainer::policy::{Act, Policy};
 use trainer::runner::rollout_step;
@@ -22,7 +23,7 @@ struct Start {
     policy: Policy,
 }
 
-fn start(id: &str, hidden: &[usize], activation: ActivationName, device: &Device) -> Start {
+fn start(id: &str, hidden: &[usize], activation: Activation, device: &Device) -> Start {
     let mut config = TrainConfig { env: id.into(), seed: 11, ..TrainConfig::default() };
     config.policy.hidden = hidden.to_vec();
     config.policy.activation = activation;
@@ -144,7 +145,7 @@ fn assert_same_course(host: &Rollout, device: &Rollout) {
     near("ends", values(host.done.clone()), values(device.done.clone()), 0.5, 0.0);
 }
 
-fn compare(id: &str, hidden: &[usize], activation: ActivationName) {
+fn compare(id: &str, hidden: &[usize], activation: Activation) {
     let Some([cpu, gpu]) = cpu_and_gpu() else { return };
     let begin = |device: &Device| start(id, hidden, activation, device);
     let (mut a, mut b, mut c) = (begin(&cpu), begin(&gpu), begin(&gpu));
@@ -168,12 +169,12 @@ fn compare(id: &str, hidden: &[usize], activation: ActivationName) {
 
 #[test]
 fn point_goal() {
-    compare("PointGoal1", &[64, 64], ActivationName::Tanh);
+    compare("PointGoal1", &[64, 64], Activation::Tanh);
 }
 
 #[test]
 fn odd_widths_and_relu() {
-    compare("PointCircle0", &[13, 40, 7], ActivationName::Relu);
+    compare("PointCircle0", &[13, 40, 7], Activation::Relu);
 }
 
 #[test]
@@ -182,7 +183,7 @@ fn car_on_the_bare_floor() {
         skip("software Vulkan takes ten minutes and more to compile the Car");
         return;
     }
-    compare("CarGoal0", &[24], ActivationName::Tanh);
+    compare("CarGoal0", &[24], Activation::Tanh);
 }
 
 /// Several steps a launch give the same bits as one: software Vulkan ends long loops, so the rollout is short.
@@ -190,7 +191,7 @@ fn car_on_the_bare_floor() {
 fn steps_of_a_launch_do_not_matter() {
     let Some(gpu) = gpu() else { return };
     let run = |steps_per_launch| {
-        let mut start = start("PointCircle0", &[8], ActivationName::Tanh, &gpu);
+        let mut start = start("PointCircle0", &[8], Activation::Tanh, &gpu);
         let rollout = fused(&mut start, steps_per_launch);
         (values(rollout.critic_inputs()), values(rollout.action), values(rollout.reward), values(start.env.fields()))
     };

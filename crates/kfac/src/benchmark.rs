@@ -6,4 +6,4 @@ mod policy_update;
 
 pub use operations::Operations;
 pub use peak::Peak;
-pub use policy_update::{PartSeconds, PolicyUpdate, UpdateKind};
+pub use policy_update::{PartSeconds, PolicyUpdate};

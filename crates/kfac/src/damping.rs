@@ -17,8 +17,8 @@ pub(crate) fn split(mean_trace_a: f32, mean_trace_g: f32) -> f32 {
     if mean_trace_a > 0.0 && mean_trace_g > 0.0 && pi.is_finite() && pi > 0.0 { pi } else { 1.0 }
 }
 
-/// The multiple of the identity that is added to each matrix, in the order of the layout: `pi sqrt(damping)` for `A`, `sqrt(damping) / pi`
-/// for `G`; on the device, each `[1]`.
+/// The multiple of the identity that is added to each matrix, in the order of the layout: `pi sqrt(damping)` for `A`,
+/// `sqrt(damping) / pi` for `G`; on the device, each `[1]`.
 pub(crate) fn shifts(layout: &FactorLayout, matrices: &[Tensor<2>], damping: f32) -> Vec<Tensor<1>> {
     let mean_trace = |m: &Tensor<2>| {
         let n = m.dims()[0];

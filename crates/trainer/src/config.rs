@@ -4,6 +4,7 @@
 //! Where a value comes from OmniSafe's on-policy defaults the field says so; the rest is this project's choice.
 
 use anyhow::{Result, ensure};
+use kfac::Activation;
 pub use safe_rl::NormalizerConfig;
 use serde::{Deserialize, Serialize};
 
@@ -82,7 +83,7 @@ pub struct PolicyConfig {
     /// Widths of the hidden layers (OmniSafe: 64, 64).
     pub hidden: Vec<usize>,
     /// Hidden activation: `tanh` or `relu` (OmniSafe: tanh).
-    pub activation: ActivationName,
+    pub activation: Activation,
     /// Initial log sigma of every action dimension.
     pub initial_log_std: f64,
     /// Gain of the output layer's initial weights; small, so that the first policy is nearly state-independent.
@@ -91,27 +92,7 @@ pub struct PolicyConfig {
 
 impl Default for PolicyConfig {
     fn default() -> Self {
-        Self { hidden: vec![64, 64], activation: ActivationName::Tanh, initial_log_std: -0.5, output_gain: 0.01 }
-    }
-}
-
-/// Hidden activation of a network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ActivationName {
-    /// Hyperbolic tangent.
-    Tanh,
-    /// Rectified linear unit.
-    Relu,
-}
-
-impl ActivationName {
-    /// The name as it stands in configuration files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Tanh => "tanh",
-            Self::Relu => "relu",
-        }
+        Self { hidden: vec![64, 64], activation: Activation::Tanh, initial_log_std: -0.5, output_gain: 0.01 }
     }
 }
 
@@ -122,7 +103,7 @@ pub struct CriticConfig {
     /// Widths of the hidden layers (OmniSafe: 64, 64).
     pub hidden: Vec<usize>,
     /// Hidden activation.
-    pub activation: ActivationName,
+    pub activation: Activation,
     /// Adam's learning rate (OmniSafe: 1e-3).
     pub learning_rate: f64,
     /// Passes over a rollout.
@@ -135,7 +116,7 @@ impl Default for CriticConfig {
     fn default() -> Self {
         Self {
             hidden: vec![64, 64],
-            activation: ActivationName::Tanh,
+            activation: Activation::Tanh,
             learning_rate: 1e-3,
             epochs: 3,
             minibatch_size: 1024,

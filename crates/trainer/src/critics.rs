@@ -2,7 +2,6 @@
 //! error.
 
 use crate::config::{CriticConfig, TrainConfig};
-use crate::policy::exported::activation;
 use anyhow::{Context, Result};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use compute::State;
@@ -36,7 +35,7 @@ impl Critics {
     pub fn new(config: &TrainConfig, objectives: usize, obs_dim: usize, device: &Device) -> Result<Self> {
         let (seed, config) = (config.seed, config.critic.clone());
         let sizes = [&[obs_dim], config.hidden.as_slice(), &[1]].concat();
-        let spec = MlpSpec::new(sizes, activation(config.activation))?;
+        let spec = MlpSpec::new(sizes, config.activation)?;
         let offset = |s: usize| if s == 0 { REWARD_SEED } else { COST_SEED ^ ((s as u64 - 1) << 32) };
         let fresh = |s: usize| Mlp::init(spec.clone(), seed ^ offset(s), 1.0, device);
         let params = (0..objectives).map(|s| fresh(s).theta().clone()).collect();

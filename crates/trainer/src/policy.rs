@@ -11,9 +11,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use compute::State;
 use compute::noise::NoiseKey;
 use kfac::{FactorSample, FisherSeeds, ForwardPass, Mlp, MlpSpec, Statistics};
-use safe_rl::{Gaussian, LOG_STD_FISHER, Surrogate, clamp_log_std};
-
-use exported::activation;
+use safe_rl::{Gaussian, Surrogate, clamp_log_std};
 
 /// A Gaussian policy `pi(a|s) = N(mean(s), diag exp(2 log sigma))`.
 ///
@@ -58,7 +56,7 @@ impl Policy {
     /// When the layer widths are not usable.
     pub fn new(config: &PolicyConfig, obs_dim: usize, action_dim: usize, seed: u64, device: &Device) -> Result<Self> {
         let sizes = [&[obs_dim], config.hidden.as_slice(), &[action_dim]].concat();
-        let spec = MlpSpec::new(sizes, activation(config.activation))?;
+        let spec = MlpSpec::new(sizes, config.activation)?;
         let mean = Mlp::init(spec, seed, config.output_gain as f32, device);
         let log_std = TensorData::new(vec![config.initial_log_std as f32; action_dim], [action_dim]);
         let log_std = Tensor::from_data(log_std, device);
@@ -213,13 +211,7 @@ impl PolicyPass {
     ///
     /// For a Gaussian it is `mean_n J_n^T diag(1 / sigma^2) J_n` for the network and `2 I` for log sigma.
     pub fn fisher_product(&self, vector: &Tensor<1>) -> Tensor<1> {
-        let moved = self.jvp(vector.clone());
-        let [samples, actions] = moved.dims();
-        let weighted = moved * self.distribution.inverse_variance().unsqueeze() * (1.0 / samples as f32);
-        let network = self.pass.gradients(weighted.unsqueeze_dim(0)).squeeze_dim::<1>(0);
-        let params = network.dims()[0];
-        let log_std = vector.clone().narrow(0, params, actions) * LOG_STD_FISHER;
-        Tensor::cat(vec![network, log_std], 0)
+        self.pass.fisher_product(vector.clone(), self.distribution.inverse_variance())
     }
 }
 

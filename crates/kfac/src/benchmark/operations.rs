@@ -1,6 +1,6 @@
 //! Floating-point operations of a policy update.
 
-use super::policy_update::UpdateKind;
+use crate::fisher::FisherKind;
 use crate::mlp::spec::MlpSpec;
 
 /// Floating-point operations of one policy update, part by part: the least the mathematics needs, not what the code does.
@@ -29,7 +29,7 @@ pub struct Operations {
 
 impl Operations {
     /// Those of an update of the network `spec` with `rows` samples and two gradients.
-    pub fn new(spec: &MlpSpec, rows: usize, kind: UpdateKind) -> Self {
+    pub fn new(spec: &MlpSpec, rows: usize, kind: FisherKind) -> Self {
         let layers: Vec<[f64; 2]> = (0..spec.num_layers())
             .map(|l| {
                 let (inputs, outputs) = spec.layer_shape(l);
@@ -41,8 +41,8 @@ impl Operations {
         let forward: f64 = layers.iter().map(|[i, o]| 2.0 * samples * i * o).sum();
         let outputs = layers[last][1];
         let seeds = match kind {
-            UpdateKind::Exact => outputs,
-            UpdateKind::Sampled => 1.0,
+            FisherKind::Exact => outputs,
+            FisherKind::Sampled | FisherKind::Empirical => 1.0,
         };
         let chains = outputs.min(2.0 + seeds);
         // Scaled unit vectors need no product to pass the last layer.
@@ -51,8 +51,8 @@ impl Operations {
         let factors = layers.iter().enumerate().map(|(l, [i, o])| {
             // The exact Fisher matrix knows the last factor, and the one below but for the mean of the slopes' products.
             let grams = match kind {
-                UpdateKind::Exact if l == last => 0.0,
-                UpdateKind::Exact if l + 1 == last => 1.0,
+                FisherKind::Exact if l == last => 0.0,
+                FisherKind::Exact if l + 1 == last => 1.0,
                 _ => seeds,
             };
             samples * (i * (i + 1.0) + grams * o * (o + 1.0))
@@ -66,10 +66,10 @@ impl Operations {
             precondition: layers.iter().map(|[i, o]| 2.0 * 2.0 * i * o * (i + o)).sum(),
             // On kept activations the first layer takes one product, every other two.
             jacobian: match kind {
-                UpdateKind::Exact => {
+                FisherKind::Exact => {
                     forward + layers.iter().skip(1).map(|[i, o]| 2.0 * samples * (i - 1.0) * o).sum::<f64>()
                 }
-                UpdateKind::Sampled => 0.0,
+                FisherKind::Sampled | FisherKind::Empirical => 0.0,
             },
             divergence: forward,
         }
@@ -95,7 +95,7 @@ mod tests {
     fn operations_of_a_small_network_by_hand() {
         // 2-3-1 with biases: blocks [3, 3] and [4, 1], 13 weights; ten samples.
         let spec = MlpSpec::new([2, 3, 1], Activation::Tanh).unwrap();
-        let exact = Operations::new(&spec, 10, UpdateKind::Exact);
+        let exact = Operations::new(&spec, 10, FisherKind::Exact);
         assert_eq!(exact.forward, 2.0 * 10.0 * 13.0);
         assert_eq!(exact.divergence, exact.forward);
         assert_eq!(exact.gradients, 2.0 * exact.forward);
@@ -106,7 +106,7 @@ mod tests {
         // A V and V G for two gradients: 9 * 6 + 4 * 5 multiply-adds each.
         assert_eq!(exact.precondition, 2.0 * 2.0 * 74.0);
         assert_eq!(exact.jacobian, 2.0 * 10.0 * (13.0 + 3.0));
-        let sampled = Operations::new(&spec, 10, UpdateKind::Sampled);
+        let sampled = Operations::new(&spec, 10, FisherKind::Sampled);
         assert_eq!(sampled.factors, 10.0 * 2.0 * (6.0 + 10.0 + 6.0 + 1.0));
         assert_eq!(sampled.jacobian, 0.0);
         assert_eq!(exact.total() - exact.statistics(), 260.0 + 119.0 + 296.0 + 320.0 + 260.0);

@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use super::operations::Operations;
 use crate::error::KfacError;
 use crate::factor::Factors;
-use crate::fisher::{FisherSeeds, exact_seeds, score_seeds};
+use crate::fisher::{FisherKind, FisherSeeds, exact_seeds, score_seeds};
 use crate::mlp::Mlp;
 use crate::mlp::init::normal;
 use crate::mlp::spec::{Activation, MlpSpec};
@@ -24,6 +24,9 @@ const STEP_KL: f32 = 0.0025;
 /// [`run`](Self::run) does what an update of a safe policy does: forward pass, Fisher seeds, statistics with two
 /// gradients, moving average, inverses of all factors, two natural gradients, the step length, the step, and the
 /// divergence it caused. Nothing is read back.
+///
+/// With [`FisherKind::Exact`], this project's default, the step length comes from one forward-mode pass; otherwise, as in the
+/// usual K-FAC with its one score per sample, from the damped Kronecker form `g . n`.
 pub struct PolicyUpdate {
     policy: Mlp,
     log_std: Tensor<1>,
@@ -36,17 +39,7 @@ pub struct PolicyUpdate {
     /// Standard normal numbers for the sampled scores, `[1, N, out]`.
     noise: Tensor<3>,
     rows: usize,
-    kind: UpdateKind,
-}
-
-/// Which update is timed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UpdateKind {
-    /// This project's default: the exact Fisher matrix (one backward pass per output) and the exact step length (one
-    /// forward-mode pass).
-    Exact,
-    /// The usual K-FAC: one sampled score per sample and the step length from the damped Kronecker form `g . n`.
-    Sampled,
+    kind: FisherKind,
 }
 
 impl PolicyUpdate {
@@ -54,7 +47,7 @@ impl PolicyUpdate {
     ///
     /// # Errors
     /// Fewer than two sizes or a size of zero.
-    pub fn new(sizes: &[usize], rows: usize, kind: UpdateKind, device: &Device) -> Result<Self, KfacError> {
+    pub fn new(sizes: &[usize], rows: usize, kind: FisherKind, device: &Device) -> Result<Self, KfacError> {
         let spec = MlpSpec::new(sizes, Activation::Tanh)?;
         let (inputs, outputs) = (spec.input_size(), spec.output_size());
         let factors = Factors::new(&spec, 0.95, device)?;
@@ -99,11 +92,11 @@ impl PolicyUpdate {
         let log_std_direction = direction.clone().narrow(0, params, actions);
         let inv_variance = self.log_std.clone().mul_scalar(-2.0).exp();
         let quadratic = match self.kind {
-            UpdateKind::Exact => {
+            FisherKind::Exact => {
                 trust_region::gaussian_quadratic(pass.jvp(direction.clone()), inv_variance.clone())
                     + trust_region::log_std_quadratic(log_std_direction.clone())
             }
-            UpdateKind::Sampled => (blend(gradient) * direction.clone()).sum(),
+            FisherKind::Sampled | FisherKind::Empirical => (blend(gradient) * direction.clone()).sum(),
         };
         let radius = Tensor::full([1], (2.0 * STEP_KL).sqrt(), &direction.device());
         let step = trust_region::step_length(quadratic, radius, 10.0);
@@ -120,8 +113,8 @@ impl PolicyUpdate {
 
     fn seeds(&self, mean: &Tensor<2>) -> FisherSeeds {
         match self.kind {
-            UpdateKind::Exact => exact_seeds(self.log_std.clone()),
-            UpdateKind::Sampled => {
+            FisherKind::Exact => exact_seeds(self.log_std.clone()),
+            FisherKind::Sampled | FisherKind::Empirical => {
                 let sigma = self.log_std.clone().exp().unsqueeze_dims::<3>(&[0, 1]);
                 let actions = mean.clone().unsqueeze_dim::<3>(0) + self.noise.clone() * sigma;
                 score_seeds(actions, mean.clone(), self.log_std.clone())
@@ -196,7 +189,7 @@ pub struct PartSeconds {
     pub inverse: f64,
     /// Two natural gradients: [`Operations::precondition`].
     pub precondition: f64,
-    /// The directional derivative on kept activations: [`Operations::jacobian`] (of [`UpdateKind::Exact`]).
+    /// The directional derivative on kept activations: [`Operations::jacobian`] (of [`FisherKind::Exact`]).
     pub jacobian: f64,
     /// A forward pass that keeps nothing: [`Operations::divergence`].
     pub divergence: f64,

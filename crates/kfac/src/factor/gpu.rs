@@ -15,9 +15,9 @@ const CUBE: u32 = 256;
 fn update_kernel(
     // sizes
     length: usize,
+    // in
     decay: f32,
     always: u32,
-    // in
     average: &[f32],
     weight: &[f32],
     sample: &[f32],
@@ -80,8 +80,8 @@ pub(super) fn update(
 fn corrected_kernel(
     // sizes
     length: usize,
-    least: f32,
     // in
+    least: f32,
     average: &[f32],
     weight: &[f32],
     // out

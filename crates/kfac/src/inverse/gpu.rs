@@ -23,11 +23,10 @@ const ATTEMPTS: usize = 2;
 /// Inverts matrix `CUBE_POS` of `flat`. `table` has the beginning and the order of every matrix.
 #[cube(launch)]
 fn inverse_kernel(
-    // sizes
+    // in
     damping_root: f32,
     raise_root: f32,
     bound: f32,
-    // in
     flat: &[f32],
     table: &[f32],
     // out

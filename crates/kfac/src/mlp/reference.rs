@@ -1,4 +1,4 @@
-//! The network and its derivatives as burn tensor operations: runs on every backend, and what the fast paths are tested against.
+//! The network and its derivatives as burn tensor operations, on every backend; the other paths are tested against them.
 
 use std::ops::Range;
 

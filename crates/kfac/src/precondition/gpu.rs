@@ -21,9 +21,9 @@ fn side_kernel(
     params: usize,
     width: usize,
     seeds: usize,
+    // in
     left: u32,
     divisor: f32,
-    // in
     table: &[f32],
     inverses: &[f32],
     vectors: &[f32],

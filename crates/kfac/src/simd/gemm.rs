@@ -1,9 +1,8 @@
 //! Matrix microkernels on padded row-major buffers, written once for every vector width.
 //!
-//! All widths are padded to [`PAD`](super::width::PAD) floats with zeros, so that a row is a whole number of vectors on every instruction
-//! set and no kernel has a masked tail. A product is a sum over one index in ascending order with one fused
-//! multiply-add per term: each element's bits depend neither on the vector width nor on the blocking (dot products are the
-//! exception: their order is that of the vector width).
+//! All widths are padded to [`PAD`] floats with zeros, so that no kernel has a masked tail. A product is a sum over one index
+//! in ascending order with one fused multiply-add per term: each element's bits depend neither on the vector width nor on the
+//! blocking (dot products are the exception: their order is that of the vector width).
 
 use pulp::{Simd, WithSimd};
 

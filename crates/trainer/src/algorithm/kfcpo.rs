@@ -9,7 +9,7 @@
 
 mod settings;
 
-pub use settings::{FisherKind, KfcpoConfig};
+pub use settings::KfcpoConfig;
 
 use super::{Algorithm, AlgorithmInfo, Context, CostEstimate, Number, Setup, Update};
 use crate::config::SectionInfo;
@@ -18,7 +18,7 @@ use anyhow::{Result, ensure};
 use burn::tensor::{Device, Tensor};
 use compute::State;
 use compute::noise::{NoiseKey, Stream};
-use kfac::{Factors, FisherSeeds, InverseSet, exact_seeds, score_seeds};
+use kfac::{Factors, FisherKind, FisherSeeds, InverseSet, exact_seeds, score_seeds};
 use safe_rl::{
     Blend, Gaussian, KlGuard, KlGuardConfig, Margin, MarginConfig, MarginWeights, Products, ProjectionKind, Samples,
     TrustRegionStep, all_finite, all_finite_in, blend, minibatch_indices, trust_region_step,

@@ -1,7 +1,7 @@
 //! A trained policy on the host: what is evaluated, exported and compared.
 
 use crate::atomic_file::write_atomically;
-use crate::config::{ActivationName, TrainConfig};
+use crate::config::TrainConfig;
 use crate::container;
 use crate::policy::Policy;
 use anyhow::{Context, Result, bail, ensure};
@@ -21,7 +21,7 @@ pub struct PolicySnapshot {
     /// Environment id the policy was trained on.
     pub env: String,
     /// Hidden activation.
-    pub activation: ActivationName,
+    pub activation: Activation,
     /// Layer widths, `[obs_dim, hidden.., act_dim]`.
     pub sizes: Vec<usize>,
     /// Flat parameters: per layer a row-major `[in + 1, out]` block whose last row is the bias.
@@ -64,7 +64,7 @@ impl PolicySnapshot {
     /// # Errors
     /// When sizes and parameters do not fit together.
     pub fn policy(&self, device: &Device) -> Result<Policy> {
-        let spec = MlpSpec::new(self.sizes.clone(), activation(self.activation))?;
+        let spec = MlpSpec::new(self.sizes.clone(), self.activation)?;
         Policy::from_params(spec, upload(&[self.theta.as_slice(), &self.log_std].concat(), device))
     }
 
@@ -144,8 +144,8 @@ impl PolicySnapshot {
         Ok(Self {
             env: entry("env")?.clone(),
             activation: match entry("activation")?.as_str() {
-                "tanh" => ActivationName::Tanh,
-                "relu" => ActivationName::Relu,
+                "tanh" => Activation::Tanh,
+                "relu" => Activation::Relu,
                 other => bail!("activation `{other}` is not tanh or relu"),
             },
             sizes,
@@ -156,14 +156,6 @@ impl PolicySnapshot {
             obs_clip: number("obs_clip")?,
             std_floor: number("std_floor")?,
         })
-    }
-}
-
-/// The network crate's activation of a configured name.
-pub fn activation(name: ActivationName) -> Activation {
-    match name {
-        ActivationName::Tanh => Activation::Tanh,
-        ActivationName::Relu => Activation::Relu,
     }
 }
 
@@ -196,7 +188,7 @@ mod tests {
     fn policy() -> PolicySnapshot {
         PolicySnapshot {
             env: "SafetyPointGoal1-v0".into(),
-            activation: ActivationName::Tanh,
+            activation: Activation::Tanh,
             sizes: vec![3, 2, 1],
             theta: (0..11).map(|i| i as f32).collect(),
             log_std: vec![-0.5],

@@ -3,8 +3,8 @@
 //! The network's shape comes as numbers, `[layers, relu, sizes..]` ([`MlpSpec::header`](crate::MlpSpec::header)), so that one
 //! compiled kernel serves every shape. All units read the same weight at the same time, which a GPU broadcasts.
 //!
-//! Activations lie in a memory of [`MlpSpec::num_nodes`](crate::MlpSpec::num_nodes) numbers per sample, layer after layer, the inputs first: number k at
-//! `memory[first + k * stride]`. Neighbouring units then read neighbouring numbers.
+//! Activations lie in a memory of [`MlpSpec::num_nodes`](crate::MlpSpec::num_nodes) numbers per sample, layer after layer,
+//! the inputs first: number k at `memory[first + k * stride]`. Neighbouring units then read neighbouring numbers.
 
 #![allow(clippy::manual_div_ceil, clippy::manual_memcpy, clippy::collapsible_if, clippy::assign_op_pattern)] // the Rust of kernels
 #![allow(missing_docs)] // of the module that `cube` makes beside the function

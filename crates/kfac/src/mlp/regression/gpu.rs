@@ -14,7 +14,7 @@ use crate::mlp::gpu::{CUBE_SAMPLES, SUM_UNITS, is_narrow};
 use crate::mlp::spec::MlpSpec;
 
 /// Forward and backward pass, one sample of one network per unit. Of each network: theta `[P]`, targets `[N, out]`, memory
-/// `[2 M, n]` (activations, then derivatives), losses `[n]`; `x` is `[N, in]`, of which samples `begin .. begin + n` are taken.
+/// `[2 M, n]` (activations, then derivatives), losses `[n]`; of `x` `[N, in]` the samples `begin .. begin + n` are taken.
 #[cube(launch)]
 fn sample_kernel(
     // sizes

@@ -1,22 +1,11 @@
 //! KFCPO's section of the configuration.
 
 use anyhow::Result;
+use kfac::FisherKind;
 use safe_rl::ProjectionKind;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Section, at_least, count, positive, within};
-
-/// Which Fisher matrix the Kronecker factors estimate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FisherKind {
-    /// One backward pass per action dimension: no Monte Carlo noise.
-    Exact,
-    /// Scores of actions drawn afresh from the policy.
-    Sampled,
-    /// Scores of the taken actions (ablation).
-    Empirical,
-}
 
 /// KFCPO: factors, margin, projection, trust region and rollback.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -11,10 +11,9 @@ use std::time::Instant;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use envs::NavigationSpec;
-use kfac::benchmark::UpdateKind;
+use kfac::FisherKind;
 use serde_json::{Value, json};
 
-use crate::algorithm::kfcpo::FisherKind;
 use crate::cli::common_args::{CommonArgs, parse_count};
 use crate::cli::console::print;
 use crate::config::TrainConfig;
@@ -151,9 +150,9 @@ impl Bench<'_> {
     /// One complete KFCPO policy update on a batch of random samples.
     fn kfac(&self) -> Result<(Value, String)> {
         let batch = self.args.batch as usize;
-        let (kind, fisher, name) = match self.args.fisher {
-            BenchFisher::Exact => (UpdateKind::Exact, FisherKind::Exact, "exact"),
-            BenchFisher::Sampled => (UpdateKind::Sampled, FisherKind::Sampled, "sampled"),
+        let (fisher, name) = match self.args.fisher {
+            BenchFisher::Exact => (FisherKind::Exact, "exact"),
+            BenchFisher::Sampled => (FisherKind::Sampled, "sampled"),
         };
         let seconds = measure::update(&self.clock, &self.spec, &self.args.hidden, batch, fisher)?;
         let sizes = [&[self.spec.env.obs_dim][..], &self.args.hidden, &[self.spec.env.action_dim]].concat();
@@ -167,8 +166,8 @@ impl Bench<'_> {
             self.clock.machine(),
             1e3 * seconds
         );
-        let mut parts = measure::update_parts(&self.clock, &sizes, batch, kind)?;
-        parts.push(Part::new("update", seconds, work::update(&sizes, batch as f64, kind)?));
+        let mut parts = measure::update_parts(&self.clock, &sizes, batch, fisher)?;
+        parts.push(Part::new("update", seconds, work::update(&sizes, batch as f64, fisher)?));
         self.finish(row, head, parts)
     }
 

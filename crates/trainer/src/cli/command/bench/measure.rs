@@ -3,14 +3,15 @@
 use anyhow::Result;
 use burn::tensor::{Device, Distribution, Tensor};
 use envs::{Navigation, NavigationSpec, VecEnv};
-use kfac::benchmark::{PolicyUpdate, UpdateKind};
+use kfac::FisherKind;
+use kfac::benchmark::PolicyUpdate;
 use safe_rl::Samples;
 
 use super::FLOAT;
 use super::clock::Clock;
 use super::table::Part;
 use super::work::Work;
-use crate::algorithm::kfcpo::{FisherKind, KfcpoConfig};
+use crate::algorithm::kfcpo::KfcpoConfig;
 use crate::algorithm::{self, Context, CostEstimate, Progress, Setup};
 use crate::cli::launches::LaunchCounter;
 use crate::comm::Alone;
@@ -86,7 +87,7 @@ pub fn update(clock: &Clock, spec: &NavigationSpec, hidden: &[usize], batch: usi
 ///
 /// # Errors
 /// When the sizes are not usable or the device fails.
-pub fn update_parts(clock: &Clock, sizes: &[usize], batch: usize, kind: UpdateKind) -> Result<Vec<Part>> {
+pub fn update_parts(clock: &Clock, sizes: &[usize], batch: usize, kind: FisherKind) -> Result<Vec<Part>> {
     let mut update = PolicyUpdate::new(sizes, batch, kind, clock.device())?;
     let (seconds, operations) = (update.parts(PART_REPEATS)?, update.operations());
     let numbers = batch as f64 * sizes[0] as f64;

@@ -8,12 +8,11 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use envs::NavigationSpec;
-use kfac::benchmark::UpdateKind;
+use kfac::FisherKind;
 use serde_json::{Value, json};
 
 use super::clock::Clock;
 use super::{measure, work};
-use crate::algorithm::kfcpo::FisherKind;
 use crate::atomic_file::write_atomically;
 use crate::cli::console::diagnose;
 use crate::cli::plot::{Curve, Figure, Panel, Point, Scale};
@@ -118,7 +117,7 @@ fn curves(clock: &Clock, spec: &NavigationSpec, rows: &mut Vec<Row>) -> Result<(
     let mut update = |panel: String, x: usize, width: usize, batch: usize| -> Result<()> {
         let seconds = measure::update(clock, spec, &[width, width], batch, FisherKind::Exact)?;
         let sizes = [spec.env.obs_dim, width, width, spec.env.action_dim];
-        let operations = work::update(&sizes, batch as f64, UpdateKind::Exact)?.operations;
+        let operations = work::update(&sizes, batch as f64, FisherKind::Exact)?.operations;
         add(panel, x, operations / seconds / 1e9, seconds);
         Ok(())
     };

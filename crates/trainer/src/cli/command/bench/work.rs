@@ -6,8 +6,8 @@
 
 use anyhow::Result;
 use envs::NavigationSpec;
-use kfac::benchmark::{Operations, UpdateKind};
-use kfac::{Activation, MlpSpec};
+use kfac::benchmark::Operations;
+use kfac::{Activation, FisherKind, MlpSpec};
 
 use super::FLOAT;
 use super::env_operations::operations_per_step;
@@ -80,7 +80,7 @@ pub fn step(spec: &NavigationSpec, num_envs: f64) -> Work {
 ///
 /// # Errors
 /// When the sizes are no network's.
-pub fn update(sizes: &[usize], batch: f64, kind: UpdateKind) -> Result<Work> {
+pub fn update(sizes: &[usize], batch: f64, kind: FisherKind) -> Result<Work> {
     let spec = MlpSpec::new(sizes, Activation::Tanh)?;
     let products = Operations::new(&spec, batch as usize, kind).total();
     // Two forward passes: at the policy, and at the candidate for its divergence.
@@ -119,7 +119,7 @@ pub fn phase(phase: Phase, config: &TrainConfig, spec: &NavigationSpec) -> Resul
         Phase::Advantages => (2.0 * ADVANTAGE, 2.0 * 6.0, 1.0),
         // The divergence of the whole epoch comes on top.
         Phase::Actor => {
-            let all = update(&policy_sizes, samples, UpdateKind::Exact)?;
+            let all = update(&policy_sizes, samples, FisherKind::Exact)?;
             let one = all.operations / samples + policy.forward();
             (actor_epochs * one, actor_epochs * all.bytes / samples / FLOAT, actor_epochs)
         }
