@@ -297,7 +297,7 @@ fn an_update_equals_the_cpus() {
         };
         let before = values(policy.network().theta().clone());
         let constraints = config.cost_limit.of(&["cost".to_owned()]).expect("one limit");
-        let setup = Setup { config: &config, policy: &policy, constraints: &constraints };
+        let setup = Setup { config: &config, policy: &policy, constraints: &constraints, horizon: 1000 };
         let mut kfcpo = algorithm::build(&setup).expect("a known algorithm");
         let mut metrics = Vec::new();
         for iteration in 1..3 {

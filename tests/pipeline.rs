@@ -1,9 +1,11 @@
-//! KFCPO's update as a whole, on hand-made samples: the trust region holds, and bad numbers change nothing.
+//! Updates as a whole, on hand-made samples: the trust region holds, bad numbers change nothing, and every rival does what
+//! it claims.
 
 use burn::tensor::{Device, Tensor};
 use compute::noise::{NoiseKey, Stream, normals};
-use safe_rl::Samples;
+use safe_rl::{AdamMultiplierConfig, Samples};
 use test_support::device::test_device;
+use trainer::algorithm::focops::FocopsConfig;
 use trainer::algorithm::kfcpo::KfcpoConfig;
 use trainer::algorithm::ppo::PpoConfig;
 use trainer::algorithm::{self, Algorithm, Context, CostEstimate, Progress, Setup, UpdateReport};
@@ -49,7 +51,7 @@ fn samples(policy: &Policy, step: u64) -> Samples {
 fn start(config: &TrainConfig) -> (Policy, Box<dyn Algorithm>) {
     let policy = Policy::new(&config.policy, OBS, ACTIONS, config.seed, &test_device()).expect("a valid shape");
     let constraints = config.cost_limit.of(&["cost".to_owned()]).expect("one limit");
-    let setup = Setup { config, policy: &policy, constraints: &constraints };
+    let setup = Setup { config, policy: &policy, constraints: &constraints, horizon: 1000 };
     let algorithm = algorithm::build(&setup).expect("a known algorithm");
     (policy, algorithm)
 }
@@ -89,7 +91,7 @@ fn accepted_steps_stay_within_the_trust_region_and_raise_the_surrogate() {
             [metrics.rejected, metrics.skipped].map(|count| count.expect("KFCPO counts its steps"));
         assert_eq!((accepted(&metrics) + rejected, skipped), (steps, 0.0), "{metrics:?}");
         assert!(accepted(&metrics) >= 0.75 * steps, "{metrics:?}");
-        let kl = policy.distribution(samples.obs.clone()).mean_kl(&samples.mean, &before.log_std());
+        let kl = policy.distribution(samples.obs.clone()).mean_kl(&samples.mean, before.log_std());
         let kl = scalar(kl).expect("readable");
         assert!(kl > 0.0 && kl <= 1.5 * KfcpoConfig::default().target_kl, "KL {kl}");
         // Far below the limit the direction is the reward's: the mean of the first action rises.
@@ -141,7 +143,7 @@ fn numbers_that_are_not_finite_leave_the_policy_bit_for_bit() {
 
 #[test]
 fn a_restored_run_takes_the_same_steps_bit_for_bit_under_its_schedules() {
-    for algo in ["kfcpo", "ppo", "ppo-lag"] {
+    for algo in algorithm::ALGORITHMS.iter().map(|info| info.name) {
         let mut config = TrainConfig { algo: algo.into(), num_envs: 16, rollout_steps: 16, ..TrainConfig::default() };
         config.total_steps = 8 * config.batch_size() as u64;
         config.critic.minibatch_size = 64;
@@ -166,4 +168,75 @@ fn a_restored_run_takes_the_same_steps_bit_for_bit_under_its_schedules() {
             assert_eq!(value, &b.scalars[name], "{algo}: {name}");
         }
     }
+}
+
+/// How much the reward's and the cost's surrogate rise by updates of an algorithm, each from new samples, and the last KL.
+fn rises(config: &TrainConfig, cost: f64, updates: u64) -> ([f64; 2], f64) {
+    let (mut policy, mut algorithm) = start(config);
+    let (mut sums, mut kl) = ([0.0; 2], 0.0);
+    for iteration in 1..=updates {
+        let samples = samples(&policy, iteration);
+        kl = update(&mut *algorithm, &mut policy, &samples, cost, iteration).kl.expect("every algorithm tells its KL");
+        let after = policy.distribution(samples.obs.clone());
+        let surrogate = after.surrogate(&samples.action, &samples.log_prob, &samples.advantage, None);
+        let before = host(&samples.advantage.mean_dim(1)).expect("readable");
+        for (k, after) in host(&surrogate.value).expect("readable").into_iter().enumerate() {
+            sums[k] += f64::from(after - before[k]);
+        }
+    }
+    (sums, kl)
+}
+
+fn config_of(algo: &str) -> TrainConfig {
+    let mut config = TrainConfig { algo: algo.into(), ..config() };
+    // A first-order step small enough that the advantages, of size 1, and not the steps' number decide.
+    config.section_mut::<PpoConfig>().learning_rate = 1e-3;
+    config.section_mut::<FocopsConfig>().learning_rate = 1e-3;
+    config
+}
+
+#[test]
+fn every_algorithm_raises_the_rewards_surrogate_where_cost_does_not_matter() {
+    for info in algorithm::ALGORITHMS {
+        let ([reward, _], kl) = rises(&config_of(info.name), 0.0, 3);
+        assert!(reward > 0.01, "{}: {reward}", info.name);
+        assert!(kl > 0.0 && kl < 0.1, "{}: KL {kl}", info.name);
+    }
+}
+
+#[test]
+fn a_positive_multiplier_lowers_the_cost() {
+    let with = |algo: &str, initial: f64| {
+        let mut config = config_of(algo);
+        config.section_mut::<AdamMultiplierConfig>().initial = initial;
+        rises(&config, 25.0, 3).0
+    };
+    for algo in ["ppo-lag", "focops", "trpo-lag"] {
+        let ([_, free], [reward, cost]) = (with(algo, 0.0), with(algo, 2.0));
+        assert!(
+            cost < -0.005 && cost < free - 0.005,
+            "{algo}: the cost rises by {cost}, without a multiplier by {free}"
+        );
+        assert!(reward > -0.05, "{algo}: the reward is not thrown away: {reward}");
+    }
+}
+
+#[test]
+fn a_controller_and_cpo_lower_the_cost_beyond_the_limit() {
+    for algo in ["ppo-pid", "cpo"] {
+        let (far, near) = (rises(&config_of(algo), 500.0, 3).0[1], rises(&config_of(algo), 0.0, 3).0[1]);
+        assert!(far < -0.005 && far < near, "{algo}: beyond the limit {far}, below it {near}");
+    }
+}
+
+#[test]
+fn the_clip_holds_ppo_near_the_old_policy() {
+    let kl = |clip: f64| {
+        let mut config = config_of("ppo");
+        *config.section_mut() =
+            PpoConfig { clip, target_kl: 1e3, learning_rate: 3e-3, epochs: 20, ..PpoConfig::default() };
+        rises(&config, 0.0, 1).1
+    };
+    let (clipped, free) = (kl(0.1), kl(1e3));
+    assert!(clipped < 0.25 * free, "KL {clipped} with the clip, {free} without");
 }

@@ -24,6 +24,7 @@
 mod adam;
 mod advantage;
 mod blend;
+mod conjugate_gradient;
 mod decision;
 mod episode;
 mod error;
@@ -48,6 +49,7 @@ use test_support::device as test_device;
 pub use adam::{Adam, AdamConfig};
 pub use advantage::{center, standardize};
 pub use blend::{Blend, blend};
+pub use conjugate_gradient::conjugate_gradient;
 pub use decision::{Decision, Flag, all_finite, all_finite_in};
 pub use episode::{EpisodeStatistics, EpisodeTracker, FinishedEpisode};
 pub use error::SafeRlError;

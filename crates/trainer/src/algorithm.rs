@@ -10,8 +10,14 @@ use anyhow::Result;
 use compute::State;
 use safe_rl::Samples;
 
+pub mod cpo;
+pub mod first_order;
+pub mod focops;
 pub mod kfcpo;
+pub mod lagrangian;
 pub mod ppo;
+pub mod second_order;
+pub mod trpo;
 mod update;
 
 pub use update::{Metrics, Number, Update, UpdateReport};
@@ -87,6 +93,8 @@ pub struct Setup<'a> {
     pub policy: &'a Policy,
     /// What is limited; one row of the advantages each, behind the reward's.
     pub constraints: &'a [Constraint],
+    /// Steps of the longest episode.
+    pub horizon: usize,
 }
 
 /// A row of the algorithm table.
@@ -102,7 +110,8 @@ pub struct AlgorithmInfo {
 }
 
 /// Every algorithm, in the order `trainer algos` prints them.
-pub const ALGORITHMS: &[AlgorithmInfo] = &[kfcpo::INFO, ppo::INFO, ppo::LAGRANGIAN];
+pub const ALGORITHMS: &[AlgorithmInfo] =
+    &[kfcpo::INFO, ppo::INFO, ppo::LAGRANGIAN, ppo::PID, focops::INFO, trpo::INFO, trpo::LAGRANGIAN, cpo::INFO];
 
 /// Finds an algorithm by name, ignoring case, `-` and `_`.
 ///

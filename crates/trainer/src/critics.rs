@@ -111,3 +111,78 @@ impl Critics {
         self.adam.load_state(&state.part("critics.adam")?).context("state `critics.adam`")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use compute::noise::normals;
+    use compute::read;
+
+    const SAMPLES: usize = 512;
+
+    fn critics() -> Critics {
+        let mut config = TrainConfig::default();
+        config.critic = CriticConfig { hidden: vec![16], minibatch_size: 64, learning_rate: 3e-3, ..config.critic };
+        Critics::new(&config, 3, 4, &Device::flex()).expect("a usable shape")
+    }
+
+    /// Three objectives: a line, its negative, a constant.
+    fn samples() -> Samples {
+        let device = Device::flex();
+        let noise = normals(NoiseKey { seed: 1, stream: Stream::Other(0), step: 0 }, SAMPLES, 4);
+        let obs = Tensor::<1>::from_floats(noise.as_slice(), &device).reshape([SAMPLES, 4]);
+        let line = obs.clone().narrow(1, 0, 1).reshape([1, SAMPLES]);
+        let target = Tensor::cat(vec![line.clone(), line.clone().neg(), line.zeros_like() + 2.0], 0);
+        let rows = Tensor::zeros([SAMPLES, 1], &device);
+        Samples {
+            action: rows.clone(),
+            mean: rows.clone(),
+            log_prob: rows.reshape([SAMPLES]),
+            advantage: target.zeros_like(),
+            obs,
+            target,
+        }
+    }
+
+    #[test]
+    fn every_critic_learns_its_own_objective() {
+        let (mut critics, samples) = (critics(), samples());
+        let first = read("losses", critics.fit(&samples, 1)).unwrap();
+        let mut last = first.clone();
+        for iteration in 2..30 {
+            last = read("losses", critics.fit(&samples, iteration)).unwrap();
+        }
+        assert_eq!(last.len(), 3);
+        assert!(last.iter().zip(&first).all(|(last, first)| *last < 0.1 * first), "{first:?} {last:?}");
+        let values = critics.values(samples.obs);
+        assert_eq!(values.dims(), [3, SAMPLES]);
+        let errors = read("errors", (values - samples.target).square().mean_dim(1)).unwrap();
+        assert!(errors.iter().all(|error| *error < 0.05), "{errors:?}");
+    }
+
+    #[test]
+    fn a_target_that_is_not_finite_holds_back_its_own_critic_alone() {
+        let (mut critics, mut samples) = (critics(), samples());
+        let before = read("values", critics.values(samples.obs.clone())).unwrap();
+        samples.target = samples.target.slice_fill([1..2, 0..SAMPLES], f32::NAN);
+        critics.fit(&samples, 1);
+        let after = read("values", critics.values(samples.obs.clone())).unwrap();
+        let changed: Vec<bool> =
+            before.chunks(SAMPLES).zip(after.chunks(SAMPLES)).map(|(before, after)| before != after).collect();
+        assert_eq!(changed, [true, false, true]);
+    }
+
+    #[test]
+    fn critics_continue_from_their_state() {
+        let (mut whole, samples) = (critics(), samples());
+        whole.fit(&samples, 1);
+        let mut state = State::new();
+        whole.save(&mut state).unwrap();
+        let mut resumed = critics();
+        resumed.load(&state).unwrap();
+        whole.fit(&samples, 2);
+        resumed.fit(&samples, 2);
+        let [whole, resumed] = [whole, resumed].map(|c| read("values", c.values(samples.obs.clone())).unwrap());
+        assert_eq!(whole, resumed);
+    }
+}

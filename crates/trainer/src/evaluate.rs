@@ -3,18 +3,18 @@
 use crate::policy::Policy;
 use crate::policy::exported::{PolicySnapshot, host};
 use anyhow::{Result, ensure};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use compute::noise::{NoiseKey, Stream};
-use envs::{Navigation, NavigationSpec, StepBatch, VecEnv};
+use envs::{StepBatch, VecEnv};
 use safe_rl::Normalizer;
 
 /// One finished episode.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct EpisodeResult {
     /// Undiscounted return.
     pub ret: f64,
-    /// Undiscounted cost.
-    pub cost: f64,
+    /// Undiscounted costs, one per constraint.
+    pub costs: Vec<f64>,
     /// Steps.
     pub length: u64,
 }
@@ -23,7 +23,7 @@ pub struct EpisodeResult {
 pub struct Evaluator {
     policy: Policy,
     normalizer: Normalizer,
-    env: Navigation,
+    env: Box<dyn VecEnv>,
     obs: Tensor<2>,
     seed: u64,
     stochastic: bool,
@@ -31,36 +31,35 @@ pub struct Evaluator {
 }
 
 impl Evaluator {
-    /// Begins `episodes` episodes, whose layouts follow from `seed`. The policy acts with its mean, or with samples where
+    /// Begins an episode in every environment. The policy acts with its mean, or with samples that follow from `seed` where
     /// `stochastic`; the environment clips actions to [-1, 1].
     ///
     /// # Errors
     /// When policy and environment do not fit.
-    pub fn new(
-        policy: &PolicySnapshot,
-        env: &NavigationSpec,
-        episodes: usize,
-        seed: u64,
-        stochastic: bool,
-        device: &Device,
-    ) -> Result<Self> {
-        ensure!(episodes >= 1, "episodes = 0: must be at least 1");
+    pub fn new(policy: &PolicySnapshot, mut env: Box<dyn VecEnv>, seed: u64, stochastic: bool) -> Result<Self> {
+        let (spec, device) = (env.spec(), env.device().clone());
         ensure!(
-            policy.sizes[0] == env.env.obs_dim,
+            policy.sizes[0] == spec.obs_dim,
             "the policy expects {} observations, {} has {}",
             policy.sizes[0],
-            env.env.id,
-            env.env.obs_dim
+            spec.id,
+            spec.obs_dim
         );
-        let (network, normalizer) = (policy.policy(device)?, policy.normalizer(device)?);
-        let mut env = Navigation::new(env.clone(), episodes, seed, device)?;
+        let (network, normalizer) = (policy.policy(&device)?, policy.normalizer(&device)?);
+        ensure!(
+            network.action_dim() == spec.action_dim,
+            "the policy has {} actions, {} takes {}",
+            network.action_dim(),
+            spec.id,
+            spec.action_dim
+        );
         let obs = env.reset(false);
         Ok(Self { policy: network, normalizer, env, obs, seed, stochastic, step: 0 })
     }
 
     /// The environments.
-    pub fn env(&self) -> &Navigation {
-        &self.env
+    pub fn env(&mut self) -> &mut dyn VecEnv {
+        self.env.as_mut()
     }
 
     /// What the policy sees now, `[episodes, obs_dim]`.
@@ -84,31 +83,68 @@ impl Evaluator {
     }
 }
 
-/// Runs `episodes` fresh episodes at once, one an environment, and returns them in environment order.
+/// Runs one fresh episode in every environment and returns them in environment order.
 ///
 /// # Errors
 /// When policy and environment do not fit, or the device fails.
 pub fn evaluate(
     policy: &PolicySnapshot,
-    env: &NavigationSpec,
-    episodes: usize,
+    env: Box<dyn VecEnv>,
     seed: u64,
     stochastic: bool,
-    device: &Device,
 ) -> Result<Vec<EpisodeResult>> {
-    let mut play = Evaluator::new(policy, env, episodes, seed, stochastic, device)?;
+    let episodes = env.num_envs();
+    let mut evaluator = Evaluator::new(policy, env, seed, stochastic)?;
     let mut results: Vec<Option<EpisodeResult>> = vec![None; episodes];
     while results.iter().any(Option::is_none) {
-        let batch = play.advance();
+        let batch = evaluator.advance();
         let done = host(&(batch.terminated + batch.truncated))?;
         if done.iter().any(|d| *d > 0.0) {
-            let ret = host(&batch.episode_return)?;
-            let cost = host(&batch.episode_costs.slice([0..1]))?;
+            let returns = host(&batch.episode_return)?;
+            let costs = host(&batch.episode_costs)?; // row after row
             let length = host(&batch.episode_length)?;
             for (i, result) in results.iter_mut().enumerate().filter(|(i, r)| done[*i] > 0.0 && r.is_none()) {
-                *result = Some(EpisodeResult { ret: ret[i].into(), cost: cost[i].into(), length: length[i] as u64 });
+                let costs = costs.iter().skip(i).step_by(episodes).map(|cost| f64::from(*cost)).collect();
+                *result = Some(EpisodeResult { ret: returns[i].into(), costs, length: length[i] as u64 });
             }
         }
     }
     Ok(results.into_iter().flatten().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::TrainConfig;
+    use crate::runner::Runner;
+    use burn::tensor::Device;
+    use envs::Navigation;
+
+    fn environments(id: &str, episodes: usize) -> Box<dyn VecEnv> {
+        let spec = envs::find(id).expect("a known environment");
+        Box::new(Navigation::new(spec, episodes, 7, &Device::flex()).expect("it fits"))
+    }
+
+    fn policy() -> PolicySnapshot {
+        let config = TrainConfig { num_envs: 4, rollout_steps: 4, ..TrainConfig::default() };
+        let runner = Runner::new(config, Device::flex()).expect("a valid configuration");
+        runner.snapshot().expect("readable")
+    }
+
+    #[test]
+    fn every_environment_plays_one_whole_episode_and_the_same_one_again() {
+        let run = |stochastic| evaluate(&policy(), environments("PointGoal1", 3), 5, stochastic).expect("it runs");
+        let episodes = run(false);
+        assert_eq!(episodes.len(), 3);
+        assert!(episodes.iter().all(|e| e.length == 1000 && e.costs.len() == 1 && e.ret.is_finite()));
+        assert_eq!(run(false), episodes);
+        assert_ne!(run(true), episodes);
+        assert_eq!(run(true), run(true));
+    }
+
+    #[test]
+    fn a_policy_of_another_environment_is_refused() {
+        let error = evaluate(&policy(), environments("PointPush1", 1), 5, false).unwrap_err().to_string();
+        assert!(error.contains("observations"), "{error}");
+    }
 }

@@ -6,7 +6,7 @@ mod report;
 pub use phase::{Phase, PhaseObserver};
 pub use report::{IterationReport, Totals};
 
-use crate::algorithm::{self, Algorithm, Context, CostEstimate, Progress, Setup, UpdateReport};
+use crate::algorithm::{self, Algorithm, Context, CostEstimate, Metrics, Progress, Setup, UpdateReport};
 use crate::comm::{Alone, Comm};
 use crate::config::{Constraint, TrainConfig};
 use crate::critics::Critics;
@@ -64,7 +64,9 @@ impl Runner {
         let (obs_dim, action_dim) = (env.spec().obs_dim, env.spec().action_dim);
         let constraints = config.cost_limit.of(&env.spec().constraints)?;
         let policy = Policy::new(&config.policy, obs_dim, action_dim, config.seed, &device)?;
-        let algorithm = algorithm::build(&Setup { config: &config, policy: &policy, constraints: &constraints })?;
+        let horizon = env.spec().max_episode_steps;
+        let setup = Setup { config: &config, policy: &policy, constraints: &constraints, horizon };
+        let algorithm = algorithm::build(&setup)?;
         Ok(Self {
             obs: env.reset(true),
             env,
@@ -89,7 +91,8 @@ impl Runner {
     /// # Errors
     /// What `build` refuses.
     pub fn with_algorithm(mut self, build: impl FnOnce(&Setup) -> Result<Box<dyn Algorithm>>) -> Result<Self> {
-        let setup = Setup { config: &self.config, policy: &self.policy, constraints: &self.constraints };
+        let (config, horizon) = (&self.config, self.env.spec().max_episode_steps);
+        let setup = Setup { config, policy: &self.policy, constraints: &self.constraints, horizon };
         self.algorithm = build(&setup)?;
         Ok(self)
     }
@@ -112,7 +115,8 @@ impl Runner {
         let start = Instant::now();
         let rollout = self.collect(observer)?;
         let rollout_s = start.elapsed().as_secs_f64();
-        let update = if self.iteration == 0 { UpdateReport::default() } else { self.update(&rollout, observer)? };
+        let mut update = if self.iteration == 0 { UpdateReport::default() } else { self.update(&rollout, observer)? };
+        update.metrics.extend(self.further_costs(&rollout));
         self.normalizer.commit();
         self.iteration += 1;
         let update_s = start.elapsed().as_secs_f64() - rollout_s;
@@ -243,6 +247,18 @@ impl Runner {
         rollout.mean_step_costs.iter().enumerate().map(estimate).collect()
     }
 
+    /// The figures of the constraints behind the first, which has columns of its own.
+    fn further_costs(&self, rollout: &Rollout) -> Metrics {
+        let recent = self.episodes.statistics();
+        let horizon = self.env.spec().max_episode_steps as f64;
+        let figures = |k: usize| {
+            let mean = recent.as_ref().and_then(|recent| recent.cost_mean.get(k)).copied().unwrap_or(f64::NAN);
+            let step = horizon * rollout.mean_step_costs[k];
+            [(format!("Metrics/EpCost{}", k + 1).into(), mean), (format!("Metrics/StepCost{}", k + 1).into(), step)]
+        };
+        (1..rollout.mean_step_costs.len()).flat_map(figures).collect()
+    }
+
     fn progress(&self) -> Progress {
         Progress {
             fraction: (self.steps() as f64 / self.config.total_steps as f64).min(1.0),
@@ -368,3 +384,6 @@ pub fn rollout_step(
         },
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,8 @@ pub enum Stream {
     KfcpoFisher,
     /// PPO's order of samples, by epoch.
     PpoOrder,
+    /// FOCOPS's order of samples, by epoch.
+    FocopsOrder,
     /// The critics' order of samples, by epoch.
     CriticOrder,
     /// Anything outside this register: an algorithm of one's own, a test. Its numbers must differ from the others'.
@@ -28,6 +30,7 @@ impl Stream {
             Self::KfcpoOrder => 0x4b46_0001,
             Self::KfcpoFisher => 0x4b46_0002,
             Self::PpoOrder => 0x5050_0001,
+            Self::FocopsOrder => 0x464f_0001,
             Self::CriticOrder => 0x5348_0002,
             Self::Other(number) => number,
         }
@@ -40,11 +43,12 @@ mod tests {
 
     #[test]
     fn no_two_streams_have_the_same_number() {
-        use Stream::{Action, CriticOrder, Evaluation, KfcpoFisher, KfcpoOrder, PpoOrder};
-        let mut numbers =
-            [Action, Evaluation, KfcpoOrder, KfcpoFisher, PpoOrder, CriticOrder].map(Stream::number).to_vec();
+        use Stream::{Action, CriticOrder, Evaluation, FocopsOrder, KfcpoFisher, KfcpoOrder, PpoOrder};
+        let mut numbers = [Action, Evaluation, KfcpoOrder, KfcpoFisher, PpoOrder, FocopsOrder, CriticOrder]
+            .map(Stream::number)
+            .to_vec();
         numbers.sort_unstable();
         numbers.dedup();
-        assert_eq!(numbers.len(), 6);
+        assert_eq!(numbers.len(), 7);
     }
 }

@@ -5,20 +5,17 @@
 //! one Adam ascent step on lambda (J_C - d) an iteration, before the policy. Minibatches are larger than OmniSafe's
 //! 64 samples, which a vector environment cannot use well; `ppo.minibatch_size` sets them.
 
-use super::{Algorithm, AlgorithmInfo, Context, Number, Setup, Update};
-use crate::config::{Section, SectionInfo, at_least, count, positive};
-use crate::policy::Policy;
-use crate::policy::exported::scalar;
 use anyhow::Result;
-use burn::tensor::Tensor;
 use compute::State;
-use compute::noise::{NoiseKey, Stream};
-use safe_rl::{
-    Adam, AdamConfig, AdamMultiplier, AdamMultiplierConfig, Multiplier, Samples, lagrangian_advantage,
-    minibatch_indices,
-};
+use compute::noise::Stream;
+use safe_rl::{AdamMultiplierConfig, PidMultiplierConfig, Samples};
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
+
+use super::first_order::{FirstOrder, FirstOrderSettings};
+use super::lagrangian::Lagrangian;
+use super::{Algorithm, AlgorithmInfo, Context, Setup, Update};
+use crate::config::{Section, SectionInfo, count, positive};
+use crate::policy::Policy;
 
 /// PPO's row of the table.
 pub const INFO: AlgorithmInfo = AlgorithmInfo {
@@ -34,6 +31,14 @@ pub const LAGRANGIAN: AlgorithmInfo = AlgorithmInfo {
     summary: "PPO on (A_r - lambda A_c) / (1 + lambda), lambda learned by Adam (OmniSafe's PPOLag)",
     sections: &[SectionInfo::of::<PpoConfig>(), SectionInfo::of::<AdamMultiplierConfig>()],
     build: |setup| Ok(Box::new(Ppo::lagrangian(setup)?)),
+};
+
+/// PPO-PID's row of the table.
+pub const PID: AlgorithmInfo = AlgorithmInfo {
+    name: "ppo-pid",
+    summary: "PPO on (A_r - lambda A_c) / (1 + lambda), lambda moved by a PID controller (OmniSafe's CPPOPID)",
+    sections: &[SectionInfo::of::<PpoConfig>(), SectionInfo::of::<PidMultiplierConfig>()],
+    build: |setup| Ok(Box::new(Ppo::pid(setup)?)),
 };
 
 /// PPO with a clipped surrogate (OmniSafe's settings unless said).
@@ -83,23 +88,11 @@ impl Section for PpoConfig {
     }
 }
 
-/// The multipliers of PPOLag.
-impl Section for AdamMultiplierConfig {
-    const NAME: &'static str = "lagrange";
-
-    fn validate(&self) -> Result<()> {
-        at_least("lagrange.initial", self.initial, 0.0)?;
-        positive("lagrange.learning_rate", self.learning_rate)
-    }
-}
-
-/// PPO, with or without a Lagrange multiplier.
+/// PPO, with or without Lagrange multipliers.
 pub struct Ppo {
-    config: PpoConfig,
-    seed: u64,
-    adam: Adam,
-    /// One per constraint; none where only the reward counts.
-    multipliers: Vec<Box<dyn Multiplier>>,
+    clip: f32,
+    optimizer: FirstOrder,
+    lagrangian: Lagrangian,
 }
 
 impl Ppo {
@@ -108,14 +101,7 @@ impl Ppo {
     /// # Errors
     /// When a setting is out of range.
     pub fn unconstrained(setup: &Setup) -> Result<Self> {
-        let config: PpoConfig = setup.config.section();
-        let settings = AdamConfig {
-            learning_rate: config.learning_rate,
-            max_grad_norm: Some(config.max_grad_norm),
-            ..AdamConfig::default()
-        };
-        let adam = Adam::new(1, setup.policy.num_params(), settings, &setup.policy.device())?;
-        Ok(Self { config, seed: setup.config.seed, adam, multipliers: Vec::new() })
+        Self::new(setup, Lagrangian::none())
     }
 
     /// PPOLag.
@@ -123,87 +109,53 @@ impl Ppo {
     /// # Errors
     /// When a setting is out of range.
     pub fn lagrangian(setup: &Setup) -> Result<Self> {
-        let config: AdamMultiplierConfig = setup.config.section();
-        let multiplier = |limit| Ok(Box::new(AdamMultiplier::new(limit, config)?) as Box<dyn Multiplier>);
-        let multipliers = setup.constraints.iter().map(|constraint| multiplier(constraint.limit));
-        Ok(Self { multipliers: multipliers.collect::<Result<_>>()?, ..Self::unconstrained(setup)? })
+        Self::new(setup, Lagrangian::learned(setup, None)?)
     }
 
-    /// The advantage that PPO raises, `[1, N]`.
-    fn advantage(&self, samples: &Samples) -> Tensor<2> {
-        if self.multipliers.is_empty() {
-            return samples.advantage.clone().narrow(0, 0, 1);
-        }
-        let values: Vec<f64> = self.multipliers.iter().map(|multiplier| multiplier.value()).collect();
-        lagrangian_advantage(&samples.advantage, &values)
+    /// PPO with multipliers that a PID controller moves.
+    ///
+    /// # Errors
+    /// When a setting is out of range.
+    pub fn pid(setup: &Setup) -> Result<Self> {
+        Self::new(setup, Lagrangian::controlled(setup)?)
     }
 
-    /// One Adam ascent step on the clipped surrogate of a minibatch.
-    fn step(&mut self, policy: &mut Policy, batch: &Samples, context: &Context) -> Result<()> {
-        let pass = policy.pass(batch.obs.clone());
-        let clip = Some(self.config.clip as f32);
-        let surrogate = pass.distribution.surrogate(&batch.action, &batch.log_prob, &self.advantage(batch), clip);
-        let gradient = context.comm.mean(pass.gradients(surrogate))?.squeeze_dim::<1>(0);
-        // Adam descends; the surrogate is to be raised.
-        *policy = policy.with_params(self.adam.step(policy.params().clone(), gradient.neg()));
-        Ok(())
+    fn new(setup: &Setup, lagrangian: Lagrangian) -> Result<Self> {
+        let config: PpoConfig = setup.config.section();
+        let settings = FirstOrderSettings {
+            epochs: config.epochs,
+            minibatch_size: config.minibatch_size,
+            learning_rate: config.learning_rate,
+            anneal: config.anneal,
+            target_kl: config.target_kl,
+            max_grad_norm: config.max_grad_norm,
+        };
+        let optimizer = FirstOrder::new(settings, Stream::PpoOrder, setup)?;
+        Ok(Self { clip: config.clip as f32, optimizer, lagrangian })
     }
 }
 
 impl Algorithm for Ppo {
     fn update(&mut self, policy: &mut Policy, batch: &Samples, context: &Context) -> Result<Update> {
-        let progress = context.progress;
-        for (multiplier, cost) in self.multipliers.iter_mut().zip(context.costs) {
-            multiplier.update(Some(cost.of_episodes()));
-        }
-        let anneal = if self.config.anneal { 1.0 - progress.fraction } else { 1.0 };
-        let learning_rate = self.config.learning_rate * anneal;
-        // Never zero: Adam's rate must stay positive, and the last update may be as small as it likes.
-        self.adam.set_learning_rate(learning_rate.max(f32::MIN_POSITIVE.into()));
-        let old_log_std = policy.log_std().clone();
-        let (mut kl, mut epochs) = (0.0, 0);
-        for epoch in 0..self.config.epochs {
-            let step = progress.iteration * self.config.epochs as u64 + epoch as u64;
-            let key = NoiseKey { seed: self.seed, stream: Stream::PpoOrder, step };
-            for index in minibatch_indices(batch.len(), self.config.minibatch_size, key, &batch.obs.device()) {
-                self.step(policy, &batch.select(&index), context)?;
-            }
-            epochs = epoch + 1;
-            let divergence = policy.distribution(batch.obs.clone()).mean_kl(&batch.mean, &old_log_std);
-            kl = scalar(context.comm.mean(divergence)?)?;
-            if kl > self.config.target_kl {
-                break;
-            }
-        }
-        let mut update = Update { kl: Some(Number::Known(kl)), ..Update::default() };
-        update.push("Train/KL", kl);
-        update.push("Train/Epochs", epochs as f64);
-        update.push("Train/LR", learning_rate);
-        update.push("Train/LogStd", policy.log_std().clone().mean());
-        for (k, multiplier) in self.multipliers.iter().enumerate() {
-            let name = match k {
-                0 => Cow::from("Metrics/LagrangeMultiplier"),
-                _ => Cow::from(format!("Metrics/LagrangeMultiplier{}", k + 1)),
-            };
-            update.push(name, multiplier.value());
-        }
+        self.lagrangian.update(context.costs);
+        let (clip, lagrangian) = (Some(self.clip), &self.lagrangian);
+        let mut update = self.optimizer.improve(policy, batch, context, |pass, minibatch| {
+            let advantage = lagrangian.advantage(&minibatch.advantage);
+            pass.distribution.surrogate(&minibatch.action, &minibatch.log_prob, &advantage, clip)
+        })?;
+        self.lagrangian.report(&mut update);
         Ok(update)
     }
 
     fn state(&self) -> Result<State> {
         let mut state = State::new();
-        state.put_part("adam", self.adam.state()?)?;
-        for (k, multiplier) in self.multipliers.iter().enumerate() {
-            state.put_part(&format!("multiplier.{k}"), multiplier.state()?)?;
-        }
+        state.put_part("adam", self.optimizer.state()?)?;
+        self.lagrangian.save(&mut state)?;
         Ok(state)
     }
 
     fn load_state(&mut self, state: &State) -> Result<()> {
-        self.adam.load_state(&state.part("adam")?)?;
-        for (k, multiplier) in self.multipliers.iter_mut().enumerate() {
-            multiplier.load_state(&state.part(&format!("multiplier.{k}"))?)?;
-        }
-        Ok(())
+        self.optimizer.load_state(&state.part("adam")?)?;
+        self.lagrangian.load(state)
     }
 }

@@ -119,7 +119,7 @@ fn finish(tree: Tree) -> Result<TrainConfig> {
     let mut config = TrainConfig::deserialize(&tree.value)?;
     config.validate().map_err(|error| UsageError::new(format!("{error:#}")))?;
     let env = envs::find(&config.env).map_err(|error| UsageError::new(error.to_string()))?;
-    let constraints = config.cost_limit.of(&["cost".to_owned()]);
+    let constraints = config.cost_limit.of(&env.env.constraints);
     constraints.map_err(|error| UsageError::new(error.to_string()))?;
     config.env = env.env.id.clone();
     config.algo = algorithm::find(&config.algo)?.name.to_owned();

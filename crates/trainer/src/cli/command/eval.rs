@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Args;
+use envs::Navigation;
 use serde::Serialize;
 use serde_json::json;
 
@@ -12,6 +13,7 @@ use crate::checkpoint::Selector;
 use crate::cli::common_args::CommonArgs;
 use crate::cli::console::{diagnose, print};
 use crate::cli::statistics::{bootstrap_interval, mean, std};
+use crate::config::CostLimit;
 use crate::evaluate::{EpisodeResult, evaluate};
 use crate::policy::saved::saved_policy;
 use crate::run_dir::RunDir;
@@ -61,17 +63,23 @@ pub struct Evaluation {
     pub cost_mean: f64,
     /// Its standard deviation over episodes.
     pub cost_std: f64,
-    /// Share of the episodes whose cost exceeds the limit.
+    /// Fraction of the episodes one of whose costs exceeds its limit.
     pub violation_rate: f64,
     /// Mean episode length in steps.
     pub length_mean: f64,
 }
 
+/// The cost by the first constraint; NaN where there is none.
+fn first_cost(episode: &EpisodeResult) -> f64 {
+    episode.costs.first().copied().unwrap_or(f64::NAN)
+}
+
 impl Evaluation {
-    fn new(env: &str, checkpoint: u64, stochastic: bool, limit: f64, episodes: &[EpisodeResult]) -> Self {
+    fn new(env: &str, checkpoint: u64, stochastic: bool, limits: &CostLimit, episodes: &[EpisodeResult]) -> Self {
         let of = |get: fn(&EpisodeResult) -> f64| episodes.iter().map(get).collect::<Vec<f64>>();
-        let (returns, costs) = (of(|e| e.ret), of(|e| e.cost));
-        let violations = costs.iter().filter(|cost| **cost > limit).count();
+        let (returns, costs) = (of(|e| e.ret), of(first_cost));
+        let violates = |e: &&EpisodeResult| e.costs.iter().zip(limits.values()).any(|(cost, limit)| cost > limit);
+        let violations = episodes.iter().filter(violates).count();
         Self {
             env: env.to_owned(),
             checkpoint,
@@ -100,11 +108,12 @@ pub fn run(args: &EvalArgs) -> Result<ExitCode> {
     let policy = saved_policy(&checkpoint, &selected.device)?;
     let config = &checkpoint.config;
     let env = envs::find(&config.env)?;
-    let episodes = evaluate(&policy, &env, args.episodes as usize, args.seed, args.stochastic, &selected.device)?;
-    let result = Evaluation::new(&env.env.id, checkpoint.steps, args.stochastic, config.cost_limit.first(), &episodes);
+    let all = Navigation::new(env.clone(), args.episodes as usize, args.seed, &selected.device)?;
+    let episodes = evaluate(&policy, Box::new(all), args.seed, args.stochastic)?;
+    let result = Evaluation::new(&env.env.id, checkpoint.steps, args.stochastic, &config.cost_limit, &episodes);
 
     let returns: Vec<f64> = episodes.iter().map(|episode| episode.ret).collect();
-    let costs: Vec<f64> = episodes.iter().map(|episode| episode.cost).collect();
+    let costs: Vec<f64> = episodes.iter().map(first_cost).collect();
     let return_ci = bootstrap_interval(&returns, mean);
     let cost_ci = bootstrap_interval(&costs, mean);
     let mut kept = serde_json::to_value(&result)?;
@@ -152,9 +161,9 @@ mod tests {
 
     #[test]
     fn a_violation_is_a_cost_above_the_limit() {
-        let episode = |ret, cost| EpisodeResult { ret, cost, length: 1000 };
+        let episode = |ret, cost| EpisodeResult { ret, costs: vec![cost], length: 1000 };
         let episodes = [episode(1.0, 25.0), episode(3.0, 25.5), episode(2.0, 0.0), episode(2.0, 40.0)];
-        let result = Evaluation::new("E", 7, false, 25.0, &episodes);
+        let result = Evaluation::new("E", 7, false, &25.0.into(), &episodes);
         assert_eq!((result.return_mean, result.violation_rate), (2.0, 0.5));
         assert_eq!((result.length_mean, result.deterministic), (1000.0, true));
     }

@@ -12,6 +12,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use envs::Navigation;
 use serde::Serialize;
 
 use crate::atomic_file::write_atomically;
@@ -142,7 +143,8 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode> {
     let env = envs::find(&config.env)?;
 
     diagnose(&format!("playing {} of {}", counted(args.episodes as usize, "episode"), env.env.id));
-    let mut play = Evaluator::new(&policy, &env, args.episodes as usize, args.seed, args.stochastic, &device)?;
+    let all = Navigation::new(env.clone(), args.episodes as usize, args.seed, &device)?;
+    let mut play = Evaluator::new(&policy, Box::new(all), args.seed, args.stochastic)?;
     let most = args.steps.map_or(usize::MAX, |steps| steps as usize);
     let replay = Replay {
         env: env.env.id.clone(),

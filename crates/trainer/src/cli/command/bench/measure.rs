@@ -70,8 +70,9 @@ pub fn update(clock: &Clock, spec: &NavigationSpec, hidden: &[usize], batch: usi
     let device = clock.device();
     let start = Policy::new(&config.policy, spec.env.obs_dim, spec.env.action_dim, config.seed, device)?;
     let samples = random_samples(&start, spec, batch, device);
-    let constraints = config.cost_limit.of(&["cost".to_owned()])?;
-    let mut update = algorithm::build(&Setup { config: &config, policy: &start, constraints: &constraints })?;
+    let horizon = spec.env.max_episode_steps;
+    let constraints = config.cost_limit.of(&spec.env.constraints)?;
+    let mut update = algorithm::build(&Setup { config: &config, policy: &start, constraints: &constraints, horizon })?;
     let costs: Vec<CostEstimate> =
         constraints.iter().map(|c| CostEstimate { rollout: c.limit, episodes: c.limit }).collect();
     let progress = Progress { fraction: 0.0, iteration: 1 };

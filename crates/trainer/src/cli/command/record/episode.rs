@@ -1,7 +1,7 @@
 //! What is recorded of an episode: who was where at every step, what the lidars read, return and cost.
 
-use anyhow::Result;
-use envs::{NavigationSpec, Scene, SceneObject, StepBatch};
+use anyhow::{Context, Result};
+use envs::{Navigation, NavigationSpec, Scene, SceneObject, StepBatch};
 
 use crate::evaluate::Evaluator;
 use crate::policy::exported::host;
@@ -161,9 +161,9 @@ pub fn lidars(env: &NavigationSpec) -> Vec<Lidar> {
 ///
 /// When the device cannot be read.
 pub fn record(play: &mut Evaluator, most: usize) -> Result<Vec<Episode>> {
-    let spec = play.env().navigation_spec().clone();
+    let spec = navigation(play)?.navigation_spec().clone();
     let lidars = lidars(&spec);
-    let mut scenes = play.env().scenes();
+    let mut scenes = navigation(play)?.scenes();
     let mut episodes: Vec<Episode> = scenes.iter().map(Episode::begin).collect();
     let mut running = vec![true; episodes.len()];
     for _ in 0..most {
@@ -185,9 +185,14 @@ pub fn record(play: &mut Evaluator, most: usize) -> Result<Vec<Episode>> {
         if !running.contains(&true) {
             break;
         }
-        scenes = play.env().scenes();
+        scenes = navigation(play)?.scenes();
     }
     Ok(episodes)
+}
+
+/// The environments as those that can be drawn.
+fn navigation(play: &mut Evaluator) -> Result<&mut Navigation> {
+    play.env().navigation().context("only the navigation environments can be drawn")
 }
 
 /// The lines not to cross, each by the point of it nearest to the origin.

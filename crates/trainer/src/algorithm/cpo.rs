@@ -1,0 +1,204 @@
+//! CPO: the trust-region step that also keeps a linear model of the cost within its limit.
+//!
+//! With `g` the reward's gradient, `b` the cost's, `c` the violation and `F` the Fisher matrix, the step is the solution of
+//! `max g^T x  s.t.  c + b^T x <= 0, x^T F x / 2 <= delta`, known in closed form by two dual variables. Achiam and others,
+//! "Constrained Policy Optimization" (arXiv 1705.10528), section 6 and appendix 10.2, which minimises a loss: its `r` is
+//! `-g^T F^-1 b` here. The cases and the line search are OmniSafe's (`cpo.py`).
+
+use anyhow::{Result, ensure};
+use burn::tensor::Tensor;
+use safe_rl::Samples;
+
+use super::second_order::{Trial, TrpoConfig, TrustRegion};
+use super::{Algorithm, AlgorithmInfo, Context, Number, Setup, Update};
+use crate::config::{Constraint, SectionInfo};
+use crate::error::UsageError;
+use crate::policy::Policy;
+use crate::policy::exported::scalar;
+
+/// CPO's row of the table.
+pub const INFO: AlgorithmInfo = AlgorithmInfo {
+    name: "cpo",
+    summary: "CPO: the trust-region step under a linear model of the cost, closed form and line search",
+    sections: &[SectionInfo::of::<TrpoConfig>()],
+    build: |setup| Ok(Box::new(Cpo::new(setup)?)),
+};
+
+/// Keeps divisions finite.
+const TINY: f64 = 1e-8;
+/// Squared norm of the cost's gradient below which there is nothing to keep from.
+const NO_GRADIENT: f64 = 1e-6;
+
+/// CPO, for one constraint.
+pub struct Cpo {
+    config: TrpoConfig,
+    constraint: Constraint,
+    /// Steps of an episode.
+    horizon: f64,
+}
+
+impl Cpo {
+    /// The algorithm for one constraint.
+    ///
+    /// # Errors
+    /// When there is not exactly one.
+    pub fn new(setup: &Setup) -> Result<Self> {
+        let count = setup.constraints.len();
+        ensure!(count == 1, UsageError::new(format!("cpo takes one constraint, the environment has {count}")));
+        let (constraint, horizon) = (setup.constraints[0].clone(), setup.horizon as f64);
+        Ok(Self { config: setup.config.section(), constraint, horizon })
+    }
+}
+
+/// What the step is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Case {
+    /// The trust region lies on the unsafe side: lower the cost, whatever the reward.
+    Recover,
+    /// The old policy is unsafe, and the trust region reaches the safe side.
+    Return,
+    /// The old policy is safe, and the trust region reaches the unsafe side.
+    Bounded,
+    /// The trust region is safe.
+    Free,
+}
+
+/// The numbers of the problem: `q = g F^-1 g`, `r = -g F^-1 b`, `s = b F^-1 b`, the violation `c` and `delta`.
+#[derive(Clone, Copy, Debug)]
+struct Problem {
+    q: f64,
+    r: f64,
+    s: f64,
+    c: f64,
+    delta: f64,
+    /// Whether the cost has a gradient at all.
+    bounded: bool,
+}
+
+/// The step as `reward F^-1 g - cost F^-1 b`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Weights {
+    case: Case,
+    reward: f64,
+    cost: f64,
+}
+
+impl Problem {
+    fn solve(self) -> Weights {
+        let Self { q, r, s, c, delta, bounded } = self;
+        let free = Weights { case: Case::Free, reward: (2.0 * delta / (q + TINY)).sqrt(), cost: 0.0 };
+        if !bounded && c < 0.0 {
+            return free;
+        }
+        let (a, b) = (q - r * r / (s + TINY), 2.0 * delta - c * c / (s + TINY));
+        let case = match (c < 0.0, b < 0.0) {
+            (true, true) => return free,
+            (true, false) => Case::Bounded,
+            (false, false) => Case::Return,
+            (false, true) => {
+                return Weights { case: Case::Recover, reward: 0.0, cost: (2.0 * delta / (s + TINY)).sqrt() };
+            }
+        };
+        // The dual has one maximum where the constraint binds (a) and one where it does not (b).
+        let (lambda_a, lambda_b) = ((a.max(0.0) / b.max(TINY)).sqrt(), (q / (2.0 * delta)).sqrt());
+        let border = r / if c == 0.0 { TINY } else { c };
+        let (lambda_a, lambda_b) = match case {
+            Case::Bounded => (lambda_a.min(border).max(0.0), lambda_b.max(border)),
+            _ => (lambda_a.max(border), lambda_b.min(border).max(0.0)),
+        };
+        let value_a = -0.5 * (a / (lambda_a + TINY) + b * lambda_a) - r * c / (s + TINY);
+        let value_b = -0.5 * (q / (lambda_b + TINY) + 2.0 * delta * lambda_b);
+        // Where the reward leads away from the limit, no multiplier makes the constraint bind.
+        let binds = !(case == Case::Bounded && border <= 0.0);
+        let lambda = if binds && value_a >= value_b { lambda_a } else { lambda_b };
+        let nu = (lambda * c - r).max(0.0) / (s + TINY);
+        Weights { case, reward: 1.0 / (lambda + TINY), cost: nu / (lambda + TINY) }
+    }
+}
+
+impl Algorithm for Cpo {
+    fn update(&mut self, policy: &mut Policy, batch: &Samples, context: &Context) -> Result<Update> {
+        let cost = context.costs.first().map_or(f64::NAN, |cost| cost.of_episodes());
+        let c = (cost - self.constraint.limit) / self.horizon;
+        let region = TrustRegion::new(&self.config, policy, batch, context);
+        let (before, gradients) = region.gradients(&batch.advantage)?;
+        // The cost is to fall, so that along b it rises: the reward's natural direction is x, the cost's p.
+        let row = |i: usize| gradients.clone().narrow(0, i, 1).squeeze_dim::<1>(0);
+        let (g, b): (Tensor<1>, Tensor<1>) = (row(0), row(1));
+        let (x, p) = (region.natural(&g)?, region.natural(&b)?);
+        let r = -scalar((g * p.direction.clone()).sum())?;
+        let bounded = scalar(b.square().sum())? > NO_GRADIENT;
+        let problem = Problem { q: x.squared, r, s: p.squared, c, delta: self.config.target_kl, bounded };
+        let weights = problem.solve();
+        let usable = [weights.reward, weights.cost, r, c].iter().all(|number| number.is_finite());
+        let (mut kl, mut refused, mut accepted) = (0.0, 0, false);
+        if usable {
+            let step = x.direction * weights.reward as f32 - p.direction * weights.cost as f32;
+            let rises = matches!(weights.case, Case::Bounded | Case::Free);
+            let acceptable = |trial: &Trial| {
+                (!rises || trial.values[0] >= before[0]) && trial.values[1] - before[1] <= (-c).max(0.0)
+            };
+            let found = region.search(&step, &batch.advantage, acceptable)?;
+            (refused, accepted) = (found.refused, found.trial.is_some());
+            kl = found.trial.map_or(0.0, |trial| trial.kl);
+            *policy = found.policy;
+        }
+        let known = |value: f64| Some(Number::Known(value));
+        let mut update = Update {
+            kl: known(kl),
+            accepted: known(f64::from(u8::from(accepted))),
+            rejected: known(refused as f64),
+            skipped: known(f64::from(u8::from(!usable))),
+            numbers: Vec::new(),
+        };
+        update.push("Train/KL", kl);
+        update.push("Train/LogStd", policy.log_std().clone().mean());
+        update.push("CPO/Refused", refused as f64);
+        update.push("CPO/Case", f64::from(weights.case as u8));
+        update.push("CPO/RewardWeight", weights.reward);
+        update.push("CPO/CostWeight", weights.cost);
+        update.push("CPO/Violation", c);
+        Ok(update)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// F = I, so that q, r and s are inner products of g and b.
+    fn solved(g: [f64; 2], b: [f64; 2], c: f64, delta: f64) -> ([f64; 2], Case) {
+        let dot = |a: [f64; 2], b: [f64; 2]| a[0] * b[0] + a[1] * b[1];
+        let weights = Problem { q: dot(g, g), r: -dot(g, b), s: dot(b, b), c, delta, bounded: true }.solve();
+        ([0, 1].map(|i| weights.reward * g[i] - weights.cost * b[i]), weights.case)
+    }
+
+    fn assert_close(got: [f64; 2], expected: [f64; 2]) {
+        assert!(got.iter().zip(expected).all(|(got, expected)| (got - expected).abs() < 1e-5), "{got:?} {expected:?}");
+    }
+
+    #[test]
+    fn the_four_cases_agree_with_geometry() {
+        // The trust region is the unit disc; the cost rises to the right and reward upwards to the right.
+        let (delta, b) = (0.5, [1.0, 0.0]);
+        let diagonal = 0.5f64.sqrt();
+        // Far from the limit: all of the disc is safe, the step goes along g.
+        let (step, case) = solved([1.0, 1.0], b, -2.0, delta);
+        assert_eq!(case, Case::Free);
+        assert_close(step, [diagonal, diagonal]);
+        // Half of the radius is left: x = 0.5 binds, y = sqrt(3) / 2.
+        let (step, case) = solved([1.0, 1.0], b, -0.5, delta);
+        assert_eq!(case, Case::Bounded);
+        assert_close(step, [0.5, 0.75f64.sqrt()]);
+        // The limit binds nowhere along a reward that rises to the left.
+        assert_close(solved([-1.0, 0.0], b, -0.5, delta).0, [-1.0, 0.0]);
+        // Beyond the limit by half of the radius: back to x = -0.5, the rest upwards.
+        let (step, case) = solved([1.0, 1.0], b, 0.5, delta);
+        assert_eq!(case, Case::Return);
+        assert_close(step, [-0.5, 0.75f64.sqrt()]);
+        // Out of reach: straight back.
+        let (step, case) = solved([1.0, 1.0], b, 2.0, delta);
+        assert_eq!(case, Case::Recover);
+        assert_close(step, [-1.0, 0.0]);
+    }
+}

@@ -1,0 +1,83 @@
+//! TRPO, and TRPOLag: the same on a Lagrangian advantage.
+//!
+//! One step per iteration: the natural gradient by conjugate gradients on products with the exact Fisher matrix, scaled to
+//! the trust region's edge and shortened until the surrogate has risen and the KL fits. Schulman and others, "Trust Region
+//! Policy Optimization" (arXiv 1502.05477), appendix C; settings and the line search as in OmniSafe's `trpo.py`.
+
+use anyhow::Result;
+use compute::State;
+use safe_rl::{AdamMultiplierConfig, Samples};
+
+use super::lagrangian::Lagrangian;
+use super::second_order::{TrpoConfig, TrustRegion};
+use super::{Algorithm, AlgorithmInfo, Context, Number, Setup, Update};
+use crate::config::SectionInfo;
+use crate::policy::Policy;
+
+/// TRPO's row of the table.
+pub const INFO: AlgorithmInfo = AlgorithmInfo {
+    name: "trpo",
+    summary: "TRPO: natural gradient by conjugate gradients, line search; ignores cost",
+    sections: &[SectionInfo::of::<TrpoConfig>()],
+    build: |setup| Ok(Box::new(Trpo::new(setup, Lagrangian::none()))),
+};
+
+/// TRPOLag's row of the table.
+pub const LAGRANGIAN: AlgorithmInfo = AlgorithmInfo {
+    name: "trpo-lag",
+    summary: "TRPO on (A_r - lambda A_c) / (1 + lambda), lambda learned by Adam (OmniSafe's TRPOLag)",
+    sections: &[SectionInfo::of::<TrpoConfig>(), SectionInfo::of::<AdamMultiplierConfig>()],
+    build: |setup| Ok(Box::new(Trpo::new(setup, Lagrangian::learned(setup, None)?))),
+};
+
+/// TRPO, with or without Lagrange multipliers.
+pub struct Trpo {
+    config: TrpoConfig,
+    lagrangian: Lagrangian,
+}
+
+impl Trpo {
+    /// TRPO on the advantage that the multipliers make.
+    pub fn new(setup: &Setup, lagrangian: Lagrangian) -> Self {
+        Self { config: setup.config.section(), lagrangian }
+    }
+}
+
+impl Algorithm for Trpo {
+    fn update(&mut self, policy: &mut Policy, batch: &Samples, context: &Context) -> Result<Update> {
+        self.lagrangian.update(context.costs);
+        let advantage = self.lagrangian.advantage(&batch.advantage);
+        let region = TrustRegion::new(&self.config, policy, batch, context);
+        let (before, gradients) = region.gradients(&advantage)?;
+        let natural = region.natural(&gradients.squeeze_dim(0))?;
+        let usable = natural.squared.is_finite() && natural.squared >= 0.0;
+        let mut update = Update { skipped: Some(Number::Known(f64::from(u8::from(!usable)))), ..Update::default() };
+        let (mut kl, mut refused, mut accepted) = (0.0, 0, false);
+        if usable {
+            let step = natural.direction * region.length(natural.squared) as f32;
+            let found = region.search(&step, &advantage, |trial| trial.values[0] >= before[0])?;
+            (refused, accepted) = (found.refused, found.trial.is_some());
+            kl = found.trial.map_or(0.0, |trial| trial.kl);
+            *policy = found.policy;
+        }
+        update.kl = Some(Number::Known(kl));
+        update.accepted = Some(Number::Known(f64::from(u8::from(accepted))));
+        update.rejected = Some(Number::Known(refused as f64));
+        update.push("Train/KL", kl);
+        update.push("Train/LogStd", policy.log_std().clone().mean());
+        update.push("TRPO/Refused", refused as f64);
+        update.push("TRPO/xHx", natural.squared);
+        self.lagrangian.report(&mut update);
+        Ok(update)
+    }
+
+    fn state(&self) -> Result<State> {
+        let mut state = State::new();
+        self.lagrangian.save(&mut state)?;
+        Ok(state)
+    }
+
+    fn load_state(&mut self, state: &State) -> Result<()> {
+        self.lagrangian.load(state)
+    }
+}
