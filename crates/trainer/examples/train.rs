@@ -1,6 +1,7 @@
 //! Trains a policy and looks at how it does: `cargo run -p trainer --example train`.
 
 use burn::tensor::Device;
+use envs::Navigation;
 use trainer::config::TrainConfig;
 use trainer::evaluate::evaluate;
 use trainer::runner::Runner;
@@ -23,7 +24,8 @@ pub fn main() -> anyhow::Result<()> {
     }
     // A snapshot is the policy with its normaliser, on the host: to be evaluated, exported or compared.
     let policy = runner.snapshot()?;
-    let episodes = evaluate(&policy, &envs::find(&policy.env)?, 10, 7, false, &device)?;
+    let fresh = Navigation::new(envs::find(&policy.env)?, 10, 7, &device)?;
+    let episodes = evaluate(&policy, Box::new(fresh), 7, false)?;
     let mean = episodes.iter().map(|episode| episode.ret).sum::<f64>() / episodes.len() as f64;
     println!("{} episodes: return {mean:.1}", episodes.len());
     Ok(())
