@@ -193,7 +193,7 @@ fn steps_of_a_launch_do_not_matter() {
     let run = |steps_per_launch| {
         let mut start = start("PointCircle0", &[8], Activation::Tanh, &gpu);
         let rollout = fused(&mut start, steps_per_launch);
-        (values(rollout.critic_inputs()), values(rollout.action), values(rollout.reward), values(start.env.fields()))
+        (values(rollout.critic_inputs()), values(rollout.action), values(rollout.signals), values(start.env.fields()))
     };
     let single = run(1);
     assert!(single == run(5) && single == run(usize::MAX), "the trajectory depends on the launches");

@@ -27,12 +27,8 @@ fn gram_kernel(
     let i = CUBE_POS / objectives;
     let j = CUBE_POS % objectives;
     // Either order of (i, j) adds the same numbers in the same order: the matrix is symmetric to the last bit.
-    let mut low = i;
-    let mut high = j;
-    if j < i {
-        low = j;
-        high = i;
-    }
+    let low = if j < i { j } else { i };
+    let high = if j < i { i } else { j };
     let mut one = 0.0f32;
     let mut other = 0.0f32;
     for round in 0..(length + AHEAD * UNITS - 1) / (AHEAD * UNITS) {
