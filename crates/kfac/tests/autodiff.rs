@@ -39,7 +39,7 @@ fn gradients_equal_autodiff() {
             let leaf = tensor::<1>(&theta, [params], &autodiff).require_grad();
             let out = forward(&spec, &leaf, tensor(&x, [rows, 10], &autodiff));
             let gradients = (out * tensor(c, [rows, 3], &autodiff)).sum().backward();
-            expected.extend(values(&leaf.grad(&gradients).expect("a gradient")));
+            expected.extend(values(leaf.grad(&gradients).expect("a gradient")));
         }
         assert_close(&values(&fast), &expected, 5e-6, "gradients");
 
@@ -52,7 +52,7 @@ fn gradients_equal_autodiff() {
         assert_close(&values(&loss), &values(&expected), 2e-6, "loss");
         assert_close(
             &values(&fast),
-            &values(&leaf.grad(&expected.backward()).expect("a gradient")),
+            &values(leaf.grad(&expected.backward()).expect("a gradient")),
             5e-6,
             "gradient of the loss",
         );
@@ -67,7 +67,7 @@ fn the_network_itself_is_differentiable_on_an_autodiff_device() {
     let mlp = Mlp::from_theta(spec.clone(), theta.clone()).expect("fits");
     let x: Tensor<2> = tensor(&normals(2, 12, 1.0), [4, 3], &autodiff);
     let gradients = mlp.forward(x.clone()).sum().backward();
-    let automatic = values(&theta.grad(&gradients).expect("a gradient"));
+    let automatic = values(theta.grad(&gradients).expect("a gradient"));
     let manual = mlp.gradients(x, Tensor::ones([1, 4, 1], &autodiff));
     assert_close(&values(&manual), &automatic, 2e-6, "gradient");
 }

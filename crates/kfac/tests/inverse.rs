@@ -53,13 +53,13 @@ fn inverse_is_that_of_the_damped_factor() {
         let damping = 0.03f64;
         let inverse = factors.inverse(damping as f32).expect("valid");
         for l in 0..2 {
-            let (a, g) = (values(&factors.a(l)), values(&factors.g(l)));
+            let (a, g) = (values(factors.a(l)), values(factors.g(l)));
             let order = |m: &[f32]| (m.len() as f64).sqrt() as usize;
             let mean_trace =
                 |m: &[f32]| m.iter().step_by(order(m) + 1).map(|&v| f64::from(v)).sum::<f64>() / order(m) as f64;
             let pi = (mean_trace(&a) / mean_trace(&g)).sqrt();
             let pairs =
-                [(a, values(&inverse.a(l)), pi * damping.sqrt()), (g, values(&inverse.g(l)), damping.sqrt() / pi)];
+                [(a, values(inverse.a(l)), pi * damping.sqrt()), (g, values(inverse.g(l)), damping.sqrt() / pi)];
             for (m, x, shift) in pairs {
                 let n = order(&m);
                 let mut sum = 0.0f64;
@@ -76,8 +76,8 @@ fn inverse_is_that_of_the_damped_factor() {
                 assert!(residual < 1e-5, "layer {l}, order {n}: {residual}");
             }
         }
-        assert_eq!(values(&inverse.fallbacks()), [0.0]);
-        assert_eq!(values(&inverse.raised()), [0.0]);
+        assert_eq!(values(inverse.fallbacks()), [0.0]);
+        assert_eq!(values(inverse.raised()), [0.0]);
     }
 }
 
@@ -92,7 +92,7 @@ fn scaling_one_factor_up_and_the_other_down_changes_nothing() {
         });
         let p = spec().num_params();
         let gradient = || tensor(&normals(30, p, 1.0), [1, p], &device);
-        let natural = |f: &Factors| values(&f.inverse(0.1).expect("valid").natural_gradients(gradient()));
+        let natural = |f: &Factors| values(f.inverse(0.1).expect("valid").natural_gradients(gradient()));
         assert_close(&natural(&scaled), &natural(&base), 2e-5, "natural gradient");
     }
 }
@@ -101,20 +101,20 @@ fn scaling_one_factor_up_and_the_other_down_changes_nothing() {
 fn masked_update_refuses_not_a_number() {
     for device in devices() {
         let mut factors = factors(&device);
-        let before = values(&factors.flat());
+        let before = values(factors.flat());
         let (mlp, _) = observed(&device, 5);
         let bad = Tensor::full([4, 11], f32::NAN, &device);
         let ones = Tensor::ones([1, 4, 3], &device);
         let sample = mlp.statistics(bad, ones.clone(), FisherSeeds::PerSample(ones)).factors;
         assert!(values(sample.flat()).iter().any(|v| v.is_nan()));
         factors.update_if(Tensor::zeros([1], &device), &sample);
-        assert!(values(&factors.flat()) == before, "a refused sample changed bits");
+        assert!(values(factors.flat()) == before, "a refused sample changed bits");
         let mut plain = factors.clone();
         let good = observed(&device, 9).1.factors;
         factors.update_if(Tensor::ones([1], &device), &good);
         plain.update(&good);
-        assert_eq!(values(&factors.flat()), values(&plain.flat()));
-        assert!(values(&factors.flat()) != before);
+        assert_eq!(values(factors.flat()), values(plain.flat()));
+        assert!(values(factors.flat()) != before);
     }
 }
 
@@ -124,11 +124,11 @@ fn average_is_bias_corrected() {
     let (one, two) = (observed(&device, 1).1.factors, observed(&device, 4).1.factors);
     let mut factors = Factors::new(&spec(), 0.8, &device).expect("valid");
     factors.update(&one);
-    assert_close(&values(&factors.flat()), &values(one.flat()), 1e-6, "after one update");
+    assert_close(&values(factors.flat()), &values(one.flat()), 1e-6, "after one update");
     factors.update(&two);
     let expected: Vec<f32> =
         values(one.flat()).iter().zip(values(two.flat())).map(|(a, b)| (0.8 * 0.2 * a + 0.2 * b) / 0.36).collect();
-    assert_close(&values(&factors.flat()), &expected, 1e-6, "after two");
+    assert_close(&values(factors.flat()), &expected, 1e-6, "after two");
 }
 
 #[test]
@@ -140,8 +140,8 @@ fn hopeless_factors_fall_back_and_are_counted() {
             }
         });
         let inverse = broken.inverse(0.1).expect("valid");
-        assert_eq!(values(&inverse.fallbacks()), [1.0]);
-        assert_eq!(values(&inverse.raised()), [1.0]);
+        assert_eq!(values(inverse.fallbacks()), [1.0]);
+        assert_eq!(values(inverse.raised()), [1.0]);
         let p = spec().num_params();
         let natural = inverse.natural_gradients(tensor(&normals(30, p, 1.0), [1, p], &device));
         assert!(values(&natural).iter().all(|v| v.is_finite()));
@@ -159,9 +159,9 @@ fn damping_is_raised_where_the_first_attempt_fails() {
             }
         });
         let hard = flat.inverse(1e-16).expect("valid");
-        assert!(values(&hard.raised())[0] >= 1.0, "{:?}", values(hard.residuals()));
+        assert!(values(hard.raised())[0] >= 1.0, "{:?}", values(hard.residuals()));
         let easy = flat.inverse(1e-2).expect("valid");
-        assert_eq!(values(&easy.raised()), [0.0], "{:?}", values(easy.residuals()));
+        assert_eq!(values(easy.raised()), [0.0], "{:?}", values(easy.residuals()));
     }
 }
 
@@ -172,11 +172,11 @@ fn factors_survive_a_checkpoint_bit_for_bit() {
     factors.update(&observed(&device, 8).1.factors);
     let mut saved = factors.state().expect("readable");
     let mut loaded = self::loaded(&spec(), &saved, &device).expect("complete");
-    assert_eq!(values(&loaded.flat()), values(&factors.flat()));
+    assert_eq!(values(loaded.flat()), values(factors.flat()));
     let next = observed(&device, 12).1.factors;
     factors.update(&next);
     loaded.update(&next);
-    assert_eq!(values(&loaded.flat()), values(&factors.flat()));
+    assert_eq!(values(loaded.flat()), values(factors.flat()));
     let other = MlpSpec::new([12, 40, 3], Activation::Tanh).expect("valid");
     let refused = self::loaded(&other, &saved, &device).err();
     assert!(matches!(refused, Some(KfacError::State(ComputeError::Shape { .. }))), "{refused:?}");
@@ -202,7 +202,7 @@ fn bad_settings_are_refused() {
 fn step_lengths() {
     let device = test_device();
     let one = |v: f32| -> Tensor<1> { tensor(&[v], [1], &device) };
-    let step = |q, r, max| values(&trust_region::step_length(one(q), one(r), max))[0];
+    let step = |q, r, max| values(trust_region::step_length(one(q), one(r), max))[0];
     assert_eq!(step(4.0, 1.0, 10.0), 0.5);
     assert_eq!(step(4.0, 100.0, 10.0), 10.0);
     assert_eq!(step(0.0, 1.0, 10.0), 10.0);

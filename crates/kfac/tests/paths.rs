@@ -75,7 +75,7 @@ fn forward_and_jvp_agree() {
         let run = |d: &Device| {
             let mlp = case.mlp(d);
             let direction = tensor(&normals(8, mlp.theta().dims()[0], 0.3), mlp.theta().dims(), d);
-            (values(&mlp.forward(case.x(d))), values(&mlp.jvp(case.x(d), direction)))
+            (values(mlp.forward(case.x(d))), values(mlp.jvp(case.x(d), direction)))
         };
         let (a, b) = (run(&fast), run(&plain));
         assert_close(&a.0, &b.0, 2e-6, &format!("forward {}", case.name()));
@@ -108,7 +108,7 @@ fn statistics_agree_for_all_kinds_of_seeds() {
         }
         if case.gradients > 0 {
             let gradients =
-                |d: &Device| values(&case.mlp(d).gradients(case.x(d), case.cotangents(case.gradients, 2, d)));
+                |d: &Device| values(case.mlp(d).gradients(case.x(d), case.cotangents(case.gradients, 2, d)));
             assert_close(&gradients(&fast), &gradients(&plain), 1e-5, &format!("gradients alone {}", case.name()));
         }
     }
@@ -124,7 +124,7 @@ fn regression_agrees() {
             let pass = case.mlp(d).forward_pass(case.x(d));
             let error = pass.outputs() - targets;
             let rows = case.rows as f32;
-            let by_hand = values(&(error.clone() * error.clone()).sum().div_scalar(rows));
+            let by_hand = values((error.clone() * error.clone()).sum().div_scalar(rows));
             let seeds = FisherSeeds::Constant(Tensor::eye(case.outputs(), d));
             let statistics = pass.statistics(error.mul_scalar(2.0 / rows).unsqueeze_dim(0), seeds);
             // Other sums in the pass may mean other shards, so equality is to rounding.
@@ -184,7 +184,7 @@ fn average_inverse_and_natural_gradients_agree() {
             let inverse = factors.inverse(0.1).expect("valid");
             let p = case.spec().num_params();
             let gradients = tensor(&normals(9, 2 * p, 1.0), [2, p], d);
-            (values(&factors.flat()), inverse.natural_gradients(gradients), inverse)
+            (values(factors.flat()), inverse.natural_gradients(gradients), inverse)
         };
         let (a, b) = (run(&fast), run(&plain));
         assert_close(&a.0, &b.0, 1e-5, "average");
@@ -192,7 +192,7 @@ fn average_inverse_and_natural_gradients_agree() {
         assert_close(&values(&a.1), &values(&b.1), 2e-4, &format!("natural gradients {}", case.name()));
         for inverse in [&a.2, &b.2] {
             assert!(values(inverse.residuals()).iter().all(|r| *r < 1e-4), "{:?}", values(inverse.residuals()));
-            assert_eq!(values(&inverse.raised()), [0.0]);
+            assert_eq!(values(inverse.raised()), [0.0]);
         }
     }
 }
@@ -204,14 +204,14 @@ fn tanh_is_accurate_everywhere_and_keeps_nan() {
     let mlp = Mlp::from_theta(spec, tensor(&[1.0, 0.0, 1.0, 0.0], [4], &device)).expect("fits");
     let mut x: Vec<f32> = (-40_000..=40_000).map(|i| i as f32 * 3e-4).collect();
     x.extend([1e-30, -1e-8, 50.0, -1e20, f32::INFINITY, f32::NEG_INFINITY]);
-    let y = values(&mlp.forward(tensor(&x, [x.len(), 1], &device)));
+    let y = values(mlp.forward(tensor(&x, [x.len(), 1], &device)));
     let mut worst = 0.0f64;
     for (x, y) in x.iter().zip(&y) {
         worst = worst.max((f64::from(*x).tanh() - f64::from(*y)).abs());
         assert!(y.abs() <= 1.0);
     }
     assert!(worst < 3.5e-7, "largest error {worst}");
-    let y = values(&mlp.forward(tensor(&[f32::NAN, 0.5], [2, 1], &device)));
+    let y = values(mlp.forward(tensor(&[f32::NAN, 0.5], [2, 1], &device)));
     assert!(y[0].is_nan() && !y[1].is_nan(), "{y:?}");
 }
 
@@ -224,17 +224,17 @@ fn a_kept_forward_pass_gives_the_same_results() {
         let seeds = || FisherSeeds::PerSample(case.cotangents(case.seeds, 4, &fast));
         let direction = tensor(&normals(8, mlp.theta().dims()[0], 0.3), mlp.theta().dims(), &fast);
         let pass = mlp.forward_pass(x.clone());
-        assert_eq!(values(&pass.outputs()), values(&mlp.forward(x.clone())));
-        assert_eq!(values(&pass.jvp(direction.clone())), values(&mlp.jvp(x.clone(), direction.clone())));
-        assert_eq!(values(&pass.gradients(cotangents.clone())), values(&mlp.gradients(x.clone(), cotangents.clone())));
+        assert_eq!(values(pass.outputs()), values(mlp.forward(x.clone())));
+        assert_eq!(values(pass.jvp(direction.clone())), values(mlp.jvp(x.clone(), direction.clone())));
+        assert_eq!(values(pass.gradients(cotangents.clone())), values(mlp.gradients(x.clone(), cotangents.clone())));
         let (kept, fresh) = (pass.statistics(cotangents.clone(), seeds()), mlp.statistics(x, cotangents, seeds()));
         assert_eq!(values(&kept.gradients), values(&fresh.gradients));
         assert_eq!(values(kept.factors.flat()), values(fresh.factors.flat()));
 
         let plain_pass = case.mlp(&plain).forward_pass(case.x(&plain));
-        assert_close(&values(&pass.outputs()), &values(&plain_pass.outputs()), 2e-6, "outputs");
+        assert_close(&values(pass.outputs()), &values(plain_pass.outputs()), 2e-6, "outputs");
         // A tensor of another kind in the middle of a pass on the CPU falls back to the tensor operations.
         let mixed = pass.jvp(direction.clone().to_device(&Device::flex().autodiff()));
-        assert_close(&values(&pass.jvp(direction)), &values(&mixed), 4e-6, "mixed devices");
+        assert_close(&values(pass.jvp(direction)), &values(&mixed), 4e-6, "mixed devices");
     }
 }

@@ -7,7 +7,7 @@ use test_support::numbers::{normals, tensor, values};
 
 fn mean_squared_error(mlp: &Mlp, x: &Tensor<2>, y: &Tensor<2>) -> f32 {
     let error = mlp.forward(x.clone()) - y.clone();
-    values(&(error.clone() * error).mean())[0]
+    values((error.clone() * error).mean())[0]
 }
 
 /// For a linear model the Gauss-Newton model is the loss itself and the factors are exact: one step solves it.

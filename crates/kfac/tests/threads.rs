@@ -19,11 +19,11 @@ fn everything(sizes: &[usize], rows: usize) -> Vec<u32> {
     let natural = inverse.natural_gradients(statistics.gradients.clone());
     let direction = natural.clone().slice([0..1]).reshape([params]);
     let mut all = values(&statistics.gradients);
-    all.extend(values(&factors.flat()));
+    all.extend(values(factors.flat()));
     all.extend(values(inverse.flat()));
     all.extend(values(&natural));
-    all.extend(values(&mlp.forward(x.clone())));
-    all.extend(values(&mlp.jvp(x.clone(), direction)));
+    all.extend(values(mlp.forward(x.clone())));
+    all.extend(values(mlp.jvp(x.clone(), direction)));
     let (gradient, loss) =
         mlp.regression_gradient(x.clone(), tensor(&normals(7, rows * outputs, 1.0), [rows, outputs], &device));
     all.extend(values(&gradient));

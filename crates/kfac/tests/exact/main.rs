@@ -59,7 +59,7 @@ fn linear_gaussian_factors_are_the_dense_fisher() {
     let log_std = [-0.5f32, 0.2, 0.7];
     let sigma: Vec<f64> = log_std.iter().map(|s| f64::from(*s).exp()).collect();
     let factors = factors(&mlp, &exact_sample(&mlp, &x, &log_std));
-    let error = block_error(&dense.fisher(&x, &sigma), mlp.spec(), 0, &values(&factors.a(0)), &values(&factors.g(0)));
+    let error = block_error(&dense.fisher(&x, &sigma), mlp.spec(), 0, &values(factors.a(0)), &values(factors.g(0)));
     assert!(error < 2e-6, "{error}");
 }
 
@@ -78,7 +78,7 @@ fn one_datum_is_exact_in_every_layer() {
         let fisher = dense.fisher(&x, &sigma);
         let factors = factors(&mlp, &exact_sample(&mlp, &x, &log_std));
         for l in 0..mlp.spec().num_layers() {
-            let error = block_error(&fisher, mlp.spec(), l, &values(&factors.a(l)), &values(&factors.g(l)));
+            let error = block_error(&fisher, mlp.spec(), l, &values(factors.a(l)), &values(factors.g(l)));
             assert!(error < 5e-6, "{sizes:?} layer {l}: {error}");
         }
     }
@@ -103,7 +103,7 @@ fn activation_factor_is_the_second_moment_with_a_ones_column() {
             }
         }
         let expected: Vec<f32> = expected.iter().map(|&v| v as f32).collect();
-        assert_close(&values(&factors.a(l)), &expected, 2e-6, "A");
+        assert_close(&values(factors.a(l)), &expected, 2e-6, "A");
     }
 }
 
@@ -160,10 +160,10 @@ fn log_std_block_is_two() {
         let gradients: Tensor<2> = tensor(&normals(2, 2 * params, 1.0), [2, params], &device);
         let of_log_std: Tensor<2> = tensor(&[3.0, -1.0, 5.0, 0.25], [2, 2], &device);
         let whole = inverse.natural_gradients(Tensor::cat(vec![gradients.clone(), of_log_std], 1));
-        let log_std_block = values(&whole.clone().narrow(1, params, 2));
+        let log_std_block = values(whole.clone().narrow(1, params, 2));
         assert_close(&log_std_block, &[1.2, -0.4, 2.0, 0.1], 1e-6, "natural gradient of log sigma");
-        let network = values(&whole.narrow(1, 0, params));
-        assert_eq!(network, values(&inverse.natural_gradients(gradients)), "the network's part is that of it alone");
+        let network = values(whole.narrow(1, 0, params));
+        assert_eq!(network, values(inverse.natural_gradients(gradients)), "the network's part is that of it alone");
     }
 }
 
@@ -186,9 +186,9 @@ fn fisher_product_is_the_dense_fisher_times_a_vector() {
             let pass = there.forward_pass(tensor(&x, [30, 4], &device));
             let inv_variance = Tensor::<1>::from_floats(log_std, &device).mul_scalar(-2.0).exp();
             let direction: Tensor<1> = tensor(&vector, [params + 2], &device);
-            let whole = values(&pass.fisher_product(direction.clone(), inv_variance.clone()));
+            let whole = values(pass.fisher_product(direction.clone(), inv_variance.clone()));
             assert_close(&whole, &expected, 2e-6, "with log sigma");
-            let alone = values(&pass.fisher_product(direction.narrow(0, 0, params), inv_variance));
+            let alone = values(pass.fisher_product(direction.narrow(0, 0, params), inv_variance));
             assert_eq!(alone, whole[..params], "the network alone");
         }
     }
@@ -217,7 +217,7 @@ fn sampled_factors_converge_as_one_over_root_k() {
             let none = Tensor::zeros([1, rows, 2], &device);
             let sampled = factors(&mlp, &mlp.statistics(input.clone(), none, seeds).factors);
             for l in 0..3 {
-                let (s, e) = (values(&sampled.g(l)), values(&exact.g(l)));
+                let (s, e) = (values(sampled.g(l)), values(exact.g(l)));
                 let difference: f64 = s.iter().zip(&e).map(|(s, e)| f64::from(s - e).powi(2)).sum();
                 let norm: f64 = e.iter().map(|e| f64::from(*e).powi(2)).sum();
                 total += (difference / norm).sqrt() / (3 * repeats) as f64;

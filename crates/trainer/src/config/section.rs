@@ -90,8 +90,8 @@ impl Sections {
 
     /// The section of this type, to be changed; it is added where the table does not name it.
     pub fn get_mut<T: Section>(&mut self) -> &mut T {
-        let is_it = |section: &Box<dyn AnySection>| (section.as_ref() as &dyn Any).is::<T>();
-        let position = self.0.iter().position(is_it).unwrap_or_else(|| {
+        let found = self.0.iter().position(|section| (section.as_ref() as &dyn Any).is::<T>());
+        let position = found.unwrap_or_else(|| {
             self.0.push(Box::new(T::default()));
             self.0.len() - 1
         });
@@ -132,8 +132,8 @@ impl Clone for Sections {
 
 impl PartialEq for Sections {
     fn eq(&self, other: &Self) -> bool {
-        let same = |(a, b): (&Box<dyn AnySection>, &Box<dyn AnySection>)| a.equals(b.as_ref() as &dyn Any);
-        self.0.len() == other.0.len() && self.0.iter().zip(&other.0).all(same)
+        let mut pairs = self.0.iter().zip(&other.0);
+        self.0.len() == other.0.len() && pairs.all(|(a, b)| a.equals(b.as_ref() as &dyn Any))
     }
 }
 
