@@ -5,35 +5,45 @@
 //! is therefore refused with its name, never half loaded.
 //!
 //! In a run's `checkpoints/` lie `step-N.ckpt` and two one-line text files, `latest` and `best`, which name one of them.
+//! What is best follows from the checkpoints themselves: a process that dies before it has named it loses nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use compute::State;
+use crc32c::{crc32c, crc32c_append};
 use serde::{Deserialize, Serialize};
 
-use crate::atomic_file::write_atomically;
+use crate::atomic_file::{remove_leftovers, write_atomically};
+use crate::bounded_read::{read_bounded, text};
 use crate::config::TrainConfig;
+use crate::config::load::{checked, first_difference};
 use crate::container;
-use crate::crc32c::{crc32c, extend};
-use compute::State;
 
 const FORMAT: &str = "kfcpo-checkpoint";
 const FORMAT_VERSION: &str = "2";
 const NO_CHECKSUM: &str = "00000000";
 const LATEST: &str = "latest";
 const BEST: &str = "best";
+/// Bytes of a checkpoint: twice what the largest networks that can be configured need.
+const LIMIT: u64 = 32 << 30;
+/// Bytes of a file that names a checkpoint.
+const POINTER_LIMIT: u64 = 256;
+/// Steps from which a double no longer holds every whole number.
+const MAX_STEPS: u64 = 1 << 53;
 
 /// What the loop around the runner must remember: the runner's own state is the [`State`].
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Session {
     /// Seconds of training so far, over all sessions of the run.
     pub wall_s: f64,
-    /// Highest mean return of a feasible checkpoint so far (cost <= limit over 100 episodes).
-    pub best_return: Option<f64>,
+    /// Mean return of this very policy, if it is feasible (cost <= limit over 100 episodes): what `best` is chosen by.
+    pub feasible_return: Option<f64>,
 }
 
 /// A complete training state.
@@ -90,21 +100,40 @@ impl Checkpoint {
         let version = text("format_version")?;
         ensure!(
             version == FORMAT_VERSION,
-            "has format version {version}, this program reads version {FORMAT_VERSION}: continue the run with the program \
-             that wrote it (`git_commit` in the run's meta.json), or start a new run"
+            "has format version {version}, this program reads version {FORMAT_VERSION}: continue or `export` it with the \
+             program that wrote it (`git_commit` in the run's meta.json), or start a new run of the same settings with \
+             `--config RUN/config.json`"
         );
         ensure!(
             text("checksum")? == format!("{:08x}", checksum_of(bytes)?),
             "damaged: its checksum does not match its content"
         );
         let scalars = serde_json::from_str(text("scalars")?).context("scalars")?;
-        Ok(Self {
-            config: serde_json::from_str(text("config")?)
-                .context("its configuration does not fit this version of the program")?,
+        let config: TrainConfig = serde_json::from_str(text("config")?)
+            .context("its configuration does not fit this version of the program")?;
+        let checkpoint = Self {
+            config: checked(config).context("its configuration does not hold")?,
             steps: text("steps")?.parse().context("steps")?,
             session: serde_json::from_str(text("session")?).context("session")?,
             state: State { tensors, scalars },
-        })
+        };
+        checkpoint.validate()?;
+        Ok(checkpoint)
+    }
+
+    /// A right checksum says that the file is as it was written, not that a run wrote it.
+    fn validate(&self) -> Result<()> {
+        let Session { wall_s, feasible_return } = &self.session;
+        ensure!(self.steps < MAX_STEPS, "{} steps are more than a run can have", self.steps);
+        ensure!(wall_s.is_finite() && *wall_s >= 0.0, "its time is {wall_s} s");
+        ensure!(feasible_return.is_none_or(f64::is_finite), "its return is no number");
+        Ok(())
+    }
+
+    /// The first array that holds a number which is not finite: a run whose state has one is lost.
+    pub fn not_finite(&self) -> Option<&str> {
+        let broken = |values: &[f32]| values.iter().any(|value| !value.is_finite());
+        (self.state.tensors.iter()).find(|(_, tensor)| broken(&tensor.values)).map(|(name, _)| name.as_str())
     }
 
     /// Reads a checkpoint file.
@@ -113,7 +142,7 @@ impl Checkpoint {
     ///
     /// When it cannot be read or [`Checkpoint::from_bytes`] refuses it; the message names the file.
     pub fn read(path: &Path) -> Result<Self> {
-        let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let bytes = read_bounded(path, LIMIT).with_context(|| format!("cannot read {}", path.display()))?;
         Self::from_bytes(&bytes).with_context(|| format!("checkpoint {}", path.display()))
     }
 }
@@ -133,8 +162,8 @@ fn checksum_position(bytes: &[u8]) -> Result<usize> {
 fn checksum_of(bytes: &[u8]) -> Result<u32> {
     let at = checksum_position(bytes)?;
     let before = crc32c(&bytes[..at]);
-    let zeros = extend(before, NO_CHECKSUM.as_bytes());
-    Ok(extend(zeros, &bytes[at + NO_CHECKSUM.len()..]))
+    let zeros = crc32c_append(before, NO_CHECKSUM.as_bytes());
+    Ok(crc32c_append(zeros, &bytes[at + NO_CHECKSUM.len()..]))
 }
 
 /// Which checkpoint of a run is meant.
@@ -176,12 +205,18 @@ impl fmt::Display for Selector {
 #[derive(Debug, Clone)]
 pub struct CheckpointStore {
     dir: PathBuf,
+    run: Option<TrainConfig>,
 }
 
 impl CheckpointStore {
     /// The store in `dir`, which need not exist yet.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into() }
+        Self { dir: dir.into(), run: None }
+    }
+
+    /// The same, where only checkpoints of the run with this configuration are read.
+    pub fn of_run(self, config: TrainConfig) -> Self {
+        Self { run: Some(config), ..self }
     }
 
     /// Steps of the checkpoints present, ascending. Empty where there is no directory.
@@ -200,25 +235,38 @@ impl CheckpointStore {
 
     /// Steps named by `latest` or `best`.
     fn pointer(&self, name: &str) -> Option<u64> {
-        let text = fs::read_to_string(self.dir.join(name)).ok()?;
-        steps_in_name(text.trim())
+        let line = text(read_bounded(&self.dir.join(name), POINTER_LIMIT).ok()?).ok()?;
+        steps_in_name(line.trim())
     }
 
-    /// Writes `checkpoint`, names it `latest` (and `best` if so), and removes all but the last `keep` and the best.
+    fn point(&self, name: &str, steps: u64) -> Result<()> {
+        let path = self.path(steps);
+        let line = format!("{}\n", path.file_name().unwrap_or_default().to_string_lossy());
+        write_atomically(&self.dir.join(name), line.as_bytes())
+    }
+
+    /// Writes `checkpoint`, names it `latest` (and `best` if so), and removes all but the last `keep` and the best. The
+    /// run's own directory must exist: a run that was moved away is not begun again in its former place.
     ///
     /// # Errors
     ///
-    /// When the disk refuses; the former checkpoints are then all still there.
+    /// When the state is not finite or the disk refuses; the former checkpoints are then all still there.
     pub fn save(&self, checkpoint: &Checkpoint, is_best: bool, keep: usize) -> Result<PathBuf> {
-        fs::create_dir_all(&self.dir).with_context(|| format!("cannot create {}", self.dir.display()))?;
+        if let Some(name) = checkpoint.not_finite() {
+            bail!("the state `{name}` is no longer finite: no checkpoint of it is written");
+        }
+        match fs::create_dir(&self.dir) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                return Err(error).with_context(|| format!("cannot create {}", self.dir.display()));
+            }
+            _ => {}
+        }
         let path = self.path(checkpoint.steps);
         write_atomically(&path, &checkpoint.to_bytes()?)?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let line = format!("{name}\n");
         if is_best {
-            write_atomically(&self.dir.join(BEST), line.as_bytes())?;
+            self.point(BEST, checkpoint.steps)?;
         }
-        write_atomically(&self.dir.join(LATEST), line.as_bytes())?;
+        self.point(LATEST, checkpoint.steps)?;
         self.retain(checkpoint.steps, keep);
         Ok(path)
     }
@@ -238,35 +286,28 @@ impl CheckpointStore {
 
     /// Removes temporary files left by a killed process. Only for the process that holds the run's lock.
     pub fn remove_leftovers(&self) {
-        let Ok(entries) = fs::read_dir(&self.dir) else {
-            return;
-        };
-        for entry in entries.flatten() {
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            if name.starts_with('.') && name.ends_with(".tmp") {
-                let _ = fs::remove_file(entry.path());
-            }
-        }
+        remove_leftovers(&self.dir);
     }
 
     /// Reads the selected checkpoint; no other is taken in its place.
     ///
     /// # Errors
     ///
-    /// When it is not there (the message lists those that are) or cannot be read.
+    /// When it is not there (the message lists those that are), cannot be read or is of another run.
     pub fn load(&self, selector: Selector) -> Result<Checkpoint> {
         let present = self.steps();
         ensure!(!present.is_empty(), "no checkpoint in {}", self.dir.display());
         let steps = match selector {
             Selector::Latest => self.pointer(LATEST).or(present.last().copied()),
-            Selector::Best => Some(self.pointer(BEST).ok_or_else(|| {
-                anyhow!("no checkpoint in {} was feasible yet: there is no `best`", self.dir.display())
-            })?),
+            Selector::Best => {
+                Some(self.best().map(|(steps, _)| steps).or_else(|| self.pointer(BEST)).ok_or_else(|| {
+                    anyhow!("no checkpoint in {} was feasible yet: there is no `best`", self.dir.display())
+                })?)
+            }
             Selector::Step(steps) => Some(steps),
         };
         match steps.filter(|steps| present.contains(steps)) {
-            Some(steps) => Checkpoint::read(&self.path(steps)),
+            Some(steps) => self.read(steps),
             None => {
                 let names: Vec<String> = present.iter().map(u64::to_string).collect();
                 bail!("no checkpoint `{selector}` in {}; there are: {}", self.dir.display(), names.join(", "))
@@ -285,12 +326,49 @@ impl CheckpointStore {
         ensure!(!candidates.is_empty(), "no checkpoint in {}", self.dir.display());
         let mut warnings = Vec::new();
         for steps in candidates.into_iter().rev() {
-            match Checkpoint::read(&self.path(steps)) {
+            match self.read(steps) {
                 Ok(checkpoint) => return Ok((checkpoint, warnings)),
                 Err(error) => warnings.push(format!("{error:#}")),
             }
         }
         bail!("no readable checkpoint in {}:\n  {}", self.dir.display(), warnings.join("\n  "))
+    }
+
+    /// Lets `best` name the best checkpoint there is, and returns its return. Only for the process that holds the run's
+    /// lock.
+    ///
+    /// # Errors
+    ///
+    /// When the disk refuses.
+    pub fn mend_best(&self) -> Result<Option<f64>> {
+        let Some((steps, feasible_return)) = self.best() else { return Ok(None) };
+        if self.pointer(BEST) != Some(steps) {
+            self.point(BEST, steps)?;
+        }
+        Ok(Some(feasible_return))
+    }
+
+    /// Steps and return of the best feasible checkpoint that can be read; the earliest of equals.
+    fn best(&self) -> Option<(u64, f64)> {
+        let known = self.steps().into_iter().filter_map(|steps| {
+            let checkpoint = self.read(steps).ok()?;
+            Some((steps, checkpoint.session.feasible_return?))
+        });
+        known.reduce(|best, next| if next.1 > best.1 { next } else { best })
+    }
+
+    /// Reads the checkpoint of this many steps.
+    fn read(&self, steps: u64) -> Result<Checkpoint> {
+        let path = self.path(steps);
+        let checkpoint = Checkpoint::read(&path)?;
+        let name = path.display();
+        ensure!(checkpoint.steps == steps, "checkpoint {name} is one of {} steps: renamed?", checkpoint.steps);
+        if let Some(run) = &self.run
+            && let Some(key) = first_difference(run, &checkpoint.config)
+        {
+            bail!("checkpoint {name} belongs to another run: its `{key}` is not that of config.json");
+        }
+        Ok(checkpoint)
     }
 }
 
@@ -305,11 +383,11 @@ mod tests {
 
     fn sample(steps: u64) -> Checkpoint {
         let mut state = State::new();
-        let theta = HostTensor::new([3], vec![1.0, f32::NAN, -0.0]).unwrap();
+        let theta = HostTensor::new([3], vec![1.0, f32::MIN_POSITIVE, -0.0]).unwrap();
         state.put_host("policy.theta", theta).unwrap();
         state.put_f64("mean", 0.1 + 0.2).unwrap();
         state.put("note", "a \"checksum\":\"12345678\" in quotes").unwrap();
-        let session = Session { wall_s: 1.5, best_return: Some(-3.25) };
+        let session = Session { wall_s: 1.5, feasible_return: Some(-3.25) };
         Checkpoint { config: TrainConfig::default(), steps, session, state }
     }
 
@@ -355,7 +433,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = CheckpointStore::new(dir.path());
         for steps in [10, 20, 30, 40, 50] {
-            store.save(&sample(steps), steps == 20, 2).unwrap();
+            let mut checkpoint = sample(steps);
+            checkpoint.session.feasible_return = (steps <= 20).then_some(steps as f64);
+            store.save(&checkpoint, steps == 20, 2).unwrap();
         }
         assert_eq!(store.steps(), [20, 40, 50]);
         assert_eq!(store.load(Selector::Latest).unwrap().steps, 50);
@@ -380,5 +460,85 @@ mod tests {
         assert!(warnings[0].contains("step-000000000030.ckpt"), "{}", warnings[0]);
         store.save(&sample(25), false, 5).unwrap();
         assert_eq!(store.steps(), [10, 20, 25]);
+    }
+
+    #[test]
+    fn a_process_that_dies_before_it_names_the_best_loses_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = CheckpointStore::new(dir.path());
+        assert_eq!(store.mend_best().unwrap(), None);
+        for (steps, feasible_return) in [(10, Some(1.0)), (20, None), (30, Some(3.0)), (40, Some(2.0))] {
+            let mut checkpoint = sample(steps);
+            checkpoint.session.feasible_return = feasible_return;
+            store.save(&checkpoint, steps == 10, 9).unwrap();
+        }
+        assert_eq!(store.pointer(BEST), Some(10));
+        assert_eq!(store.load(Selector::Best).unwrap().steps, 30);
+        assert_eq!(store.mend_best().unwrap(), Some(3.0));
+        assert_eq!(store.pointer(BEST), Some(30));
+        fs::write(store.path(30), b"damaged").unwrap();
+        assert_eq!(store.mend_best().unwrap(), Some(2.0));
+        assert_eq!(store.pointer(BEST), Some(40));
+    }
+
+    #[test]
+    fn a_checkpoint_of_another_run_is_not_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = TrainConfig::default();
+        config.checkpoint.keep += 1; // what may change does not make another run
+        config.total_steps += 1;
+        let store = CheckpointStore::new(dir.path()).of_run(config.clone());
+        store.save(&sample(10), false, 5).unwrap();
+        assert_eq!(store.load(Selector::Latest).unwrap().steps, 10);
+        let mut foreign = sample(20);
+        foreign.config.seed += 1;
+        store.save(&foreign, false, 5).unwrap();
+        let error = store.load(Selector::Latest).unwrap_err().to_string();
+        assert!(error.contains("another run") && error.contains("`seed`"), "{error}");
+        fs::copy(store.path(10), store.path(30)).unwrap();
+        let (checkpoint, warnings) = store.load_newest_readable().unwrap();
+        assert_eq!((checkpoint.steps, warnings.len()), (10, 2));
+        assert!(warnings[0].contains("10 steps"), "{warnings:?}");
+    }
+
+    #[test]
+    fn what_is_no_file_in_a_checkpoints_place_is_passed_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = CheckpointStore::new(dir.path());
+        store.save(&sample(10), false, 5).unwrap();
+        fs::create_dir(store.path(20)).unwrap();
+        if cfg!(unix) {
+            assert!(std::process::Command::new("mkfifo").arg(store.path(30)).status().unwrap().success());
+        }
+        let (checkpoint, warnings) = store.load_newest_readable().unwrap();
+        assert_eq!(checkpoint.steps, 10);
+        assert!(warnings.iter().any(|warning| warning.contains("directory")), "{warnings:?}");
+    }
+
+    #[test]
+    fn a_state_that_is_not_finite_is_not_saved() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = CheckpointStore::new(dir.path());
+        for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut checkpoint = sample(10);
+            checkpoint.state.tensors.get_mut("policy.theta").unwrap().values[1] = value;
+            let error = store.save(&checkpoint, false, 5).unwrap_err().to_string();
+            assert!(error.contains("`policy.theta`"), "{error}");
+        }
+        assert!(store.steps().is_empty());
+    }
+
+    #[test]
+    fn a_forged_checkpoint_is_checked_like_a_command_line() {
+        let forged = |change: fn(&mut Checkpoint)| {
+            let mut checkpoint = sample(7);
+            change(&mut checkpoint);
+            format!("{:#}", Checkpoint::from_bytes(&checkpoint.to_bytes().unwrap()).unwrap_err())
+        };
+        assert!(forged(|c| c.config.env = "../../x".into()).contains("../../x"));
+        assert!(forged(|c| c.config.algo = "<script>".into()).contains("algorithm"));
+        assert!(forged(|c| c.config.policy.hidden = vec![1 << 40]).contains("policy.hidden"));
+        assert!(forged(|c| c.steps = u64::MAX).contains("steps"));
+        assert!(forged(|c| c.session.wall_s = -1.0).contains("time"));
     }
 }

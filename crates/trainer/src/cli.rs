@@ -20,16 +20,16 @@ use anyhow::Result;
 use clap::Parser;
 
 use crate::cli::args::{Cli, Verb};
-use crate::cli::console::{diagnose, is_broken_pipe};
+use crate::cli::console::{FAILED, diagnose, is_broken_pipe};
 use crate::error::UsageError;
 
-const FAILED: u8 = 1;
 const WRONG_USAGE: u8 = 2;
 
 /// Parses the process's arguments, does what they say and returns the exit code.
 pub fn main() -> ExitCode {
     let cli = Cli::parse(); // exits with 2 after a usage message
     report_panics();
+    interrupt::survive_file_size_limits();
     // A panic is a bug, but even then scripts get the documented exit code.
     let done = catch_unwind(AssertUnwindSafe(|| run(cli))).unwrap_or(Ok(ExitCode::from(FAILED)));
     done.unwrap_or_else(|error| {

@@ -185,16 +185,24 @@ impl TrainConfig {
 
 pub(crate) fn within(key: &str, value: f64, low: f64, high: f64) -> Result<()> {
     ensure!((low..=high).contains(&value), "{key} = {value}: must be {low} to {high}");
-    Ok(())
+    single(key, value)
 }
 
 pub(crate) fn positive(key: &str, value: f64) -> Result<()> {
     ensure!(value.is_finite() && value > 0.0, "{key} = {value}: must be a number above 0");
-    Ok(())
+    single(key, value)
 }
 
 pub(crate) fn at_least(key: &str, value: f64, low: f64) -> Result<()> {
     ensure!(value.is_finite() && value >= low, "{key} = {value}: must be a number not below {low}");
+    single(key, value)
+}
+
+/// Training computes in float32, where a number may turn out infinite or nothing.
+fn single(key: &str, value: f64) -> Result<()> {
+    let rounded = value as f32;
+    let held = rounded.is_finite() && (rounded != 0.0 || value == 0.0);
+    ensure!(held, "{key} = {value:e}: too large or too small for a float32 (1e-45 to 3e38)");
     Ok(())
 }
 

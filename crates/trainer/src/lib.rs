@@ -4,9 +4,12 @@
 //! its rivals; [`config::TrainConfig`] is every setting. The program `trainer` lives in `cli`, behind the feature of that
 //! name: without it the crate parses no arguments and prints nothing.
 
+mod append_file;
 mod atomic_file;
+mod bounded_read;
 mod container;
-mod crc32c;
+#[cfg(test)]
+mod fuzz;
 
 pub mod algorithm;
 pub mod checkpoint;
@@ -19,6 +22,7 @@ pub mod device;
 pub mod error;
 pub mod evaluate;
 pub mod log;
+pub mod memory;
 pub mod policy;
 pub mod run_dir;
 pub mod runner;

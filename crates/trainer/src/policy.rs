@@ -90,6 +90,16 @@ impl Policy {
         }
     }
 
+    /// The same policy with log sigma within [`safe_rl::LOG_STD_RANGE`]: beyond it a step of the optimiser has run away, and
+    /// its exponential is soon no number.
+    #[must_use]
+    pub fn bounded(&self) -> Self {
+        let (low, high) = safe_rl::LOG_STD_RANGE;
+        let network = self.spec().num_params();
+        let bounded = self.log_std.clone().clamp(low, high);
+        self.with_params(Tensor::cat(vec![self.params.clone().narrow(0, 0, network), bounded], 0))
+    }
+
     /// All parameters, `[P + A]`.
     pub fn params(&self) -> &Tensor<1> {
         &self.params
@@ -255,6 +265,18 @@ mod tests {
             let expected = if i + 2 < count { 0.5 } else { 0.2 };
             assert!((after - before - expected).abs() < 1e-6, "{i}: {before} {after}");
         }
+    }
+
+    #[test]
+    fn bounds_touch_log_sigma_alone() {
+        let policy = policy();
+        let network = policy.spec().num_params();
+        let host = |tensor: &Tensor<1>| host(tensor).expect("readable");
+        assert_eq!(host(policy.bounded().params()), host(policy.params()));
+        let wild = policy.with_params(policy.params().clone() * 1e6);
+        let (bounded, wild) = (host(wild.bounded().params()), host(wild.params()));
+        assert_eq!(bounded[..network], wild[..network]);
+        assert!(bounded[network..].iter().all(|log_std| (-5.0..=2.0).contains(log_std)), "{bounded:?}");
     }
 
     #[test]

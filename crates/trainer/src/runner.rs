@@ -1,5 +1,7 @@
 //! The training loop: rollout, values, advantages, the policy's update, the critics' update.
 
+#[cfg(test)]
+mod not_finite_tests;
 mod phase;
 mod report;
 
@@ -12,7 +14,7 @@ use crate::config::{Constraint, TrainConfig};
 use crate::critics::Critics;
 use crate::policy::Policy;
 use crate::policy::exported::PolicySnapshot;
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use burn::tensor::{Device, Tensor};
 use compute::State;
 use compute::noise::{NoiseKey, Stream};
@@ -22,6 +24,9 @@ use safe_rl::{
     Samples, center, explained_variance, gae, standardize,
 };
 use std::time::Instant;
+
+/// Samples of an iteration: they are numbered by 32-bit integers.
+const MAX_SAMPLES: usize = i32::MAX as usize;
 
 /// A run in progress: environments, networks, statistics and counters.
 pub struct Runner {
@@ -61,6 +66,13 @@ impl Runner {
     /// be used.
     pub fn with_env(config: TrainConfig, mut env: Box<dyn VecEnv>, device: Device) -> Result<Self> {
         config.validate()?;
+        let samples = config.num_envs.checked_mul(config.rollout_steps).filter(|samples| *samples <= MAX_SAMPLES);
+        ensure!(
+            samples.is_some(),
+            "num_envs x rollout_steps = {} x {}: must be at most {MAX_SAMPLES}",
+            config.num_envs,
+            config.rollout_steps
+        );
         let (obs_dim, action_dim) = (env.spec().obs_dim, env.spec().action_dim);
         let constraints = config.cost_limit.of(&env.spec().constraints)?;
         let policy = Policy::new(&config.policy, obs_dim, action_dim, config.seed, &device)?;

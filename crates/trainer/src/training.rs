@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::checkpoint::{Checkpoint, Session};
 use crate::config::TrainConfig;
@@ -48,16 +48,22 @@ struct Logs {
 }
 
 impl Logs {
-    fn open(dir: &RunDir, runner: &Runner, resumed: bool) -> Result<Self> {
-        Ok(Self {
-            csv: CsvLog::open(&dir.metrics(), runner.iteration())?,
-            tensorboard: TensorBoardLog::create(dir.path(), resumed.then(|| runner.steps()))?,
-        })
+    /// Also returns what went from the metrics, and what is missing there.
+    fn open(dir: &RunDir, runner: &Runner, resumed: bool) -> Result<(Self, Vec<String>)> {
+        let (csv, warnings) = CsvLog::open(&dir.metrics(), runner.iteration())?;
+        let tensorboard = TensorBoardLog::create(dir.path(), resumed.then(|| runner.steps()))?;
+        Ok((Self { csv, tensorboard }, warnings))
     }
 
     fn append(&mut self, record: &Record) -> Result<()> {
         self.csv.append(record)?;
         self.tensorboard.append(record)
+    }
+
+    /// A power cut must not leave a checkpoint without the rows before it.
+    fn sync(&self) -> Result<()> {
+        self.csv.sync()?;
+        self.tensorboard.sync()
     }
 }
 
@@ -66,8 +72,12 @@ pub struct Training {
     dir: RunDir,
     config: TrainConfig,
     runner: Runner,
-    session: Session,
+    /// Seconds of training so far, over all sessions of the run.
+    wall_s: f64,
+    /// The highest mean return of a feasible checkpoint so far.
+    best_return: Option<f64>,
     logs: Logs,
+    warnings: Vec<String>,
     started: Instant,
     former_wall_s: f64,
     saved_at: Option<u64>,
@@ -83,40 +93,74 @@ impl Training {
     pub fn begin(plan: RunPlan, resources: &Resources) -> Result<Self> {
         let RunPlan { dir, config, checkpoint, resumed } = plan;
         let mut runner = Runner::new(config.clone(), resources.device.device.clone())?;
-        let mut session = Session::default();
+        let (mut wall_s, mut best_return) = (0.0, None);
         if let Some(checkpoint) = &checkpoint {
             let loaded = runner.load(&checkpoint.state);
             loaded.with_context(|| format!("cannot continue the run in {}", dir.path().display()))?;
-            session = checkpoint.session.clone();
+            wall_s = checkpoint.session.wall_s;
+            best_return = dir.checkpoints().of_run(config.clone()).mend_best()?;
         }
-        record_start(&dir, &config, resources, runner.steps(), resumed)?;
+        let (logs, mut warnings) = Logs::open(&dir, &runner, resumed)?;
+        warnings.extend(record_start(&dir, &config, resources, runner.steps(), resumed)?);
         Ok(Self {
-            logs: Logs::open(&dir, &runner, resumed)?,
+            logs,
+            warnings,
             started: Instant::now(),
-            former_wall_s: session.wall_s,
+            former_wall_s: wall_s,
             saved_at: checkpoint.is_some().then(|| runner.steps()),
             report: None,
-            session,
+            wall_s,
+            best_return,
             dir,
             config,
             runner,
         })
     }
 
-    /// One iteration; it is logged, and saved where a checkpoint is due.
+    /// What its directory had to be mended for, if anything.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// One iteration; it is logged, and saved where a checkpoint is due. Where the logs cannot be written a last checkpoint
+    /// is tried.
     ///
     /// # Errors
     ///
-    /// When the device or the disk fails.
+    /// When the device or the disk fails, or the policy is no longer finite: the checkpoints are then those before.
     pub fn advance(&mut self) -> Result<()> {
         let report = self.runner.iterate()?;
-        self.session.wall_s = self.former_wall_s + self.started.elapsed().as_secs_f64();
-        self.logs.append(&self.record(&report))?;
+        self.wall_s = self.former_wall_s + self.started.elapsed().as_secs_f64();
+        let logged = self.logs.append(&self.record(&report));
+        let broken = report.first_not_finite().map(str::to_owned);
+        let iteration = report.iteration;
         self.report = Some(report);
+        if let Some(what) = broken {
+            bail!(
+                "{what} is no longer finite after iteration {iteration}: the settings make learning diverge, smaller steps \
+                 may help; {}",
+                self.last_checkpoint()
+            );
+        }
+        if let Err(error) = logged {
+            // The message is about the log; whether the checkpoint could be written it says as well.
+            let saved = self.dir.check().and_then(|()| self.write_checkpoint());
+            let outcome =
+                if saved.is_ok() { "a checkpoint was written" } else { "no checkpoint could be written either" };
+            return Err(error.context(outcome));
+        }
         if self.is_checkpoint_due() {
             self.save()?;
         }
         Ok(())
+    }
+
+    /// Which checkpoint stands.
+    fn last_checkpoint(&self) -> String {
+        match self.dir.checkpoints().steps().last() {
+            Some(steps) => format!("the last good checkpoint is that at {steps} steps"),
+            None => "there is no checkpoint yet".to_owned(),
+        }
     }
 
     /// Leaves a checkpoint of the last iteration, whether one is due or not.
@@ -134,7 +178,7 @@ impl Training {
     }
 
     fn record<'a>(&self, report: &'a IterationReport) -> Record<'a> {
-        Record { report, samples: self.config.batch_size() as u64, wall_s: self.session.wall_s }
+        Record { report, samples: self.config.batch_size() as u64, wall_s: self.wall_s }
     }
 
     /// Whether all its steps are done.
@@ -164,7 +208,7 @@ impl Training {
 
     /// Seconds of training, over all sessions of the run.
     pub fn wall_s(&self) -> f64 {
-        self.session.wall_s
+        self.wall_s
     }
 
     fn is_checkpoint_due(&self) -> bool {
@@ -173,25 +217,33 @@ impl Training {
     }
 
     fn save(&mut self) -> Result<()> {
-        let best = self.better_return();
-        self.session.best_return = best.or(self.session.best_return);
+        self.dir.check()?;
+        self.logs.sync()?;
+        self.write_checkpoint()
+    }
+
+    fn write_checkpoint(&mut self) -> Result<()> {
+        let feasible_return = self.feasible_return();
+        let is_best = feasible_return.is_some_and(|new| self.best_return.is_none_or(|best| new > best));
         let checkpoint = Checkpoint {
             config: self.config.clone(),
             steps: self.runner.steps(),
-            session: self.session.clone(),
+            session: Session { wall_s: self.wall_s, feasible_return },
             state: self.runner.save()?,
         };
-        let store = self.dir.checkpoints();
-        store.save(&checkpoint, best.is_some(), self.config.checkpoint.keep)?;
+        self.dir.checkpoints().save(&checkpoint, is_best, self.config.checkpoint.keep)?;
+        if is_best {
+            self.best_return = feasible_return;
+        }
         self.saved_at = Some(checkpoint.steps);
         Ok(())
     }
 
-    /// The mean return, if it is feasible over a full window of episodes and higher than any such before.
-    fn better_return(&self) -> Option<f64> {
+    /// The mean return, if it is feasible over a full window of episodes.
+    fn feasible_return(&self) -> Option<f64> {
         let recent = self.report.as_ref()?.recent.as_ref().filter(|recent| recent.episodes >= BEST_EPISODES)?;
-        let feasible = recent.cost_mean.iter().zip(self.config.cost_limit.values()).all(|(cost, limit)| cost <= limit);
-        let better = self.session.best_return.is_none_or(|best| recent.return_mean > best);
-        (feasible && better).then_some(recent.return_mean)
+        let limits = self.config.cost_limit.values();
+        let feasible = recent.cost_mean.iter().zip(limits).all(|(cost, limit)| cost <= limit);
+        feasible.then_some(recent.return_mean)
     }
 }

@@ -78,7 +78,7 @@ impl FirstOrder {
                 let gradients = pass.gradients(surrogate(&pass, &minibatch));
                 let gradient: Tensor<1> = context.comm.mean(gradients)?.squeeze_dim(0);
                 // Adam descends; the surrogate is to be raised.
-                *policy = policy.with_params(self.adam.step(policy.params().clone(), gradient.neg()));
+                *policy = policy.with_params(self.adam.step(policy.params().clone(), gradient.neg())).bounded();
             }
             epochs = epoch + 1;
             let divergence = policy.distribution(batch.obs.clone()).mean_kl(&batch.mean, &old_log_std);

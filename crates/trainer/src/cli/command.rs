@@ -1,5 +1,11 @@
 //! The verbs of the command line, one file each.
 
+use anyhow::Result;
+
+use crate::checkpoint::{Checkpoint, Selector};
+use crate::cli::console::diagnose;
+use crate::run_dir::RunDir;
+
 pub mod bench;
 pub mod config;
 pub mod eval;
@@ -9,3 +15,10 @@ pub mod parity;
 pub mod record;
 pub mod report;
 pub mod train;
+
+/// The checkpoint that a verb was asked for; warns of a configuration that had to be taken from elsewhere.
+fn selected(dir: &RunDir, selector: Selector) -> Result<Checkpoint> {
+    let (checkpoint, warning) = dir.checkpoint(selector)?;
+    warning.iter().for_each(|warning| diagnose(&format!("warning: {warning}")));
+    Ok(checkpoint)
+}

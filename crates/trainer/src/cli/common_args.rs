@@ -29,10 +29,10 @@ impl CommonArgs {
     ///
     /// When the pool cannot be started.
     pub fn apply_threads(&self) -> Result<usize> {
-        if let Some(threads) = self.threads {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.into());
-            pool.build_global().context("cannot start the thread pool")?;
-        }
+        // Also without the option: a pool that rayon starts by itself panics where a thread cannot be started.
+        let threads = self.threads.map_or(0, usize::from);
+        let started = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+        started.context("cannot start the CPU threads; --threads N asks for fewer")?;
         Ok(rayon::current_num_threads())
     }
 
@@ -70,7 +70,7 @@ pub struct ConfigSourceArgs {
     #[arg(long, value_name = "N", value_parser = parse_count)]
     pub num_envs: Option<u64>,
     /// Limit on the undiscounted episodic cost; one per constraint, separated by commas
-    #[arg(long, value_name = "X", value_delimiter = ',')]
+    #[arg(long, value_name = "X", value_delimiter = ',', value_parser = parse_finite)]
     pub cost_limit: Vec<f64>,
     /// Built-in configuration to start from
     #[arg(long, value_name = "NAME")]
@@ -111,6 +111,12 @@ fn limits(limits: &[f64]) -> Option<Value> {
         [limit] => Some(json!(limit)),
         several => Some(json!(several)),
     }
+}
+
+/// A number that is neither NaN nor infinite, which a configuration could not hold.
+fn parse_finite(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "expected a number".to_owned())?;
+    if number.is_finite() { Ok(number) } else { Err("expected a finite number".to_owned()) }
 }
 
 /// A count typed as `20000`, `20_000`, `20k` or `2e4`.

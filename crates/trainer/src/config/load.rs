@@ -3,7 +3,6 @@
 //! Every source is a JSON tree laid over the one before, leaf by leaf, so that an error can name the source, the
 //! key and what would have been valid. The keys that exist are those of [`TrainConfig::default`].
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -12,6 +11,7 @@ use serde_json::{Map, Value, json};
 use strsim::levenshtein;
 
 use crate::algorithm;
+use crate::bounded_read::{JSON_LIMIT, read_text};
 use crate::config::TrainConfig;
 use crate::error::UsageError;
 
@@ -68,20 +68,28 @@ pub fn resolve_resumed(saved: &TrainConfig, sources: &Sources) -> Result<TrainCo
     let mut tree = Tree::new(saved)?;
     lay_command_line(&mut tree, sources)?;
     let resumed = finish(tree)?;
-    let (before, after) = (serde_json::to_value(saved)?, serde_json::to_value(&resumed)?);
-    for (key, value) in before.as_object().into_iter().flatten() {
-        if after.get(key) != Some(value) && !CHANGEABLE_ON_RESUME.contains(&key.as_str()) {
-            bail!(UsageError::new(format!(
-                "--resume cannot change `{key}`: it would be another run (changeable: {})",
-                CHANGEABLE_ON_RESUME.join(", ")
-            )));
-        }
+    if let Some(key) = first_difference(saved, &resumed) {
+        bail!(UsageError::new(format!(
+            "--resume cannot change `{key}`: it would be another run (changeable: {})",
+            CHANGEABLE_ON_RESUME.join(", ")
+        )));
     }
     Ok(resumed)
 }
 
+/// The first key by which two configurations are of different runs: any but those that a resumed run may change.
+pub fn first_difference(one: &TrainConfig, other: &TrainConfig) -> Option<String> {
+    let tree = |config| serde_json::to_value(config).unwrap_or_default();
+    let (one, other) = (tree(one), tree(other));
+    let mut keys = one.as_object().into_iter().flatten();
+    let differing =
+        keys.find(|(key, value)| other.get(key) != Some(value) && !CHANGEABLE_ON_RESUME.contains(&key.as_str()));
+    differing.map(|(key, _)| key.clone())
+}
+
 fn read(path: &Path) -> Result<String> {
-    fs::read_to_string(path).map_err(|error| UsageError::new(format!("cannot read {}: {error}", path.display())).into())
+    read_text(path, JSON_LIMIT)
+        .map_err(|error| UsageError::new(format!("cannot read {}: {error}", path.display())).into())
 }
 
 fn lay_command_line(tree: &mut Tree, sources: &Sources) -> Result<()> {
@@ -116,7 +124,15 @@ fn nested(key: &str, value: Value) -> Value {
 }
 
 fn finish(tree: Tree) -> Result<TrainConfig> {
-    let mut config = TrainConfig::deserialize(&tree.value)?;
+    checked(TrainConfig::deserialize(&tree.value)?)
+}
+
+/// A configuration from anywhere, a command line or a file, with every value checked and its names those of the registries.
+///
+/// # Errors
+///
+/// [`UsageError`] that names the key and what is allowed.
+pub fn checked(mut config: TrainConfig) -> Result<TrainConfig> {
     config.validate().map_err(|error| UsageError::new(format!("{error:#}")))?;
     let env = envs::find(&config.env).map_err(|error| UsageError::new(error.to_string()))?;
     let constraints = config.cost_limit.of(&env.env.constraints);
@@ -185,7 +201,10 @@ fn fitted(former: &Value, new: &Value) -> Value {
                 None => new.clone(),
             }
         }
-        (Value::Array(_), Value::Number(_)) => json!([new]),
+        (Value::Array(old), Value::Array(items)) if !old.is_empty() => {
+            items.iter().map(|item| fitted(&old[0], item)).collect()
+        }
+        (Value::Array(_), Value::Number(_)) => fitted(former, &json!([new])),
         _ => new.clone(),
     }
 }
@@ -213,6 +232,8 @@ pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Opt
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::algorithm::kfcpo::KfcpoConfig;
 

@@ -4,14 +4,13 @@
 //! each payload is a protobuf `tensorflow.Event`. Field numbers are those of TensorFlow's event.proto and
 //! summary.proto.
 
-use std::fs::{File, OpenOptions};
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+use crc32c::crc32c;
 
-use crate::crc32c::crc32c;
+use crate::append_file::AppendFile;
 use crate::log::Record;
 
 /// `SessionLog.SessionStatus.START`: TensorBoard drops the events of earlier files from this step on.
@@ -22,8 +21,7 @@ const MASK_DELTA: u32 = 0xa282_ead8;
 /// Writes one event file.
 #[derive(Debug)]
 pub struct TensorBoardLog {
-    path: PathBuf,
-    file: File,
+    file: AppendFile,
 }
 
 impl TensorBoardLog {
@@ -36,10 +34,7 @@ impl TensorBoardLog {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let name =
             format!("events.out.tfevents.{:010}.{:09}.{}", now.as_secs(), now.subsec_nanos(), std::process::id());
-        let path = dir.join(name);
-        let file = OpenOptions::new().create_new(true).append(true).open(&path);
-        let file = file.with_context(|| format!("cannot write {}", path.display()))?;
-        let mut log = Self { path, file };
+        let mut log = Self { file: AppendFile::create(&dir.join(name))? };
         let mut event = Message::event(0);
         event.bytes(3, b"brain.Event:2");
         log.write(&[event])?;
@@ -84,8 +79,15 @@ impl TensorBoardLog {
 
     fn write(&mut self, events: &[Message]) -> Result<()> {
         let bytes: Vec<u8> = events.iter().flat_map(|event| record(&event.0)).collect();
-        let written = self.file.write_all(&bytes);
-        written.with_context(|| format!("cannot write {}", self.path.display()))
+        self.file.append(&bytes)
+    }
+
+    /// Flushes the events to the disk.
+    ///
+    /// # Errors
+    /// When the file was removed or replaced, or the disk refuses.
+    pub fn sync(&self) -> Result<()> {
+        self.file.sync()
     }
 }
 
@@ -170,7 +172,8 @@ mod tests {
         let mut log = TensorBoardLog::create(dir.path(), Some(50)).unwrap();
         let first = report(1, vec![("Train/KL", 0.25)]);
         log.append(&Record { report: &first, samples: 100, wall_s: 1.0 }).unwrap();
-        let events: Vec<Event> = payloads(&std::fs::read(&log.path).unwrap()).into_iter().map(Event::decode).collect();
+        let events: Vec<Event> =
+            payloads(&std::fs::read(log.file.path()).unwrap()).into_iter().map(Event::decode).collect();
         let [version, session, scalars] = &events[..] else { panic!("{events:?}") };
         assert_eq!((version.step, version.version.as_str()), (0, "brain.Event:2"));
         // The events of earlier files are void from the step after the one that was resumed.
@@ -189,7 +192,8 @@ mod tests {
         ];
         assert_eq!(scalars.scalars, expected.map(|(tag, value)| (tag.to_owned(), value)));
         log.append(&Record { report: &report(3, vec![]), samples: 100, wall_s: 1.0 }).unwrap();
-        let last = payloads(&std::fs::read(&log.path).unwrap()).into_iter().map(Event::decode).next_back().unwrap();
+        let last =
+            payloads(&std::fs::read(log.file.path()).unwrap()).into_iter().map(Event::decode).next_back().unwrap();
         let value = |name: &str| last.scalars.iter().find(|(tag, _)| tag == name).map(|(_, value)| *value);
         assert_eq!((last.step, value("Metrics/EpRet"), value("Metrics/EpCost")), (300, Some(4.567), Some(31.04)));
         assert_eq!(value("Metrics/EpLen"), Some(1000.0));

@@ -1,6 +1,6 @@
 //! A trained policy on the host: what is evaluated, exported and compared.
 
-use crate::atomic_file::write_atomically;
+use crate::atomic_file::write_output;
 use crate::config::TrainConfig;
 use crate::container;
 use crate::policy::Policy;
@@ -77,6 +77,12 @@ impl PolicySnapshot {
         Ok(Normalizer::frozen(upload(&self.obs_mean, device), upload(&self.obs_std, device), config)?)
     }
 
+    /// Whether every number of it is.
+    pub fn is_finite(&self) -> bool {
+        let parts = [&self.theta, &self.log_std, &self.obs_mean, &self.obs_std];
+        parts.into_iter().flatten().all(|value| value.is_finite())
+    }
+
     /// Writes the policy as safetensors: `obs_mean`, `obs_std`, `layers.i.weight` `[out, in]`, `layers.i.bias`,
     /// `log_std`, and the metadata a reader needs to rebuild it. The file appears whole or not at all.
     ///
@@ -108,7 +114,7 @@ impl PolicySnapshot {
             ("std_floor", self.std_floor.to_string()),
         ];
         let metadata = metadata.into_iter().map(|(key, value)| (key.to_string(), value)).collect();
-        write_atomically(path, &container::to_bytes(&arrays, &metadata))
+        write_output(path, &container::to_bytes(&arrays, &metadata))
     }
 
     /// Reads a policy that [`Self::write_safetensors`] wrote.
@@ -120,7 +126,7 @@ impl PolicySnapshot {
         Self::parse(&bytes).with_context(|| format!("{} is not an exported policy", path.display()))
     }
 
-    fn parse(bytes: &[u8]) -> Result<Self> {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self> {
         let (arrays, metadata) = container::from_bytes(bytes)?;
         let entry = |key: &str| metadata.get(key).with_context(|| format!("metadata entry `{key}` is missing"));
         let format = entry("format")?;

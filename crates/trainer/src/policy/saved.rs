@@ -1,7 +1,8 @@
 //! The policy of a checkpoint, without the environments and critics around it.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
+use kfac::MlpSpec;
 use safe_rl::Normalizer;
 
 use crate::checkpoint::Checkpoint;
@@ -11,13 +12,18 @@ use crate::policy::exported::PolicySnapshot;
 /// Takes policy and observation normaliser out of a checkpoint.
 ///
 /// # Errors
-/// When the checkpoint lacks a part of them or belongs to another network.
+/// When the checkpoint lacks a part of them, belongs to another network or holds a policy that is not finite.
 pub fn saved_policy(checkpoint: &Checkpoint, device: &Device) -> Result<PolicySnapshot> {
     let (config, state) = (&checkpoint.config, &checkpoint.state);
     let spec = envs::find(&config.env)?;
-    let mut policy = Policy::new(&config.policy, spec.env.obs_dim, spec.env.action_dim, config.seed, device)?;
-    policy.load(state)?;
+    let sizes = [&[spec.env.obs_dim], config.policy.hidden.as_slice(), &[spec.env.action_dim]].concat();
+    let network = MlpSpec::new(sizes, config.policy.activation)?;
+    // Its size is held against the file's before anything of that size is made.
+    let params = state.tensor("policy.params", [network.num_params() + spec.env.action_dim], device)?;
+    let policy = Policy::from_params(network, params)?;
     let mut normalizer = Normalizer::new(spec.env.obs_dim, config.normalizer, device)?;
     normalizer.load_state(&state.part("normalizer")?).context("state `normalizer`")?;
-    PolicySnapshot::capture(config, &policy, &normalizer)
+    let snapshot = PolicySnapshot::capture(config, &policy, &normalizer)?;
+    ensure!(snapshot.is_finite(), "the policy after {} steps is not finite: it acts at random", checkpoint.steps);
+    Ok(snapshot)
 }

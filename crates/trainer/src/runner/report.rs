@@ -63,3 +63,12 @@ pub struct IterationReport {
     /// What the update did, with the critics' numbers behind the algorithm's; nothing in the first iteration.
     pub update: UpdateReport,
 }
+
+impl IterationReport {
+    /// What of the update is no finite number any more: then the policy or a critic is lost.
+    pub fn first_not_finite(&self) -> Option<&str> {
+        let kl = self.update.kl.filter(|kl| !kl.is_finite()).map(|_| "the KL divergence from the policy before");
+        let losses = self.update.metrics.iter().filter(|(name, _)| name.starts_with("Loss/"));
+        kl.or_else(|| losses.into_iter().find(|(_, loss)| !loss.is_finite()).map(|(name, _)| name.as_ref()))
+    }
+}

@@ -6,8 +6,11 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::Resources;
+use crate::atomic_file::move_aside;
 use crate::config::TrainConfig;
 use crate::run_dir::{RunDir, timestamp};
+
+const META: &str = "meta.json";
 
 /// Where and from what a run was started or continued.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -32,18 +35,19 @@ struct Meta {
     resumed: Vec<Start>,
 }
 
-/// Writes `config.json` and `meta.json`, or adds this session to the latter.
+/// Writes `config.json` and `meta.json`, or adds this session to the latter. One that cannot be read is moved aside: that is
+/// the warning returned.
 ///
 /// # Errors
 ///
-/// When the disk refuses, or a run that is continued has a damaged `meta.json`.
+/// When the disk refuses.
 pub fn record_start(
     dir: &RunDir,
     config: &TrainConfig,
     resources: &Resources,
     steps: u64,
     resumed: bool,
-) -> Result<()> {
+) -> Result<Option<String>> {
     let start = Start {
         time: timestamp(SystemTime::now()),
         steps,
@@ -53,7 +57,14 @@ pub fn record_start(
         threads: resources.threads,
         command: std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect(),
     };
-    let former: Option<Meta> = if resumed { dir.read_json_if_present("meta.json")? } else { None };
+    let former = if resumed { dir.read_json_if_present::<Meta>(META) } else { Ok(None) };
+    let (former, warning) = match former {
+        Ok(former) => (former, None),
+        Err(error) => {
+            let aside = move_aside(&dir.path().join(META))?;
+            (None, Some(format!("{error:#}: moved to {}", aside.display())))
+        }
+    };
     let meta = match former {
         None => Meta { start, seed: config.seed, resumed: Vec::new() },
         Some(mut meta) => {
@@ -62,5 +73,6 @@ pub fn record_start(
         }
     };
     dir.write_json("config.json", config)?;
-    dir.write_json("meta.json", &meta)
+    dir.write_json(META, &meta)?;
+    Ok(warning)
 }

@@ -18,6 +18,7 @@ use crate::cli::common_args::{CommonArgs, parse_count};
 use crate::cli::console::print;
 use crate::config::TrainConfig;
 use crate::error::UsageError;
+use crate::memory;
 use crate::runner::{Phase, Runner};
 
 mod clock;
@@ -104,6 +105,7 @@ const FLOAT: f64 = 4.0;
 /// When the environment, the sizes or the device are not usable.
 pub fn run(args: &BenchArgs) -> Result<ExitCode> {
     let spec = envs::find(&args.env).map_err(|error| UsageError::new(error.to_string()))?;
+    ensure_fits(args, &spec)?;
     let threads = args.common.apply_threads()?;
     let bench = Bench { args, spec, clock: Clock::new(args.common.select_device()?, threads) };
     // Inside the thread pool, as training is.
@@ -115,6 +117,35 @@ pub fn run(args: &BenchArgs) -> Result<ExitCode> {
     }?;
     print(&if args.json { row.to_string() } else { text })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses sizes that memory cannot hold.
+fn ensure_fits(args: &BenchArgs, spec: &NavigationSpec) -> Result<()> {
+    let num_envs = args.num_envs.unwrap_or(DEFAULT_ENVS);
+    let (what, bytes) = match args.what {
+        BenchTarget::Env => (format!("{num_envs} environments"), memory::of_envs(num_envs as f64, &spec.env)),
+        BenchTarget::Kfac => {
+            let bytes = memory::of_update(args.batch as f64, &spec.env, &args.hidden);
+            (format!("an update on {} samples", args.batch), bytes)
+        }
+        BenchTarget::Train => {
+            let config = train_config(args, spec);
+            config.validate().map_err(|error| UsageError::new(format!("{error:#}")))?;
+            (format!("{} environments", config.num_envs), memory::of_training(&config, &spec.env))
+        }
+        BenchTarget::Scale => return Ok(()),
+    };
+    Ok(memory::ensure_fits(&what, bytes)?)
+}
+
+/// The default configuration with what the arguments say.
+fn train_config(args: &BenchArgs, spec: &NavigationSpec) -> TrainConfig {
+    let mut config = TrainConfig { env: spec.env.id.clone(), ..TrainConfig::default() };
+    config.policy.hidden.clone_from(&args.hidden);
+    if let Some(num_envs) = args.num_envs {
+        config.num_envs = usize::try_from(num_envs).unwrap_or(usize::MAX);
+    }
+    config
 }
 
 struct Bench<'a> {
@@ -173,11 +204,7 @@ impl Bench<'_> {
 
     /// Environment steps a second of the training loop with its default configuration, and what its phases take.
     fn train(&self) -> Result<(Value, String)> {
-        let mut config = TrainConfig { env: self.spec.env.id.clone(), ..TrainConfig::default() };
-        config.policy.hidden.clone_from(&self.args.hidden);
-        if let Some(num_envs) = self.args.num_envs {
-            config.num_envs = num_envs as usize;
-        }
+        let config = train_config(self.args, &self.spec);
         let Iterating { mut runner, seconds, rollout_share } = measure::training(&self.clock, &config)?;
         let steps_per_s = config.batch_size() as f64 / seconds;
         let mut row = self.row("train");

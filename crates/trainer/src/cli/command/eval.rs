@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::checkpoint::Selector;
+use crate::cli::command::selected;
 use crate::cli::common_args::CommonArgs;
 use crate::cli::console::{diagnose, print};
 use crate::cli::statistics::{bootstrap_interval, mean, std};
@@ -102,7 +103,7 @@ impl Evaluation {
 /// When the run or checkpoint cannot be read or the device fails.
 pub fn run(args: &EvalArgs) -> Result<ExitCode> {
     let dir = RunDir::open(&args.run)?;
-    let checkpoint = dir.checkpoints().load(args.checkpoint)?;
+    let checkpoint = selected(&dir, args.checkpoint)?;
     args.common.apply_threads()?;
     let selected = args.common.select_device()?;
     let policy = saved_policy(&checkpoint, &selected.device)?;

@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
 use crate::checkpoint::Selector;
+use crate::cli::command::selected;
 use crate::cli::console::print;
 use crate::device::{DeviceChoice, select_device};
 use crate::error::UsageError;
@@ -18,7 +19,8 @@ use crate::run_dir::RunDir;
 pub enum ExportFormat {
     /// Arrays and metadata, described in the README
     Safetensors,
-    /// Not available yet
+    /// Asked for by those who know that it is to come
+    #[value(hide = true)]
     Onnx,
 }
 
@@ -43,13 +45,13 @@ pub struct ExportArgs {
 ///
 /// # Errors
 ///
-/// When the run or checkpoint cannot be read, the file cannot be written, or the format is not there yet.
+/// When the run or checkpoint cannot be read, the policy is not finite or the file cannot be written.
 pub fn run(args: &ExportArgs) -> Result<ExitCode> {
     if args.format == ExportFormat::Onnx {
         bail!(UsageError::new("ONNX is not available yet; --format safetensors carries the same numbers"));
     }
     let dir = RunDir::open(&args.run)?;
-    let checkpoint = dir.checkpoints().load(args.checkpoint)?;
+    let checkpoint = selected(&dir, args.checkpoint)?;
     let policy = saved_policy(&checkpoint, &select_device(DeviceChoice::Cpu)?.device)?;
     let out = args.out.clone().unwrap_or_else(|| dir.path().join("policy.safetensors"));
     policy.write_safetensors(&out)?;

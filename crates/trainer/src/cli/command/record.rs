@@ -15,8 +15,9 @@ use clap::Args;
 use envs::Navigation;
 use serde::Serialize;
 
-use crate::atomic_file::write_atomically;
+use crate::atomic_file::write_output;
 use crate::checkpoint::Selector;
+use crate::cli::command::selected;
 use crate::cli::common_args::CommonArgs;
 use crate::cli::console::{diagnose, print};
 use crate::cli::statistics::mean;
@@ -135,7 +136,7 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode> {
         bail!(UsageError::new(format!("{option} shapes {shapes}, which {} is not", out.display())));
     }
     let dir = RunDir::open(&args.run)?;
-    let checkpoint = dir.checkpoints().load(args.checkpoint)?;
+    let checkpoint = selected(&dir, args.checkpoint)?;
     args.common.apply_threads()?;
     let device = args.common.select_device()?.device;
     let policy = saved_policy(&checkpoint, &device)?;
@@ -170,7 +171,7 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode> {
         }
         Format::Png => (still(&replay, args.size.unwrap_or(DEFAULT_PNG_SIZE).into(), args.at)?, 1),
     };
-    write_atomically(&out, &bytes)?;
+    write_output(&out, &bytes)?;
 
     let of = |total: fn(&Episode) -> f64| mean(&replay.episodes.iter().map(total).collect::<Vec<f64>>());
     let recorded = Recorded {

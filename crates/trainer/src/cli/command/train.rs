@@ -1,27 +1,29 @@
 //! `train`: runs the loop, feeds the logs, writes checkpoints, survives interruption; one run, or several at once.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context, Error, Result, ensure};
 use clap::Args;
 
 use crate::cli::common_args::{CommonArgs, ConfigSourceArgs};
-use crate::cli::console::{INTERRUPTED, diagnose, print};
+use crate::cli::console::{FAILED, INTERRUPTED, diagnose, is_broken_pipe, print};
 use crate::cli::interrupt;
 use crate::cli::progress::Progress;
 use crate::cli::progress::group::GroupProgress;
 use crate::config::TrainConfig;
 use crate::config::load::{Sources, resolve, resolve_resumed};
 use crate::device::DeviceChoice;
-use crate::run_dir::{RunDir, claim};
+use crate::memory;
+use crate::run_dir::RunDir;
 use crate::training::{Resources, RunPlan, Training};
 
+mod group;
 mod pool;
 mod summary;
 
+use group::{Group, Member, members};
 use summary::{Summary, text_of_all};
 
 /// Arguments of `train`.
@@ -50,45 +52,94 @@ pub struct TrainArgs {
     pub common: CommonArgs,
 }
 
-/// Trains as the arguments say.
+/// Trains as the arguments say. What can be trained is; what cannot is named, and the exit code says so at the end.
 ///
 /// # Errors
 ///
 /// When the configuration, the device, the run directory or the disk refuses.
 pub fn run(args: &TrainArgs) -> Result<ExitCode> {
-    let plan = if args.resume.is_empty() { begin(args)? } else { reopen(args)? };
     let resources = Resources { threads: args.common.apply_threads()?, device: args.common.select_device()? };
-    let begun: Result<Vec<Training>> = plan.into_iter().map(|run| Training::begin(run, &resources)).collect();
-    let mut runs = begun?;
-    interrupt::install()?;
-    if !args.quiet {
-        runs.iter().for_each(|run| diagnose(&heading(run, &resources)));
+    let (plans, mut failures) = if args.resume.is_empty() {
+        (begin(args)?, Vec::new())
+    } else {
+        let Reopened { plans, failures } = reopen(args)?;
+        (plans, failures)
+    };
+    let mut runs = Vec::new();
+    for plan in plans {
+        let resumed = plan.resumed;
+        match Training::begin(plan, &resources) {
+            Ok(run) => runs.push(run),
+            Err(error) if resumed => failures.push(error),
+            Err(error) => return Err(error.context(not_begun(args))),
+        }
     }
-
-    let (started, before) = (Instant::now(), total_steps(&runs));
-    match runs.as_mut_slice() {
-        [only] => train_alone(only, args.quiet)?,
-        _ => {
-            let progress = GroupProgress::new(args.quiet, runs.iter().map(|run| run.config().total_steps).collect());
-            runs = pool::train(runs, workers(&resources), resources.threads, progress)?;
+    report_failures(&mut failures, runs.len())?;
+    interrupt::install()?;
+    for run in &runs {
+        run.warnings().iter().for_each(|warning| diagnose(&format!("warning: {warning}")));
+        if !args.quiet {
+            diagnose(&heading(run, &resources));
         }
     }
 
+    let (started, before, broken) = (Instant::now(), total_steps(&runs), failures.len());
+    match runs.as_mut_slice() {
+        [only] if broken == 0 => train_alone(only, args.quiet)?,
+        _ => {
+            let progress = GroupProgress::new(args.quiet, runs.iter().map(|run| run.config().total_steps).collect());
+            let (sound, failed) = pool::train(runs, workers(&resources), resources.threads, progress)?;
+            runs = sound;
+            failures.extend(failed);
+        }
+    }
+
+    // All results stand in files before the first is printed: whoever reads stdout may be gone.
     let summaries: Vec<Summary> = runs.iter().map(|run| Summary::new(run, &resources)).collect();
     for (run, summary) in runs.iter().zip(&summaries) {
         run.dir().write_json("summary.json", summary)?;
-        print(&if args.json { serde_json::to_string(summary)? } else { summary.text() })?;
     }
-    if runs.len() > 1 && !args.json {
-        print(&text_of_all(&summaries, started.elapsed().as_secs_f64(), total_steps(&runs) - before))?;
+    let steps = total_steps(&runs).saturating_sub(before);
+    let printed = print_all(&summaries, args.json, started.elapsed().as_secs_f64(), steps);
+    for error in &failures[broken..] {
+        diagnose(&format!("error: {error:#}"));
     }
     let unfinished: Vec<String> =
         runs.iter().filter(|run| !run.done()).map(|run| run.dir().path().display().to_string()).collect();
-    if unfinished.is_empty() {
-        return Ok(ExitCode::SUCCESS);
+    if !unfinished.is_empty() {
+        diagnose(&format!("interrupted; continue with --resume {}", unfinished.join(" ")));
     }
-    diagnose(&format!("interrupted; continue with --resume {}", unfinished.join(" ")));
-    Ok(ExitCode::from(INTERRUPTED))
+    match printed {
+        Err(error) if !is_broken_pipe(&error) => return Err(error),
+        _ => {}
+    }
+    Ok(match (failures.is_empty(), unfinished.is_empty()) {
+        (false, _) => ExitCode::from(FAILED),
+        (true, false) => ExitCode::from(INTERRUPTED),
+        (true, true) => ExitCode::SUCCESS,
+    })
+}
+
+/// Names the runs that cannot be continued; the others are. If there are none, that is all there is to say.
+fn report_failures(failures: &mut Vec<Error>, runs: usize) -> Result<()> {
+    if runs == 0 && failures.len() == 1 {
+        return Err(failures.remove(0));
+    }
+    for error in failures.iter() {
+        diagnose(&format!("error: {error:#}"));
+    }
+    ensure!(runs > 0, "none of {} runs can be continued", failures.len());
+    Ok(())
+}
+
+fn print_all(summaries: &[Summary], json: bool, wall_s: f64, steps: u64) -> Result<()> {
+    for summary in summaries {
+        print(&if json { serde_json::to_string(summary)? } else { summary.text() })?;
+    }
+    if summaries.len() > 1 && !json {
+        print(&text_of_all(summaries, wall_s, steps))?;
+    }
+    Ok(())
 }
 
 /// Runs that advance at the same time: one per thread on the CPU; a GPU takes one run's work after another's.
@@ -139,60 +190,92 @@ fn heading(run: &Training, resources: &Resources) -> String {
 /// New runs: one, or one a seed.
 fn begin(args: &TrainArgs) -> Result<Vec<RunPlan>> {
     let config = resolve(&args.config.sources())?;
-    // A device that is not there must not leave an empty run behind.
-    args.common.select_device()?;
+    ensure_fits(&config, usize::from(args.seeds.unwrap_or(1)))?;
     let plan = |dir, config| RunPlan { dir, config, checkpoint: None, resumed: false };
-    let create = |out: Option<&Path>, config: &TrainConfig| RunDir::create(out, &config.env, &config.algo, config.seed);
     let Some(seeds) = args.seeds else {
-        return Ok(vec![plan(create(args.out.as_deref(), &config)?, config)]);
+        return Ok(vec![plan(RunDir::create(args.out.as_deref(), &config)?, config)]);
     };
-    let parent = args.out.as_deref().map(claim).transpose()?;
-    let run = |offset| {
-        let config = TrainConfig { seed: config.seed.wrapping_add(offset), ..config.clone() };
-        let out = parent.as_ref().map(|parent| parent.join(format!("seed{}", config.seed)));
-        Ok(plan(create(out.as_deref(), &config)?, config))
+    let seeds: Vec<u64> = (0..u64::from(seeds)).map(|offset| config.seed.wrapping_add(offset)).collect();
+    let group = args.out.as_deref().map(|out| Group::create(out, &config, &seeds)).transpose()?;
+    let run = |seed: &u64| {
+        let config = TrainConfig { seed: *seed, ..config.clone() };
+        let out = group.as_ref().map(|group| group.run(*seed));
+        Ok(plan(RunDir::create(out.as_deref(), &config)?, config))
     };
-    (0..u64::from(seeds)).map(run).collect()
+    seeds.iter().map(run).collect::<Result<_>>().with_context(|| not_begun(args))
 }
 
-/// Runs that are to be continued.
-fn reopen(args: &TrainArgs) -> Result<Vec<RunPlan>> {
+/// What to do about runs of which one could not begin.
+fn not_begun(args: &TrainArgs) -> String {
+    match &args.out {
+        Some(out) => format!("nothing was trained; --resume {} begins again", out.display()),
+        None => "nothing was trained".to_owned(),
+    }
+}
+
+/// Refuses runs that memory cannot hold.
+fn ensure_fits(config: &TrainConfig, runs: usize) -> Result<()> {
+    let bytes = runs as f64 * memory::of_training(config, &envs::find(&config.env)?.env);
+    let what = format!("{} environments of {}, rollouts of {}", config.num_envs, config.env, config.rollout_steps);
+    let what = if runs == 1 { what } else { format!("{runs} runs of {what}") };
+    Ok(memory::ensure_fits(&what, bytes)?)
+}
+
+/// Runs that are to be continued, and why others cannot.
+#[derive(Default)]
+struct Reopened {
+    plans: Vec<RunPlan>,
+    failures: Vec<Error>,
+}
+
+fn reopen(args: &TrainArgs) -> Result<Reopened> {
     let sources = args.config.sources();
-    let paths: Result<Vec<Vec<PathBuf>>> = args.resume.iter().map(|path| runs_in(path)).collect();
-    paths?.concat().iter().map(|path| reopen_one(path, &sources)).collect()
-}
-
-/// `path` itself, or where it is no run the runs right below it, as `--seeds` leaves them.
-fn runs_in(path: &Path) -> Result<Vec<PathBuf>> {
-    if !path.join("config.json").is_file() && path.is_dir() {
-        let entries = fs::read_dir(path)?.collect::<Result<Vec<_>, _>>()?;
-        let mut runs: Vec<PathBuf> =
-            entries.iter().map(fs::DirEntry::path).filter(|path| path.join("config.json").is_file()).collect();
-        if !runs.is_empty() {
-            runs.sort();
-            return Ok(runs);
+    let mut reopened = Reopened::default();
+    let mut bytes = 0.0;
+    for path in &args.resume {
+        for member in members(path)? {
+            match member.and_then(|member| reopen_one(member, &sources)) {
+                Ok(plan) => {
+                    bytes += memory::of_training(&plan.config, &envs::find(&plan.config.env)?.env);
+                    reopened.plans.push(plan);
+                }
+                Err(error) => reopened.failures.push(error),
+            }
         }
     }
-    Ok(vec![path.to_owned()])
+    memory::ensure_fits("what is to be continued", bytes)?;
+    Ok(reopened)
 }
 
 /// A run's configuration and its newest readable checkpoint, if it has one.
-fn reopen_one(path: &Path, sources: &Sources) -> Result<RunPlan> {
-    let dir = RunDir::open_for_training(path)?;
-    let store = dir.checkpoints();
-    store.remove_leftovers();
-    if store.steps().is_empty() {
-        diagnose(&format!("warning: {} has no checkpoint yet: starting from the beginning", path.display()));
-        let config = resolve_resumed(&dir.read_json("config.json")?, sources)?;
-        return Ok(RunPlan { dir, config, checkpoint: None, resumed: true });
-    }
-    let (checkpoint, warnings) = store.load_newest_readable()?;
-    for warning in &warnings {
-        diagnose(&format!("warning: {warning}"));
-    }
-    if !warnings.is_empty() {
-        diagnose(&format!("warning: continuing from the checkpoint at {} steps", checkpoint.steps));
-    }
-    let config = resolve_resumed(&checkpoint.config, sources)?;
-    Ok(RunPlan { dir, config, checkpoint: Some(checkpoint), resumed: true })
+fn reopen_one(member: Member, sources: &Sources) -> Result<RunPlan> {
+    let path = match member {
+        Member::Begun(path) => path,
+        Member::Missing(path, config) => {
+            diagnose(&format!("warning: {} had not begun: starting it", path.display()));
+            let config = resolve_resumed(&config, sources)?;
+            return Ok(RunPlan {
+                dir: RunDir::create(Some(&path), &config)?,
+                config,
+                checkpoint: None,
+                resumed: false,
+            });
+        }
+    };
+    let dir = RunDir::open_for_training(&path)?;
+    let (saved, warning) = dir.config()?;
+    let config = resolve_resumed(&saved, sources)?;
+    let store = dir.checkpoints().of_run(saved);
+    let (checkpoint, mut warnings) = if store.steps().is_empty() {
+        (None, vec![format!("{} has no checkpoint yet: starting from the beginning", path.display())])
+    } else {
+        let (checkpoint, mut warnings) = store.load_newest_readable()?;
+        if !warnings.is_empty() {
+            warnings.push(format!("continuing from the checkpoint at {} steps", checkpoint.steps));
+        }
+        (Some(checkpoint), warnings)
+    };
+    warnings.extend(warning);
+    warnings.iter().for_each(|warning| diagnose(&format!("warning: {warning}")));
+    Ok(RunPlan { dir, config, checkpoint, resumed: true })
 }

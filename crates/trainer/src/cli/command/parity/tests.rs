@@ -214,3 +214,19 @@ fn headers_of_arrays_are_held_against_their_data() {
     assert!(Npy::new(&npy_of("<f2", &[1], &[0; 2])).unwrap().numbers().is_err());
     assert!(Npy::new(&npy(&[1], &[0.0])).unwrap().strings().is_err());
 }
+
+#[test]
+fn damaged_recordings_are_arrays_or_an_error() {
+    let styles = [Style::Stored, Style::Deflated, Style::Piped];
+    let archives: Vec<Vec<u8>> = styles.iter().map(|style| npz(*style, &rest(true))).collect();
+    let headers = npy(&[3, 2], &[0.5; 6]);
+    crate::fuzz::fuzz("recordings", |random| {
+        let archive = crate::fuzz::damaged(&archives[random.below(archives.len())], random);
+        if let Ok(archive) = Npz::new(&archive) {
+            let _ = archive.get("action").map(|array| Npy::new(array).and_then(|array| array.numbers()));
+        }
+        if let Ok(array) = Npy::new(&crate::fuzz::damaged(&headers, random)) {
+            let _ = (array.numbers(), array.strings());
+        }
+    });
+}

@@ -80,8 +80,8 @@ pub fn page(replay: &Replay) -> Result<String> {
         colors: kinds.map(|kind| (kind, color(kind).hex())).collect(),
         episodes: replay.episodes.iter().map(episode_data).collect(),
     };
-    // `</` would end the script element that holds the data.
-    let json = serde_json::to_string(&data)?.replace("</", "<\\/");
+    // `</` would end the script element that holds the data, and `<!--` would hide its end.
+    let json = serde_json::to_string(&data)?.replace('<', "\\u003c");
     Ok(TEMPLATE.replacen(SLOT, &json, 1))
 }
 

@@ -13,51 +13,65 @@ use crate::cli::interrupt;
 use crate::cli::progress::group::GroupProgress;
 use crate::training::Training;
 
-/// Trains all `runs` to their ends, or until the process is asked to stop; every run is saved either way.
+/// Trains all `runs` to their ends, or until the process is asked to stop; every run is saved either way. A run that fails
+/// does not hold up the others: returned are those that did not, and why the others did.
 ///
 /// `workers` runs advance at the same time and share `threads` threads evenly.
 ///
 /// # Errors
 ///
-/// The first failure of any run, after the others have been saved.
-pub fn train(runs: Vec<Training>, workers: usize, threads: usize, progress: GroupProgress) -> Result<Vec<Training>> {
+/// When the threads cannot be started.
+pub fn train(
+    runs: Vec<Training>,
+    workers: usize,
+    threads: usize,
+    progress: GroupProgress,
+) -> Result<(Vec<Training>, Vec<Error>)> {
     let pools = pools(workers.clamp(1, runs.len().max(1)), threads)?;
-    let queue = Mutex::new(Queue { idle: runs.into_iter().enumerate().collect(), progress, failure: None });
+    let queue = Mutex::new(Queue { idle: runs.into_iter().enumerate().collect(), progress, failures: Vec::new() });
     std::thread::scope(|scope| {
         for pool in &pools {
-            scope.spawn(|| pool.install(|| work(&queue)));
+            let worker = || pool.install(|| work(&queue));
+            let started = std::thread::Builder::new().spawn_scoped(scope, worker);
+            started.context("cannot start a thread for each run; --threads 1 needs the fewest")?;
         }
-    });
+        Ok::<(), Error>(())
+    })?;
     let mut queue = queue.into_inner().unwrap_or_else(PoisonError::into_inner);
     queue.progress.finish();
     queue.idle.sort_by_key(|(index, _)| *index);
-    let mut runs: Vec<Training> = queue.idle.into_iter().map(|(_, run)| run).collect();
-    let mut failure = queue.failure;
-    for run in &mut runs {
-        if let Err(error) = run.close() {
-            failure.get_or_insert(error);
+    let mut failures = queue.failures;
+    let mut sound = Vec::new();
+    for (_, mut run) in queue.idle {
+        match run.close() {
+            Ok(()) => sound.push(run),
+            Err(error) => failures.push(failure(&run, error)),
         }
     }
-    failure.map_or(Ok(runs), Err)
+    Ok((sound, failures))
 }
 
 struct Queue {
     /// Runs nobody advances at the moment, with their places in the caller's list.
     idle: Vec<(usize, Training)>,
     progress: GroupProgress,
-    failure: Option<Error>,
+    failures: Vec<Error>,
 }
 
 impl Queue {
     /// The unfinished run with the smallest share of its steps done, unless everybody is to stop.
     fn next(&mut self) -> Option<(usize, Training)> {
-        if self.failure.is_some() || interrupt::requested() {
+        if interrupt::requested() {
             return None;
         }
         let unfinished = self.idle.iter().enumerate().filter(|(_, (_, run))| !run.done());
         let behind = unfinished.min_by(|(_, (_, a)), (_, (_, b))| a.progress().total_cmp(&b.progress()));
         behind.map(|(at, _)| at).map(|at| self.idle.swap_remove(at))
     }
+}
+
+fn failure(run: &Training, error: Error) -> Error {
+    error.context(format!("the run in {} failed", run.dir().path().display()))
 }
 
 fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
@@ -72,15 +86,13 @@ fn work(queue: &Mutex<Queue>) {
         let mut queue = lock(queue);
         match advanced {
             Ok(()) => {
-                let record = run.last().expect("the run has just advanced");
-                queue.progress.show(index, &record);
+                if let Some(record) = run.last() {
+                    queue.progress.show(index, &record);
+                }
+                queue.idle.push((index, run));
             }
-            Err(error) => {
-                let error = error.context(format!("the run in {} failed", run.dir().path().display()));
-                queue.failure.get_or_insert(error);
-            }
+            Err(error) => queue.failures.push(failure(&run, error)),
         }
-        queue.idle.push((index, run));
     }
 }
 

@@ -85,15 +85,23 @@ impl Summary {
 
 /// One line over several runs: mean and standard deviation of return and cost, and the speed of all together.
 pub fn text_of_all(summaries: &[Summary], wall_s: f64, steps: u64) -> String {
-    let of = |get: fn(&Summary) -> f64| -> Vec<f64> { summaries.iter().map(get).collect() };
+    let of = |get: fn(&Summary) -> f64| -> Vec<f64> {
+        summaries.iter().filter(|summary| summary.episodes > 0).map(get).collect()
+    };
     let (returns, costs) = (of(|s| s.return_mean), of(|s| s.cost_mean));
+    let outcome = match returns.len() {
+        0 => "no episode finished yet".to_owned(),
+        _ => format!(
+            "return {:.2} +- {:.2}, cost {:.2} +- {:.2}",
+            mean(&returns),
+            std(&returns),
+            mean(&costs),
+            std(&costs)
+        ),
+    };
     format!(
-        "{} runs, {steps} steps in {wall_s:.1} s, {:.0} steps/s: return {:.2} +- {:.2}, cost {:.2} +- {:.2}",
+        "{} runs, {steps} steps in {wall_s:.1} s, {:.0} steps/s: {outcome}",
         summaries.len(),
-        steps as f64 / wall_s.max(1e-9),
-        mean(&returns),
-        std(&returns),
-        mean(&costs),
-        std(&costs),
+        steps as f64 / wall_s.max(1e-9)
     )
 }

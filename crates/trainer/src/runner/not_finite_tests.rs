@@ -1,0 +1,139 @@
+//! NaN and infinity at every stage of an iteration: the policy stays finite, and what happened is told.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use compute::State;
+use envs::{EnvError, EnvSpec, Navigation, StepBatch, VecEnv};
+
+use super::{IterationReport, Runner};
+use crate::config::TrainConfig;
+
+/// Which output of a step is spoiled.
+#[derive(Clone, Copy, Debug)]
+enum Stage {
+    Obs,
+    Reward,
+    Cost,
+}
+
+/// Environments of which one, once, puts out a number that is none.
+struct Spoiled {
+    inner: Navigation,
+    stage: Stage,
+    value: f32,
+    steps_left: usize,
+}
+
+impl VecEnv for Spoiled {
+    fn spec(&self) -> &EnvSpec {
+        self.inner.spec()
+    }
+
+    fn num_envs(&self) -> usize {
+        self.inner.num_envs()
+    }
+
+    fn device(&self) -> &Device {
+        self.inner.device()
+    }
+
+    fn reset(&mut self, staggered: bool) -> Tensor<2> {
+        self.inner.reset(staggered)
+    }
+
+    fn step(&mut self, action: Tensor<2>) -> StepBatch {
+        let mut batch = self.inner.step(action);
+        self.steps_left = self.steps_left.wrapping_sub(1);
+        if self.steps_left == 0 {
+            match self.stage {
+                Stage::Obs => batch.obs = spoiled(&batch.obs, self.value),
+                Stage::Reward => batch.reward = spoiled(&batch.reward, self.value),
+                Stage::Cost => batch.costs = spoiled(&batch.costs, self.value),
+            }
+        }
+        batch
+    }
+
+    fn state(&self) -> Result<State, EnvError> {
+        self.inner.state()
+    }
+
+    fn load_state(&mut self, state: &State) -> Result<(), EnvError> {
+        self.inner.load_state(state)
+    }
+}
+
+/// `tensor` with `value` as its first number.
+fn spoiled<const D: usize>(tensor: &Tensor<D>, value: f32) -> Tensor<D> {
+    let mut values = compute::read("a batch", tensor.clone()).expect("readable");
+    values[0] = value;
+    Tensor::from_data(TensorData::new(values, tensor.dims()), &tensor.device())
+}
+
+fn config(algo: &str) -> TrainConfig {
+    let mut config = TrainConfig { num_envs: 8, rollout_steps: 16, algo: algo.to_owned(), ..TrainConfig::default() };
+    config.policy.hidden = vec![8];
+    config.critic.hidden = vec![8];
+    config
+}
+
+/// Whether the update says that something was not finite, or that inverses were replaced.
+fn is_told(report: &IterationReport) -> bool {
+    let update = &report.update;
+    let counted = |name: &str, count: f64| name.ends_with("Fallbacks") && count > 0.0;
+    report.first_not_finite().is_some()
+        || update.skipped.is_some_and(|skipped| skipped > 0.0)
+        || update.metrics.iter().any(|(name, count)| counted(name, *count))
+}
+
+/// Iterates on; the policy must stay finite throughout, and some iteration must tell.
+fn assert_survives(runner: &mut Runner, what: &str) {
+    let mut told = false;
+    for _ in 0..4 {
+        let report = runner.iterate().expect("an iteration");
+        told |= is_told(&report);
+        let policy = runner.snapshot().expect("readable");
+        let finite = policy.theta.iter().chain(&policy.log_std).all(|value| value.is_finite());
+        assert!(finite, "{what}: the policy is lost");
+    }
+    assert!(told, "{what}: nothing was said");
+}
+
+#[test]
+fn what_an_environment_puts_out_cannot_spoil_the_policy() {
+    for algo in ["kfcpo", "ppo", "ppo-lag"] {
+        for stage in [Stage::Obs, Stage::Reward, Stage::Cost] {
+            for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                let spec = envs::find("PointGoal1").expect("an environment");
+                let inner = Navigation::new(spec, 8, 1, &Device::flex()).expect("environments");
+                // In the second rollout: the first one is not learned from.
+                let env = Spoiled { inner, stage, value, steps_left: 20 };
+                let mut runner = Runner::with_env(config(algo), Box::new(env), Device::flex()).expect("a run");
+                if matches!((algo, stage), ("ppo", Stage::Cost)) {
+                    continue; // it does not look at the cost
+                }
+                assert_survives(&mut runner, &format!("{algo}, {stage:?} = {value}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_state_holds_cannot_spoil_the_policy() {
+    for part in ["critic", "factors", "average"] {
+        for value in [f32::NAN, f32::INFINITY] {
+            let mut runner = Runner::new(config("kfcpo"), Device::flex()).expect("a run");
+            for _ in 0..3 {
+                runner.iterate().expect("an iteration");
+            }
+            let mut state = runner.save().expect("a state");
+            let mut spoiled = 0;
+            for (_, tensor) in state.tensors.iter_mut().filter(|(name, _)| name.contains(part)) {
+                tensor.values[0] = value;
+                spoiled += 1;
+            }
+            assert!(spoiled > 0, "no state is called {part}");
+            runner.load(&state).expect("a state of this run");
+            assert_survives(&mut runner, &format!("{part} = {value}"));
+        }
+    }
+}
