@@ -27,3 +27,8 @@ pub mod policy;
 pub mod run_dir;
 pub mod runner;
 pub mod training;
+
+// The README's Rust is compiled and run with the documentation's tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
