@@ -15,6 +15,7 @@ pub(crate) use simd::{Footprint, SimdAgent};
 
 #[cfg(feature = "gpu")]
 use cubecl::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::object::ObjectGroup;
 
@@ -87,8 +88,7 @@ pub trait AgentModel: Agent {
 macro_rules! agent_kind {
     (() $($(#[$doc:meta])+ $agent:ident,)+) => {
         /// Which agent an environment has.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
         pub enum AgentKind {
             $($(#[$doc])+ $agent,)+
         }

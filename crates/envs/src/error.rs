@@ -14,6 +14,22 @@ pub enum EnvError {
         /// Every id the registry holds.
         valid: Vec<String>,
     },
+    /// A level that cannot be simulated.
+    #[error("level `{level}`: {problem}")]
+    Level {
+        /// The level's name.
+        level: String,
+        /// What is wrong with it, and what is allowed.
+        problem: String,
+    },
+    /// A specification that cannot be true.
+    #[error("environment `{id}`: {problem}")]
+    Spec {
+        /// The environment's name.
+        id: String,
+        /// What is wrong.
+        problem: String,
+    },
     /// A vectorised environment needs at least one environment, and can count them exactly in
     /// float32 only below 2^24.
     #[error("num_envs must be between 1 and 16777215, got {0}")]

@@ -4,15 +4,35 @@
 //! task.
 
 mod table;
+mod validate;
 
 pub use table::levels;
+pub use validate::MAX_OBJECTS;
+
+use serde::{Deserialize, Serialize};
 
 use crate::object::ObjectGroup;
 use crate::task::TaskKind;
 
 /// A level of a task: what an agent finds around itself.
-#[derive(Clone, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
+///
+/// As data, `agent_keepout`, `walls`, `lidar_range`, `max_episode_steps` and a group's `constrained` may be left out:
+///
+/// ```
+/// let level: envs::Level = serde_json::from_str(
+///     r#"{
+///         "name": "Maze", "task": "Goal", "half_extent": 1.5, "agent_extent": 1.5,
+///         "groups": [
+///             {"kind": "goal", "count": 1, "keepout": 0.305, "size": 0.3},
+///             {"kind": "pillar", "count": 5, "keepout": 0.3, "size": 0.2, "constrained": true}
+///         ]
+///     }"#,
+/// )
+/// .unwrap();
+/// level.validate().unwrap();
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Level {
     /// Its name, for example `Goal1`: an environment's id is made of it.
     pub name: String,
@@ -23,15 +43,31 @@ pub struct Level {
     /// The agent is placed within `[-agent_extent, agent_extent]^2` \[m\].
     pub agent_extent: f32,
     /// Clearance the agent keeps in a fresh layout \[m\].
+    #[serde(default = "agent_keepout")]
     pub agent_keepout: f32,
     /// Objects, in the order they are placed and observed, as the Point meets them
     /// ([`crate::NavigationSpec::groups`] has the agent's own).
     pub groups: Vec<ObjectGroup>,
     /// Lines not to cross, 1.125 m from the origin: 0, 2 (left and right) or 4.
-    #[cfg_attr(feature = "serde", serde(default))]
+    #[serde(default)]
     pub walls: usize,
     /// Range of the lidars \[m\].
+    #[serde(default = "lidar_range")]
     pub lidar_range: f32,
     /// Steps after which an episode is truncated.
+    #[serde(default = "max_episode_steps")]
     pub max_episode_steps: usize,
+}
+
+// What data may leave out is as in the suite's levels.
+fn agent_keepout() -> f32 {
+    table::AGENT_KEEPOUT
+}
+
+fn lidar_range() -> f32 {
+    table::LIDAR_RANGE
+}
+
+fn max_episode_steps() -> usize {
+    table::MAX_EPISODE_STEPS
 }

@@ -13,7 +13,9 @@
 
 mod agent;
 mod batch;
+mod batched;
 mod contact;
+mod env;
 mod error;
 mod kinds;
 mod lanes;
@@ -37,6 +39,8 @@ mod task;
 mod vec_env;
 
 pub use agent::AgentKind;
+pub use batched::Batched;
+pub use env::{Env, Outcome};
 pub use error::EnvError;
 pub use level::Level;
 pub use navigation::Navigation;

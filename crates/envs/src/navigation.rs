@@ -10,10 +10,7 @@ use crate::state::TOUCH;
 use crate::step::{
     EPISODE_COST, EPISODE_LENGTH, EPISODE_PARTIAL, EPISODE_RETURN, REWARD, SCALARS, STEP_COST, TERMINATED, TRUNCATED,
 };
-use crate::vec_env::{StepBatch, VecEnv};
-
-/// Above this a count is no longer exact in float32.
-const MAX_ENVS: usize = (1 << 24) - 1;
+use crate::vec_env::{MAX_ENVS, StepBatch, VecEnv};
 
 /// A batch of independent navigation environments of one kind, with same-step autoreset.
 ///

@@ -13,7 +13,7 @@ pub fn registry() -> &'static [NavigationSpec] {
     REGISTRY.get_or_init(|| {
         let levels_of = |agent: &AgentKind| {
             let agent = *agent;
-            levels().iter().map(move |level| NavigationSpec::new(agent, level.clone()))
+            levels().iter().map(move |level| NavigationSpec::of(agent, level.clone()))
         };
         AgentKind::ALL.iter().flat_map(levels_of).collect()
     })

@@ -4,11 +4,15 @@ mod params;
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::agent::AgentKind;
+use crate::error::EnvError;
+use crate::layout::sample_layout_simd;
 use crate::level::Level;
 use crate::lidar::LIDAR_BINS;
 use crate::object::ObjectGroup;
-use crate::state::AGENT_OWN;
+use crate::state::{AGENT_OWN, LANES};
 
 /// What a learner needs to know of an environment, whoever made it.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +30,26 @@ pub struct EnvSpec {
 }
 
 /// A navigation environment: an agent in a level.
-#[derive(Clone, Debug, PartialEq)]
+///
+/// As data it is `{"agent": .., "level": {..}}`; reading validates it.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use envs::{AgentKind, Level, NavigationSpec, ObjectGroup, ObjectKind, find};
+///
+/// # fn main() -> Result<(), envs::EnvError> {
+/// let mut level = Level::clone(&find("PointGoal1")?.level);
+/// level.name = "Pillars".to_owned();
+/// level.groups[2] =
+///     ObjectGroup { kind: ObjectKind::Pillar, count: 3, keepout: 0.3, size: 0.2, constrained: true };
+/// let spec = NavigationSpec::new(AgentKind::Car, level)?;
+/// assert_eq!((spec.env.id.as_str(), spec.env.obs_dim), ("SafetyCarPillars-v0", 72));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "AgentInLevel", into = "AgentInLevel")]
 pub struct NavigationSpec {
     /// Sizes and names.
     pub env: EnvSpec,
@@ -36,8 +59,52 @@ pub struct NavigationSpec {
     pub level: Arc<Level>,
 }
 
+/// What a [`NavigationSpec`] follows from.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AgentInLevel {
+    agent: AgentKind,
+    level: Level,
+}
+
+impl TryFrom<AgentInLevel> for NavigationSpec {
+    type Error = EnvError;
+
+    fn try_from(AgentInLevel { agent, level }: AgentInLevel) -> Result<Self, EnvError> {
+        Self::new(agent, level)
+    }
+}
+
+impl From<NavigationSpec> for AgentInLevel {
+    fn from(spec: NavigationSpec) -> Self {
+        Self { agent: spec.agent, level: Level::clone(&spec.level) }
+    }
+}
+
+/// Layouts that a level must be able to have, to be accepted.
+const TRIAL_LAYOUTS: u32 = 64;
+
 impl NavigationSpec {
-    pub(crate) fn new(agent: AgentKind, level: Arc<Level>) -> Self {
+    /// `agent` in a `level` of one's own.
+    ///
+    /// # Errors
+    /// [`EnvError::Level`] where the level cannot be simulated ([`Level::validate`]), or has no room for its objects.
+    pub fn new(agent: AgentKind, level: Level) -> Result<Self, EnvError> {
+        level.validate()?;
+        let spec = Self::of(agent, Arc::new(level));
+        let mut state = vec![0.0; spec.state_dim() * LANES];
+        let params = spec.params(0);
+        if (0..TRIAL_LAYOUTS).all(|env| sample_layout_simd(&params, &mut state, 0, env)) {
+            Ok(spec)
+        } else {
+            let problem =
+                "its objects do not fit: a larger `half_extent`, fewer objects or smaller `keepout`s make room";
+            Err(EnvError::Level { level: spec.level.name.clone(), problem: problem.to_owned() })
+        }
+    }
+
+    /// `agent` in a level that is known to be valid.
+    pub(crate) fn of(agent: AgentKind, level: Arc<Level>) -> Self {
         let env = EnvSpec {
             id: format!("Safety{}{}-v0", agent.name(), level.name),
             obs_dim: agent.sensor_dim() + level.groups.len() * LIDAR_BINS,
@@ -70,3 +137,6 @@ impl NavigationSpec {
         self.agent.sensors().iter().copied().chain(lidars).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

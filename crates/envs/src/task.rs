@@ -14,6 +14,7 @@ pub use push::Push;
 
 #[cfg(feature = "gpu")]
 use cubecl::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::object::ObjectGroup;
 
@@ -71,8 +72,7 @@ pub trait TaskModel: Task {
 macro_rules! task_kind {
     (() $($(#[$doc:meta])+ $task:ident,)+) => {
         /// Which task a level belongs to.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
         pub enum TaskKind {
             $($(#[$doc])+ $task,)+
         }

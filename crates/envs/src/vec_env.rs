@@ -7,6 +7,9 @@ use crate::error::EnvError;
 use crate::navigation::Navigation;
 use crate::spec::EnvSpec;
 
+/// Most environments of a batch: above this a count is no longer exact in float32.
+pub(crate) const MAX_ENVS: usize = (1 << 24) - 1;
+
 /// What a step returns; B environments, D = observation size, C = constraints, float32, flags 0 or 1.
 #[derive(Clone, Debug)]
 pub struct StepBatch {

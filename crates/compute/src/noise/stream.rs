@@ -17,6 +17,8 @@ pub enum Stream {
     FocopsOrder,
     /// The critics' order of samples, by epoch.
     CriticOrder,
+    /// Seeds of the episodes of a user's own environments, by episode.
+    Environment,
     /// Anything outside this register: an algorithm of one's own, a test. Its numbers must differ from the others'.
     Other(u32),
 }
@@ -32,6 +34,7 @@ impl Stream {
             Self::PpoOrder => 0x5050_0001,
             Self::FocopsOrder => 0x464f_0001,
             Self::CriticOrder => 0x5348_0002,
+            Self::Environment => 0x454e_5601,
             Self::Other(number) => number,
         }
     }
@@ -43,12 +46,15 @@ mod tests {
 
     #[test]
     fn no_two_streams_have_the_same_number() {
-        use Stream::{Action, CriticOrder, Evaluation, FocopsOrder, KfcpoFisher, KfcpoOrder, PpoOrder};
-        let mut numbers = [Action, Evaluation, KfcpoOrder, KfcpoFisher, PpoOrder, FocopsOrder, CriticOrder]
+        use Stream::{Action, CriticOrder, Environment, Evaluation, FocopsOrder, KfcpoFisher, KfcpoOrder, PpoOrder};
+        let orders = [KfcpoOrder, PpoOrder, FocopsOrder, CriticOrder];
+        let mut numbers = [Action, Evaluation, KfcpoFisher, Environment]
+            .into_iter()
+            .chain(orders)
             .map(Stream::number)
-            .to_vec();
+            .collect::<Vec<_>>();
         numbers.sort_unstable();
         numbers.dedup();
-        assert_eq!(numbers.len(), 7);
+        assert_eq!(numbers.len(), 8);
     }
 }

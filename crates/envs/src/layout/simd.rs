@@ -8,6 +8,7 @@ use pulp::NullaryFnOnce;
 
 use super::{RESTARTS, TRIES};
 use crate::lanes::with_simd;
+use crate::level::MAX_OBJECTS;
 use crate::math::square;
 use crate::params::{
     GROUP_COUNT, GROUP_FIELDS, GROUP_KEEPOUT, GROUP_OFFSET, GROUP_RANGE, GROUP_ROW, PARAM_AGENT_KEEPOUT,
@@ -18,12 +19,13 @@ use crate::state::{DRAW, EPISODE, LANES, X, Y};
 
 /// Tries judged at once.
 const BATCH: usize = 16;
-/// More objects than any level has.
-const MOST: usize = 40;
+/// The objects of a level, and the agent.
+const MOST: usize = MAX_OBJECTS + 1;
 
-/// Writes a fresh layout: positions of the agent and of every object. The same bits as [`super::sample_layout`].
-pub(crate) fn sample_layout_simd(params: &[f32], state: &mut [f32], base: usize, env: u32) {
-    with_simd(Sampler::new(params, state, base, env));
+/// Writes a fresh layout: positions of the agent and of every object. The same bits as [`super::sample_layout`]. False
+/// where no attempt found a place for every object, which are then somewhere.
+pub(crate) fn sample_layout_simd(params: &[f32], state: &mut [f32], base: usize, env: u32) -> bool {
+    with_simd(Sampler::new(params, state, base, env))
 }
 
 /// What stands already: places and clearances.
@@ -127,15 +129,16 @@ impl<'a> Sampler<'a> {
 }
 
 impl NullaryFnOnce for Sampler<'_> {
-    type Output = ();
+    type Output = bool;
 
     #[inline(always)]
-    fn call(mut self) {
+    fn call(mut self) -> bool {
         let mut attempts = 0;
         while attempts < RESTARTS && !self.attempt() {
             attempts += 1;
         }
         self.state[self.base + DRAW * LANES] = self.drawn as f32;
+        attempts < RESTARTS
     }
 }
 

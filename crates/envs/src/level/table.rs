@@ -6,8 +6,12 @@ use super::Level;
 use crate::object::{ObjectGroup, ObjectKind};
 use crate::task::TaskKind;
 
-const AGENT_KEEPOUT: f32 = 0.4;
-const LIDAR_RANGE: f32 = 3.0;
+/// Clearance of the agent where a level does not say \[m\].
+pub(super) const AGENT_KEEPOUT: f32 = 0.4;
+/// Range of the lidars where a level does not say \[m\].
+pub(super) const LIDAR_RANGE: f32 = 3.0;
+/// Steps of an episode where a level does not say.
+pub(super) const MAX_EPISODE_STEPS: usize = 1000;
 
 const GOAL: ObjectGroup =
     ObjectGroup { kind: ObjectKind::Goal, count: 1, keepout: 0.305, size: 0.3, constrained: false };
@@ -44,7 +48,7 @@ fn level(task: TaskKind, number: u8, half_extent: f32, groups: &[ObjectGroup]) -
         groups: groups.to_vec(),
         walls: 0,
         lidar_range: LIDAR_RANGE,
-        max_episode_steps: 1000,
+        max_episode_steps: MAX_EPISODE_STEPS,
     }
 }
 

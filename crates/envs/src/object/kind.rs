@@ -1,10 +1,12 @@
 //! What kinds of objects there are, and groups of them: the data a level is made of.
 
+use serde::{Deserialize, Serialize};
+
 use crate::state::{FREE_OBJECT_FIELDS, GREMLIN_FIELDS, STATIC_FIELDS};
 
 /// A kind of object; its numbers are the kind column of the parameter slice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ObjectKind {
     /// The place to reach.
     Goal = 0,
@@ -79,8 +81,8 @@ impl ObjectKind {
 }
 
 /// Objects of one kind in a level, in placement order.
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ObjectGroup {
     /// What they are.
     pub kind: ObjectKind,
@@ -91,6 +93,6 @@ pub struct ObjectGroup {
     /// Radius, or half-width of a box \[m\].
     pub size: f32,
     /// Whether they cost.
-    #[cfg_attr(feature = "serde", serde(default))]
+    #[serde(default)]
     pub constrained: bool,
 }
