@@ -1,4 +1,4 @@
-//! MuJoCo's soft contact law for a few bodies: records in a scratch slice and a Newton solver.
+//! MuJoCo's `mj_makeConstraint` and `mj_solNewton` for a few bodies: soft contacts as records in a scratch slice.
 //!
 //! Every contact has a frame (normal n, tangents t1, t2), five friction directions (two slides, one
 //! torsion, two rolls) and ten pyramid edges `J_n +- mu_i J_i` that share one regularisation
@@ -17,7 +17,7 @@
 //! 650 vases, so one vase against the Point settles within two sweeps, and any number of bodies needs no
 //! larger matrix than 6 x 6.
 //!
-//! Symbols: a acceleration, v velocity, w angular velocity, n normal, r gap (in formulas) or lever arm, scratch_base
+//! Symbols: a acceleration, v velocity, w angular velocity, n normal, r gap (in formulas) or lever arm; `scratch_base` is
 //! the start of the caller's scratch. A slot is one body's place in the scratch; slot [`AGENT_SLOT`] and those behind
 //! [`STATIC_SLOT`] are the agent's parts ([`ContactBody`]), [`STATIC_SLOT`] never moves, the others have six degrees of freedom.
 //!

@@ -1,8 +1,11 @@
-//! Safety-Gymnasium's navigation tasks, thousands of environments a call, on the device.
+//! Safety-Gymnasium's navigation tasks, thousands of environments per call, on the device.
 //!
-//! An environment is an agent in a level of a task ([`registry`]). [`VecEnv`] steps many of them at
-//! once. The step of one environment is a plain function over slices (`step.rs`), written once and
+//! An environment is an agent in a level of a task ([`NavigationSpec`]; [`find`] knows those of the suite). [`Navigation`]
+//! steps many of them at once. The step of one environment is a plain function over slices (`step.rs`), written once and
 //! run by a rayon loop on the CPU and by kernels on a GPU.
+//!
+//! Whoever trains asks for a [`VecEnv`], which [`Navigation`] is; an environment of one's own is an [`Env`] on slices, and
+//! [`Batched`] makes a [`VecEnv`] of it.
 //!
 //! Numbers are SI, angles radians, frames world unless a name says otherwise.
 

@@ -3,7 +3,7 @@
 //! Environments never meet and the policy stands still during a rollout, so that no unit has to wait for another. What
 //! chooses the actions is a type parameter: this crate knows no network.
 #![cfg(feature = "gpu")]
-#![allow(missing_docs)] // of what `cube` makes beside functions and traits
+#![allow(missing_docs)] // of what `cube` generates for functions and traits
 
 use burn::tensor::Tensor;
 use compute::gpu::{empty_like, grid, into_tensor, is_gpu, largest_buffer, primitive, writable};

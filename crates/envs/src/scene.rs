@@ -47,7 +47,7 @@ pub struct SceneObject {
 impl Navigation {
     /// How every environment looks now, in environment order; one copy of the state from the device.
     ///
-    /// Episodes begin anew within the step that ends them, so the last scene of an episode is the one before its last
+    /// Episodes begin again within the step that ends them, so the last scene of an episode is the one before its last
     /// step.
     pub fn scenes(&self) -> Vec<Scene> {
         let state = self.fields().into_data().try_to_vec::<f32>().expect("the state is float32");

@@ -1,4 +1,4 @@
-//! The twelve numbers every agent senses first: accelerometer, velocimeter, gyro, magnetometer.
+//! `mj_sensorVel` and `mj_sensorAcc`: the twelve numbers every agent senses first, accelerometer, velocimeter, gyro, magnetometer.
 
 #[cfg(feature = "gpu")]
 use cubecl::prelude::*;

@@ -1,11 +1,11 @@
-//! The Point: a sphere with a cube for a nose, two slide joints and a hinge, a motor along its nose
+//! `mj_step` of the Point: a sphere with a cube for a nose, two slide joints and a hinge, a motor along its nose
 //! and a velocity servo for its yaw.
 //!
 //! Everything is solved in the agent's frame, where the mass matrix is constant and the (isotropic)
 //! joint damping does not turn: M = [[m, 0, 0], [0, m, b], [0, b, I]] with b = m * (com offset),
 //! I about the body origin. Integration is MuJoCo's semi-implicit Euler with implicit joint damping,
 //! (M + h D) a = tau, v += h a, q += h v, ten times an environment step. The yaw servo is unstable
-//! while unsaturated (error gain about -4 a substep), so the ten substeps are explicit: any
+//! while unsaturated (error gain about -4 per substep), so the ten substeps are explicit: any
 //! smoothing changes what the agent senses.
 //!
 //! Constants: safety-gymnasium 1.0.0 `assets/xmls/point.xml`, compiled by MuJoCo 2.3.3.
@@ -82,7 +82,7 @@ const GEAR_LOW: f32 = (0.3 - 614.0 / 2048.0) as f32;
 const INVERSE_GEAR: f32 = (1.0 / 0.3) as f32;
 
 /// The servo's error, `turn` - 0.3 `omega`, free of cancellation: near its zero, where the servo
-/// does not saturate, a rounding of it grows fourfold a substep.
+/// does not saturate, a rounding of it grows fourfold per substep.
 #[cfg_attr(feature = "gpu", cube)]
 #[inline(always)]
 pub(super) fn servo_error(turn: f32, omega: f32) -> f32 {

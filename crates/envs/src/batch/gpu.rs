@@ -29,7 +29,7 @@ macro_rules! for_agent {
 
 /// Environments per cube: two warps, so that a few thousand environments still spread over a large GPU.
 pub(crate) const CUBE: u32 = 64;
-/// Most working memory a launch may take: enough to fill any GPU, and little beside what training needs \[bytes\].
+/// Most working memory a launch may take: enough to fill any GPU, and little compared with what training needs \[bytes\].
 const MOST_SCRATCH: usize = 1 << 30;
 
 /// The sizes that all kernels of environments need.

@@ -1,4 +1,4 @@
-//! One body's share of the contact objective: gradient and Hessian, and a free body's Newton direction.
+//! `mj_solNewton`, one body's part: gradient and Hessian of the contact objective, a free body's Newton direction.
 //!
 //! A contact's edges are `y_0 +- mu_i y_i`, so its penalty's Hessian in y has the arrow shape (0,0), (0,i), (i,i).
 //! In a body's motion (linear acceleration, angular acceleration) that is three 3 x 3 blocks: with the contact's

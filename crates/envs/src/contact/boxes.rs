@@ -1,4 +1,4 @@
-//! Where two boxes touch, as MuJoCo 2.3.3's box-box collider finds it.
+//! `mjc_BoxBox`: where two boxes touch, as MuJoCo 2.3.3 finds it.
 
 #[cfg(feature = "gpu")]
 use cubecl::prelude::*;

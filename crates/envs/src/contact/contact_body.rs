@@ -42,9 +42,9 @@ pub trait ContactBody: 'static + Send + Sync {
     /// Newton direction from the sums of all parts. Returns the slope along it, and the product of the **previous**
     /// gradient with it.
     fn direction(scratch: &mut [f32], scratch_base: usize) -> (f32, f32);
-    /// Makes the path of the search: the direction plus `keep` times the previous path; spreads it to the parts' `PATH`.
+    /// Makes the path of the search: the direction plus `beta` times the previous path; spreads it to the parts' `PATH`.
     /// Returns the objective's slope along it.
-    fn take_path(scratch: &mut [f32], scratch_base: usize, keep: f32) -> f32;
+    fn take_path(scratch: &mut [f32], scratch_base: usize, beta: f32) -> f32;
     /// Forgets the path.
     fn drop_path(scratch: &mut [f32], scratch_base: usize);
     /// Slope and curvature of the inertia's part of the objective along the path.

@@ -1,4 +1,4 @@
-//! Where two convex shapes touch, as MuJoCo 2.3.3's general convex collider finds it.
+//! `mjc_Convex`: where two convex shapes touch, as MuJoCo 2.3.3's general convex collider finds it.
 //!
 //! MuJoCo sends every pair with a cylinder here: sphere-cylinder, cylinder-cylinder, cylinder-box. A portal
 //! ([`find_portal`]) gives depth, normal and point; where a surface is round, the normal there replaces the portal's.
@@ -28,7 +28,7 @@ pub const CYLINDER: usize = 2;
 
 /// A contact on the outer twentieth of a cylinder's half height is on its cap.
 const WALL: f32 = 0.95;
-/// A contact is on the wall where the cap is farther than this share of the way to the wall.
+/// A contact is on the wall where the cap is farther than this fraction of the distance to the wall.
 const CAP_SHARE: f32 = 0.25;
 
 /// Outward unit normal of the round surface of the geom at `from` (relative to its centre); zero where the geom is flat

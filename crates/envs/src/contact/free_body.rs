@@ -1,4 +1,4 @@
-//! Rigid bodies with six degrees of freedom, between the state and the scratch.
+//! `mj_integratePos` of rigid bodies with six degrees of freedom, between the state and the scratch.
 
 #[cfg(feature = "gpu")]
 use cubecl::prelude::*;

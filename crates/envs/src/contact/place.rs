@@ -1,4 +1,4 @@
-//! Shapes and bodies that stand still, written into the scratch.
+//! `mj_kinematics` of shapes turned about the vertical and of what stands still, written into the scratch.
 
 #[cfg(feature = "gpu")]
 use cubecl::prelude::*;

@@ -1,4 +1,4 @@
-//! Minkowski portal refinement: how deep two convex shapes overlap, and in which direction.
+//! `ccdMPRPenetration`, which `mjc_Convex` calls: Minkowski portal refinement, how deep and where convex shapes overlap.
 //!
 //! The differences "point of a minus point of b" form a convex set that holds the origin where the shapes overlap. A
 //! portal is a triangle of extreme points of that set through which the ray from its centre to the origin leaves.

@@ -1,4 +1,4 @@
-//! Step lengths: the contact objective along a path of accelerations.
+//! `mj_solNewton`'s line search: the contact objective along a path of accelerations.
 
 #[cfg(feature = "gpu")]
 use cubecl::prelude::*;

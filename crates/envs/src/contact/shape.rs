@@ -1,4 +1,4 @@
-//! Where balls touch, and boxes the floor or a ball: points, normals and gaps, as MuJoCo 2.3.3's colliders find them.
+//! `mjc_SphereSphere`, `mjc_PlaneBox`, `mjc_SphereBox`: points, normals and gaps as MuJoCo 2.3.3 finds them.
 //!
 //! Shapes are geom records in the scratch: position 3, world-from-shape rotation 9 (row by row), half sizes 3.
 //! Every collider pushes its contacts into the scratch with the material set by [`set_surface`].
@@ -32,7 +32,7 @@ pub fn floor_box(scratch: &mut [f32], scratch_base: usize, geom: usize, slot: us
 }
 
 /// The ball of body `a` against the ball of body `b`: centres and radii \[m\]. An upright cylinder beside a ball or
-/// another cylinder touches like a ball at one height. `share` is the part of the penetration on a's side of the
+/// another cylinder touches like a ball at one height. `fraction` is the part of the penetration on a's side of the
 /// contact point: MuJoCo puts it at 1/2 between balls, and at `radius_a / (radius_a + radius_b)` with a cylinder (its
 /// general convex collider).
 #[cfg_attr(feature = "gpu", cube)]
@@ -49,7 +49,7 @@ pub fn ball_ball(
     by: f32,
     bz: f32,
     radius_b: f32,
-    share: f32,
+    fraction: f32,
 ) {
     let dx = bx - ax;
     let dy = by - ay;
@@ -62,7 +62,7 @@ pub fn ball_ball(
         let ny = dy / distance;
         let nz = dz / distance;
         let gap = distance - reach;
-        let out = radius_a + share * gap;
+        let out = radius_a + fraction * gap;
         push_contact(scratch, scratch_base, a, b, nx, ny, nz, ax + out * nx, ay + out * ny, az + out * nz, gap);
     }
 }

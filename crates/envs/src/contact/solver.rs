@@ -1,4 +1,4 @@
-//! Minimises the contact objective: Newton steps body by body, conjugate directions where movable bodies touch.
+//! `mj_solNewton`: minimises the contact objective, Newton steps body by body, conjugate directions where bodies touch.
 
 #[cfg(feature = "gpu")]
 use cubecl::prelude::*;
@@ -160,24 +160,24 @@ fn newton_direction<M: ContactBody>(scratch: &mut [f32], scratch_base: usize, sl
     (slope, previous)
 }
 
-/// Makes the path of the body in `slot`: its direction plus `keep` times its previous path. Returns the slope along it.
+/// Makes the path of the body in `slot`: its direction plus `beta` times its previous path. Returns the slope along it.
 #[cfg_attr(feature = "gpu", cube)]
-fn take_path<M: ContactBody>(scratch: &mut [f32], scratch_base: usize, slot: usize, keep: f32) -> f32 {
+fn take_path<M: ContactBody>(scratch: &mut [f32], scratch_base: usize, slot: usize, beta: f32) -> f32 {
     let mut slope = 0.0f32;
     if slot == AGENT_SLOT {
-        slope += M::take_path(scratch, scratch_base, keep);
+        slope += M::take_path(scratch, scratch_base, beta);
     } else {
-        slope += path_of_record(scratch, body(scratch_base, slot), keep);
+        slope += path_of_record(scratch, body(scratch_base, slot), beta);
     }
     slope
 }
 
 /// [`take_path`] of a body whose motion is its record's, at `b`.
 #[cfg_attr(feature = "gpu", cube)]
-pub(crate) fn path_of_record(scratch: &mut [f32], b: usize, keep: f32) -> f32 {
+pub(crate) fn path_of_record(scratch: &mut [f32], b: usize, beta: f32) -> f32 {
     let mut slope = 0.0f32;
     for k in 0..6 {
-        let d = scratch[b + DIRECTION + k] + keep * scratch[b + PATH + k];
+        let d = scratch[b + DIRECTION + k] + beta * scratch[b + PATH + k];
         scratch[b + PATH + k] = d;
         slope += scratch[b + GRAD + k] * d;
     }
@@ -255,12 +255,12 @@ fn minimise<M: ContactBody>(scratch: &mut [f32], scratch_base: usize, slot: usiz
             }
         }
         let mut solved = -slope < DECREMENT * scratch[body(scratch_base, first) + MASS];
-        let mut keep = 0.0f32;
+        let mut beta = 0.0f32;
         if together {
             solved = worst < JOINT_DECREMENT;
             // Polak-Ribiere, with a restart where it turns negative.
             if step > 0 {
-                keep = ((slope - mixed) / previous_slope).max(0.0);
+                beta = ((slope - mixed) / previous_slope).max(0.0);
             }
         }
         previous_slope = slope;
@@ -274,7 +274,7 @@ fn minimise<M: ContactBody>(scratch: &mut [f32], scratch_base: usize, slot: usiz
             clear_paths(scratch, scratch_base, slot);
             for one in first..end {
                 if touches_of::<M>(scratch, scratch_base, one) > 0.0 {
-                    slope_0 += take_path::<M>(scratch, scratch_base, one, keep);
+                    slope_0 += take_path::<M>(scratch, scratch_base, one, beta);
                     spread_path::<M>(scratch, scratch_base, one);
                     let (along, curvature) = inertia_along::<M>(scratch, scratch_base, one);
                     inertia_slope += along;

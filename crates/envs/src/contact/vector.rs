@@ -1,4 +1,5 @@
-//! Three numbers that belong together.
+//! `mju_`'s three-vectors: three numbers that belong together. The Car has its own (`agent/car/floor_contact.rs`), over
+//! any kind of number.
 
 #[cfg(feature = "gpu")]
 use cubecl::prelude::*;

@@ -1,4 +1,4 @@
-//! Free objects: vases, gremlins and the push box, rigid bodies with six degrees of freedom.
+//! `mj_setConst` and `mj_resetData` of free objects: vases, gremlins and the push box, rigid bodies with six degrees of freedom.
 //!
 //! A struck vase tilts by some 0.01 to 0.3 rad, hops millimetres to centimetres and then rubs on none to four of its
 //! corners, so free objects are bodies in three dimensions, while the Point stays planar. One at rest and out of the

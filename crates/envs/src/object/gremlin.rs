@@ -1,4 +1,4 @@
-//! Gremlins: light boxes that hover along a circle and cost when touched.
+//! `mj_instantiateEquality` (weld) of gremlins: light boxes that hover along a circle and cost when touched.
 //!
 //! A gremlin is a free box welded to a mocap body that runs along a circle about the gremlin's first place, z 0.1 m above
 //! it. MuJoCo's weld is six soft rows (solref 0.02, 1.5): always active, so they add a quadratic to the objective of
@@ -162,10 +162,10 @@ pub(super) fn weld(
     let ey = y * hw + x * hz;
     let ez = z * hw - w * hz;
     let grip = TURN_GRIP * mass;
-    let share = grip / (moment + grip);
-    scratch[b + FREE + 3] = share * (-DAMPING * scratch[b + VEL + 3] - 2.0 * STIFFNESS * ex);
-    scratch[b + FREE + 4] = share * (-DAMPING * scratch[b + VEL + 4] - 2.0 * STIFFNESS * ey);
-    scratch[b + FREE + 5] = share * (-DAMPING * scratch[b + VEL + 5] - 2.0 * STIFFNESS * ez);
+    let ratio = grip / (moment + grip);
+    scratch[b + FREE + 3] = ratio * (-DAMPING * scratch[b + VEL + 3] - 2.0 * STIFFNESS * ex);
+    scratch[b + FREE + 4] = ratio * (-DAMPING * scratch[b + VEL + 4] - 2.0 * STIFFNESS * ey);
+    scratch[b + FREE + 5] = ratio * (-DAMPING * scratch[b + VEL + 5] - 2.0 * STIFFNESS * ez);
     scratch[b + MASS] = mass * (1.0f32 + GRIP);
     for k in 0..3usize {
         scratch[b + INERTIA + k] = moment + grip;

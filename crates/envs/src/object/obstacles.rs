@@ -1,4 +1,4 @@
-//! What an agent can run into: free objects (vases, gremlins, the push box) and solids (buttons, pillars).
+//! `mj_collision`: what an agent can run into, free objects (vases, gremlins, the push box) and solids (buttons, pillars).
 //!
 //! A step that nothing can be met in is not seen here. The others go substep by substep: find all contacts at the
 //! present poses, solve them together with the agent (`crate::contact`), move the free objects.

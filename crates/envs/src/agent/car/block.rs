@@ -1,4 +1,4 @@
-//! The Car's block of the contact objective: eleven unknowns, from the sums of its four parts to a Newton step.
+//! `mj_solNewton`, the Car's part of the contact objective: eleven unknowns, from the sums of its four parts to a Newton step.
 //!
 //! Unknowns are those of `floor_contact.rs`' `Acc`: the common centre of mass c, the chassis' rotation, the wheels' spins
 //! relative to it, the ball's absolute rotation. Chassis and wheels are seen by contacts as rigid bodies about c, the

@@ -1,4 +1,4 @@
-//! The Car among obstacles: its four bodies as parts of the contact solver (`block.rs` has their algebra).
+//! `mj_fwdPosition` and `mj_fwdVelocity` of the Car among obstacles: its bodies as parts of the contact solver.
 //!
 //! The small floor solver of `newton.rs` serves all substeps in which nothing but the floor touches the car.
 
@@ -206,10 +206,10 @@ impl ContactBody for CarBody {
         (slope, previous)
     }
 
-    fn take_path(scratch: &mut [f32], scratch_base: usize, keep: f32) -> f32 {
+    fn take_path(scratch: &mut [f32], scratch_base: usize, beta: f32) -> f32 {
         let mut slope = 0.0f32;
         for k in 0..SIZE {
-            let d = scratch[scratch_base + STEP + k] + keep * scratch[scratch_base + SEARCH_PATH + k];
+            let d = scratch[scratch_base + STEP + k] + beta * scratch[scratch_base + SEARCH_PATH + k];
             scratch[scratch_base + SEARCH_PATH + k] = d;
             slope += scratch[scratch_base + GRADIENT + k] * d;
         }

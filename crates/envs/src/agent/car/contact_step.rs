@@ -1,4 +1,4 @@
-//! A step of the Car where something other than the floor may touch it.
+//! `mj_step` of the Car where something other than the floor may touch it.
 
 #[cfg(feature = "gpu")]
 use cubecl::prelude::*;
@@ -16,7 +16,7 @@ use crate::state::{LANES, TOUCHED, X, Y};
 
 const STEP: f32 = model::H as f32;
 const STRONGEST: f32 = model::TORQUE_LIMIT as f32;
-/// Accelerations beyond this are numbers gone wrong \[m/s^2\].
+/// Accelerations beyond this count as diverged \[m/s^2\].
 const ABSURD: f32 = 1e9;
 
 /// Cosine of the tilt at which a step must watch the chassis: 16 degrees, a step of 5 rad/s short of `floor.rs`' 26.

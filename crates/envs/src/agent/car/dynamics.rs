@@ -1,4 +1,4 @@
-// The Car's motion: from a state and two motor torques to the contact problem of a substep, and from
+// `mj_step` of the Car: from a state and two motor torques to the contact problem of a substep, and from
 // its solution to the next state.
 device! {
 
@@ -77,7 +77,7 @@ fn turn(omega: V3) -> Quat {
 }
 
 #[cfg_attr(feature = "gpu", cube)]
-/// `q` brought back to unit length, from which rounding moves it by 1e-7 a substep.
+/// `q` brought back to unit length, from which rounding moves it by 1e-7 per substep.
 #[inline(always)]
 fn normalised(q: Quat) -> Quat {
     let s = fixed(q.w, 1.5) - (q.w * q.w + q.x * q.x + q.y * q.y + q.z * q.z) * 0.5;

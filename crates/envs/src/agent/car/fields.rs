@@ -2,7 +2,7 @@
 device! {
 
 #[cfg_attr(feature = "gpu", cube)]
-/// Reads the motion of the cars at `base`; `like` is any number of the reading.
+/// Reads the motion of the cars at `base`; `like` is any number of the variant.
 #[inline(always)]
 pub fn load(like: Real, state: &mut [f32], base: usize) -> Motion {
     Motion {

@@ -1,4 +1,4 @@
-//! The Car's contacts with the floor, as records of the contact solver.
+//! `mjc_PlaneCylinder`, `mjc_PlaneSphere`, `mjc_PlaneBox` of the Car, as records of the contact solver.
 
 #[cfg(feature = "gpu")]
 use cubecl::prelude::*;

@@ -1,4 +1,4 @@
-// Contacts of the car with the floor: MuJoCo's soft pyramidal law.
+// `mjc_PlaneCylinder`, `mjc_PlaneSphere` and `mj_makeConstraint` of the Car on the floor: a soft pyramidal law.
 //
 // Each contact pushes along ten edges n +- mu_i i: n the normal, i two slides (world x and y), torsion
 // and two rolls. The accelerations a minimise (Gauss' principle with MuJoCo's regularisation)

@@ -1,5 +1,5 @@
-//! The Car's masses, lengths and contact law as MuJoCo 2.3.3 compiles `car.xml` of
-//! safety-gymnasium 1.0.0, and what follows from them. float64; the readings round to float32.
+//! `mj_setConst`'s results: the Car's masses, lengths and contact law as MuJoCo 2.3.3 compiles `car.xml` of
+//! safety-gymnasium 1.0.0, and what follows from them. float64; the variants round to float32.
 //!
 //! Lengths are in the chassis frame: origin at the body origin, x along the axle, forward is -y.
 

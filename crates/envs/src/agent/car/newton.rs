@@ -1,4 +1,4 @@
-// Newton's method on the contact problem of `floor_contact.rs`: wheels and ball eliminated, six unknowns
+// `mj_solNewton` on the contact problem of `floor_contact.rs`: wheels and ball eliminated, six unknowns
 // left, factorised as L D L'.
 //
 // The cost is convex and piecewise quadratic, so one full step is exact as soon as the active edges

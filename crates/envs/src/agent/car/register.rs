@@ -1,7 +1,7 @@
 //! A vector register of environments: the arithmetic the Car's physics needs, lane by lane.
 //!
 //! Only IEEE operations that round the same everywhere (no fused multiply-add, no reciprocal
-//! estimates), so a lane gives the bits of the scalar reading whatever the register's width.
+//! estimates), so a lane gives the bits of the scalar variant whatever the register's width.
 
 use core::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
 

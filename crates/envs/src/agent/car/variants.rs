@@ -1,13 +1,13 @@
-//! One text, several readings.
+//! One text compiled several ways: for one environment, and for vector registers of environments.
 //!
 //! The physics is written once, over the names `Real`, `Fixed` (a constant), `Mask` and a handful of
 //! functions (`pick`, `below`, `any`, ...), and included here several times: over `f32` for one
 //! environment (the host, and a GPU unit: then every function is a CubeCL function), over vector
 //! registers of 16 or 8 environments (`Car::drive_block`), in tests over `f64`. Branches are
-//! selections, so that neighbouring environments can share an instruction; all readings in float32
+//! selections, so that neighbouring environments can share an instruction; all variants in float32
 //! give the same bits. Why not generics: a CubeCL function generic over its float does not run on
 //! the host, and a vector register is no CubeCL type. Why not leave it to the compiler: it does not
-//! vectorise a body of this size. `device!` lets the vector readings drop the CubeCL attribute, which
+//! vectorise a body of this size. `device!` lets the vector variants drop the CubeCL attribute, which
 //! is therefore the first of every item.
 
 use super::{ACCELEROMETER, BALL, BALL_POSE, LEFT, LIFT, POSE, RIGHT, SPIN, UNSOLVED, VZ};
@@ -44,7 +44,7 @@ macro_rules! physics {
     };
 }
 
-/// One environment: the host's plain reading, and the GPU's.
+/// One environment: the host's plain variant, and the GPU's.
 pub mod scalar {
     #[cfg(feature = "gpu")]
     use cubecl::prelude::*;
@@ -141,9 +141,9 @@ macro_rules! device {
     ($(#[cfg_attr($($gpu:tt)*)] $item:item)*) => { $($item)* };
 }
 
-/// A reading over a vector register of environments.
+/// A variant over a vector register of environments.
 #[cfg(target_arch = "x86_64")]
-macro_rules! wide_reading {
+macro_rules! simd_variant {
     ($name:ident, $simd:ty) => {
         pub mod $name {
             use pulp::NullaryFnOnce;
@@ -244,6 +244,6 @@ macro_rules! wide_reading {
     };
 }
 #[cfg(target_arch = "x86_64")]
-wide_reading!(avx512, pulp::x86::V4);
+simd_variant!(avx512, pulp::x86::V4);
 #[cfg(target_arch = "x86_64")]
-wide_reading!(avx2, pulp::x86::V3);
+simd_variant!(avx2, pulp::x86::V3);

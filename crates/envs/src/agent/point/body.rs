@@ -1,4 +1,4 @@
-//! The Point among obstacles: a planar body (x, y, yaw) of the contact solver.
+//! `mj_mulM` and `mj_solveM` of the Point among obstacles: a planar body (x, y, yaw) of the contact solver.
 
 #[cfg(feature = "gpu")]
 use cubecl::prelude::*;
@@ -123,8 +123,8 @@ impl ContactBody for PointBody {
         write_direction(scratch, scratch_base, body(scratch_base, AGENT_SLOT), dx, dy, 0.0, 0.0, 0.0, dr)
     }
 
-    fn take_path(scratch: &mut [f32], scratch_base: usize, keep: f32) -> f32 {
-        path_of_record(scratch, body(scratch_base, AGENT_SLOT), keep)
+    fn take_path(scratch: &mut [f32], scratch_base: usize, beta: f32) -> f32 {
+        path_of_record(scratch, body(scratch_base, AGENT_SLOT), beta)
     }
 
     fn drop_path(scratch: &mut [f32], scratch_base: usize) {
