@@ -6,6 +6,8 @@ mod load_a_policy;
 mod train;
 #[path = "../crates/trainer/examples/write_an_algorithm.rs"]
 mod write_an_algorithm;
+#[path = "../crates/trainer/examples/write_an_environment.rs"]
+mod write_an_environment;
 
 #[test]
 fn a_policy_is_trained() {
@@ -20,4 +22,10 @@ fn an_algorithm_is_written() {
 #[test]
 fn a_policy_is_loaded() {
     load_a_policy::main().expect("the example holds");
+}
+
+/// The optimum is 9.6 m; whoever ignores the limit drives up to 50 m at a cost of 90.
+#[test]
+fn a_written_environment_is_solved_within_its_limit() {
+    write_an_environment::main().expect("the example holds");
 }
