@@ -94,7 +94,7 @@ impl Level {
         if circle && self.task != TaskKind::Circle {
             return Err(format!("belongs to the task Circle, not to {}", self.task.name()));
         }
-        if !circle && !(group.keepout >= 0.0 && group.keepout <= self.half_extent) {
+        if !circle && !(0.0..=self.half_extent).contains(&group.keepout) {
             let extent = self.half_extent;
             return Err(format!("`keepout` = {}: must be from 0 to `half_extent` = {extent}", group.keepout));
         }
@@ -157,7 +157,8 @@ mod tests {
 
     #[test]
     fn a_refusal_names_the_field_and_what_is_allowed() {
-        let cases: [(fn(&mut Level), &str); 5] = [
+        type Edit = fn(&mut Level);
+        let cases: [(Edit, &str); 5] = [
             (|level| level.walls = 3, "0, 2 or 4"),
             (|level| level.max_episode_steps = 0, "`max_episode_steps`"),
             (|level| level.agent_keepout = 2.0, "`agent_extent` = 1.5"),
