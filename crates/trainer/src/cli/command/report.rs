@@ -167,11 +167,12 @@ fn grouped(runs: Vec<(PathBuf, Run)>) -> Vec<Group> {
         group.runs.push(run);
     }
     let mut groups: Vec<Group> = groups.into_values().collect();
-    let all: Vec<(String, String, Vec<(String, Value)>)> =
-        groups.iter().map(|group| (group.env.clone(), group.algo.clone(), group.settings.clone())).collect();
+    let all: Vec<(String, Vec<(String, Value)>)> =
+        groups.iter().map(|group| (format!("{} {}", group.env, group.algo), group.settings.clone())).collect();
     for group in &mut groups {
-        let rivals = || all.iter().filter(|(env, algo, _)| *env == group.env && *algo == group.algo);
-        let differs = |setting: &(String, Value)| rivals().any(|(_, _, settings)| !settings.contains(setting));
+        let kind = format!("{} {}", group.env, group.algo);
+        let rivals = || all.iter().filter(|(other, _)| *other == kind);
+        let differs = |setting: &(String, Value)| rivals().any(|(_, settings)| !settings.contains(setting));
         let telling: Vec<(String, Value)> = group.settings.iter().filter(|s| differs(s)).cloned().collect();
         group.settings = telling;
     }
