@@ -6,16 +6,25 @@ use crate::comm::Comm;
 use crate::config::{Constraint, SectionInfo, TrainConfig};
 use crate::error::UsageError;
 use crate::policy::Policy;
+use crate::protocol::ProtocolInfo;
 use anyhow::Result;
 use compute::State;
 use safe_rl::Samples;
 
 pub mod cpo;
+pub mod crpo;
+pub mod cup;
 pub mod first_order;
 pub mod focops;
+pub mod ipo;
 pub mod kfcpo;
 pub mod lagrangian;
+pub mod npg;
+pub mod p3o;
+pub mod pcpo;
+pub mod pcrpo;
 pub mod ppo;
+mod protocols;
 pub mod second_order;
 pub mod trpo;
 mod update;
@@ -105,13 +114,36 @@ pub struct AlgorithmInfo {
     pub summary: &'static str,
     /// The sections of the configuration that it reads.
     pub sections: &'static [SectionInfo],
+    /// What is done to the environments for it, where anything is.
+    pub protocol: Option<ProtocolInfo>,
     /// Makes it.
     pub build: fn(&Setup) -> Result<Box<dyn Algorithm>>,
 }
 
 /// Every algorithm, in the order `trainer algos` prints them.
-pub const ALGORITHMS: &[AlgorithmInfo] =
-    &[kfcpo::INFO, ppo::INFO, ppo::LAGRANGIAN, ppo::PID, focops::INFO, trpo::INFO, trpo::LAGRANGIAN, cpo::INFO];
+pub const ALGORITHMS: &[AlgorithmInfo] = &[
+    kfcpo::INFO,
+    ppo::INFO,
+    ppo::LAGRANGIAN,
+    ppo::PID,
+    trpo::INFO,
+    trpo::LAGRANGIAN,
+    trpo::PID,
+    npg::INFO,
+    npg::LAGRANGIAN,
+    cpo::INFO,
+    pcpo::INFO,
+    focops::INFO,
+    cup::INFO,
+    p3o::INFO,
+    ipo::INFO,
+    crpo::INFO,
+    pcrpo::INFO,
+    protocols::PPO_SAUTE,
+    protocols::TRPO_SAUTE,
+    protocols::PPO_SIMMER,
+    protocols::TRPO_SIMMER,
+];
 
 /// Finds an algorithm by name, ignoring case, `-` and `_`.
 ///

@@ -24,6 +24,7 @@ pub mod evaluate;
 pub mod log;
 pub mod memory;
 pub mod policy;
+pub mod protocol;
 pub mod run_dir;
 pub mod runner;
 pub mod training;

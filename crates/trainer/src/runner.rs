@@ -14,6 +14,7 @@ use crate::config::{Constraint, TrainConfig};
 use crate::critics::Critics;
 use crate::policy::Policy;
 use crate::policy::exported::PolicySnapshot;
+use crate::protocol;
 use anyhow::{Context as _, Result, ensure};
 use burn::tensor::{Device, Tensor};
 use compute::State;
@@ -64,7 +65,7 @@ impl Runner {
     /// # Errors
     /// A configuration that does not hold or does not fit the environments, an unknown algorithm, or a device that cannot
     /// be used.
-    pub fn with_env(config: TrainConfig, mut env: Box<dyn VecEnv>, device: Device) -> Result<Self> {
+    pub fn with_env(config: TrainConfig, env: Box<dyn VecEnv>, device: Device) -> Result<Self> {
         config.validate()?;
         let samples = config.num_envs.checked_mul(config.rollout_steps).filter(|samples| *samples <= MAX_SAMPLES);
         ensure!(
@@ -73,6 +74,7 @@ impl Runner {
             config.num_envs,
             config.rollout_steps
         );
+        let mut env = protocol::wrap(&config, env)?;
         let (obs_dim, action_dim) = (env.spec().obs_dim, env.spec().action_dim);
         let constraints = config.cost_limit.of(&env.spec().constraints)?;
         let policy = Policy::new(&config.policy, obs_dim, action_dim, config.seed, &device)?;

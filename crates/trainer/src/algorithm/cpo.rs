@@ -21,6 +21,7 @@ pub const INFO: AlgorithmInfo = AlgorithmInfo {
     name: "cpo",
     summary: "CPO: the trust-region step under a linear model of the cost, closed form and line search",
     sections: &[SectionInfo::of::<TrpoConfig>()],
+    protocol: None,
     build: |setup| Ok(Box::new(Cpo::new(setup)?)),
 };
 

@@ -25,6 +25,7 @@ pub const INFO: AlgorithmInfo = AlgorithmInfo {
     name: "focops",
     summary: "FOCOPS: first-order steps towards the trust region's optimal policy, lambda learned by Adam",
     sections: &[SectionInfo::of::<FocopsConfig>(), SectionInfo::of::<AdamMultiplierConfig>()],
+    protocol: None,
     build: |setup| Ok(Box::new(Focops::new(setup)?)),
 };
 
@@ -115,8 +116,8 @@ impl Algorithm for Focops {
         self.lagrangian.update(context.costs);
         let (config, lagrangian, old_log_std) = (&self.config, &self.lagrangian, policy.log_std().clone());
         let mut update = self.optimizer.improve(policy, batch, context, |pass, minibatch| {
-            let advantage = lagrangian.advantage(&minibatch.advantage);
-            surrogate(&pass.distribution, minibatch, &advantage, &old_log_std, config)
+            let advantage = lagrangian.advantage(&minibatch.advantage) * (1.0 / config.lambda);
+            kl_regularized(&pass.distribution, minibatch, &advantage, &old_log_std, config.eta)
         })?;
         self.lagrangian.report(&mut update);
         Ok(update)
@@ -135,23 +136,24 @@ impl Algorithm for Focops {
     }
 }
 
-/// `mean_n 1[KL_n <= eta] (rho_n A_n / lambda - KL_n)` with `KL_n = KL(pi || pi_old)` at state n: FOCOPS's loss, negated.
+/// `mean_n 1[KL_n <= eta] (rho_n A_n - KL_n)` with `KL_n = KL(pi || pi_old)` at state n, `pi_old` of the batch's means: with
+/// advantages divided by lambda, FOCOPS's loss negated.
 ///
 /// With respect to the mean, KL's derivative is `(mu - mu_old) / sigma_old^2`; to log sigma, `(sigma / sigma_old)^2 - 1`.
 ///
 /// # Shapes
 /// `advantage` `[1, N]`, `old_log_std` `[A]`.
-fn surrogate(
+pub(super) fn kl_regularized(
     policy: &Gaussian,
     batch: &Samples,
     advantage: &Tensor<2>,
     old_log_std: &Tensor<1>,
-    config: &FocopsConfig,
+    eta: f64,
 ) -> Surrogate {
     let samples = batch.len();
     let kl = gaussian_kl(&policy.mean, &policy.log_std, &batch.mean, old_log_std);
-    let near = kl.clone().lower_equal_elem(config.eta).float();
-    let advantage = advantage.clone() * near.clone().unsqueeze() * (1.0 / config.lambda);
+    let near = kl.clone().lower_equal_elem(eta).float();
+    let advantage = advantage.clone() * near.clone().unsqueeze();
     let raised = policy.surrogate(&batch.action, &batch.log_prob, &advantage, None);
 
     let weight = near * (1.0 / samples as f32); // [N]
@@ -189,38 +191,35 @@ mod tests {
         (Gaussian::new(matrix(mean), Tensor::from_floats([0.0], &device)), batch, old_log_std)
     }
 
-    fn numbers(mean: f32, config: &FocopsConfig) -> [f32; 3] {
+    fn numbers(mean: f32, eta: f64) -> [f32; 3] {
         let (policy, batch, old_log_std) = sample(mean, 0.0, 1.0);
-        let advantage = Tensor::<2>::from_floats([[3.0]], &Device::flex());
-        let Surrogate { mean, log_std, value } = surrogate(&policy, &batch, &advantage, &old_log_std, config);
+        let advantage = Tensor::<2>::from_floats([[2.0]], &Device::flex());
+        let Surrogate { mean, log_std, value } = kl_regularized(&policy, &batch, &advantage, &old_log_std, eta);
         [host(&mean).unwrap()[0], host(&log_std).unwrap()[0], host(&value).unwrap()[0]]
     }
 
     #[test]
     fn value_and_derivatives_agree_with_numbers_worked_by_hand() {
-        let config = FocopsConfig { eta: 1.0, ..FocopsConfig::default() };
-        // mu 0.1, mu_old 0, sigma 1, a 1: z = 0.9, KL = 0.005, rho = exp((1 - 0.81) / 2) = exp(0.095); A / lambda = 2.
+        // mu 0.1, mu_old 0, sigma 1, a 1: z = 0.9, KL = 0.005, rho = exp((1 - 0.81) / 2) = exp(0.095); A = 2.
         let rho = 0.095f32.exp();
         let expected = [2.0 * rho * 0.9 - 0.1, 2.0 * rho * (0.81 - 1.0), 2.0 * rho - 0.005];
-        for (got, expected) in numbers(0.1, &config).into_iter().zip(expected) {
+        for (got, expected) in numbers(0.1, 1.0).into_iter().zip(expected) {
             assert!((got - expected).abs() < 1e-6, "{got} {expected}");
         }
     }
 
     #[test]
     fn a_state_beyond_eta_counts_no_longer() {
-        let config = FocopsConfig { eta: 0.004, ..FocopsConfig::default() };
-        assert_eq!(numbers(0.1, &config), [0.0, 0.0, 0.0]);
+        assert_eq!(numbers(0.1, 0.004), [0.0, 0.0, 0.0]);
     }
 
     #[test]
     fn derivatives_agree_with_finite_differences_in_log_sigma() {
-        let config = FocopsConfig { eta: 10.0, ..FocopsConfig::default() };
-        let advantage = Tensor::<2>::from_floats([[3.0]], &Device::flex());
+        let advantage = Tensor::<2>::from_floats([[2.0]], &Device::flex());
         let value = |log_std: f32| {
             let (policy, batch, old_log_std) = sample(0.3, -0.2, 0.7);
             let policy = Gaussian::new(policy.mean, Tensor::from_floats([log_std], &Device::flex()));
-            let surrogate = surrogate(&policy, &batch, &advantage, &old_log_std, &config);
+            let surrogate = kl_regularized(&policy, &batch, &advantage, &old_log_std, 10.0);
             (host(&surrogate.value).unwrap()[0], host(&surrogate.log_std).unwrap()[0])
         };
         let h = 1e-2;

@@ -9,19 +9,20 @@
 
 mod settings;
 
-pub use settings::KfcpoConfig;
+pub use settings::{Curvature, KfcpoConfig, Steering};
 
 use super::{Algorithm, AlgorithmInfo, Context, CostEstimate, Number, Setup, Update};
 use crate::config::SectionInfo;
 use crate::policy::{Policy, PolicyPass};
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use burn::tensor::{Device, Tensor};
 use compute::State;
 use compute::noise::{NoiseKey, Stream};
-use kfac::{Factors, FisherKind, FisherSeeds, InverseSet, exact_seeds, score_seeds};
+use kfac::{FactorSample, Factors, FisherKind, FisherSeeds, InverseSet, exact_seeds, score_seeds};
 use safe_rl::{
-    Blend, Gaussian, KlGuard, KlGuardConfig, Margin, MarginConfig, MarginWeights, Products, ProjectionKind, Samples,
-    TrustRegionStep, all_finite, all_finite_in, blend, minibatch_indices, trust_region_step,
+    Blend, Flag, Gaussian, KlGuard, KlGuardConfig, Margin, MarginConfig, MarginWeights, Multiplier, PidMultiplier,
+    PidMultiplierConfig, Products, ProjectionKind, Samples, TrustRegionStep, all_finite, all_finite_in, blend,
+    conjugate_gradient, minibatch_indices, trust_region_step,
 };
 use std::sync::Arc;
 
@@ -29,7 +30,8 @@ use std::sync::Arc;
 pub const INFO: AlgorithmInfo = AlgorithmInfo {
     name: "kfcpo",
     summary: "K-FAC natural gradients of reward and cost, margin-aware blend, projection, minibatch KL rollback",
-    sections: &[SectionInfo::of::<KfcpoConfig>()],
+    sections: &[SectionInfo::of::<KfcpoConfig>(), SectionInfo::of::<PidMultiplierConfig>()],
+    protocol: None,
     build: |setup| Ok(Box::new(Kfcpo::new(setup)?)),
 };
 
@@ -40,7 +42,7 @@ pub struct Kfcpo {
     device: Device,
     factors: Factors,
     /// What is known of each constraint.
-    constraints: Vec<Steering>,
+    constraints: Vec<Watch>,
     guard: KlGuard,
     minibatches: u64,
     /// Moving average of the objectives' gradients, `[S, P + A]`.
@@ -48,8 +50,10 @@ pub struct Kfcpo {
 }
 
 /// The margin of a constraint and what it is computed from.
-struct Steering {
+struct Watch {
     margin: Margin,
+    /// What weighs safety in the margin's place, if anything does.
+    multiplier: Option<PidMultiplier>,
     /// Moving average of the episodic cost.
     cost: Option<f64>,
 }
@@ -78,9 +82,14 @@ impl Kfcpo {
             margin_integral: config.margin_integral,
             margin_start: config.margin_start,
         };
-        let steering =
-            |limit: f64| Ok(Steering { margin: Margin::new(limit * config.limit_share, margin)?, cost: None });
-        let constraints = setup.constraints.iter().map(|constraint| steering(constraint.limit));
+        let watch = |limit: f64| {
+            let multiplier = match config.steering {
+                Steering::Margin => None,
+                Steering::Pid => Some(PidMultiplier::new(limit, setup.config.section::<PidMultiplierConfig>())?),
+            };
+            Ok(Watch { margin: Margin::new(limit, margin)?, multiplier, cost: None })
+        };
+        let constraints = setup.constraints.iter().map(|constraint| watch(constraint.limit * config.limit_share));
         let guard = KlGuardConfig {
             target_kl: config.target_kl,
             step_kl_share: config.step_kl_share,
@@ -113,20 +122,14 @@ impl Kfcpo {
         let (gradients, sample) = pass.statistics(surrogate, seeds);
         let finite = all_finite_in([gradients.clone().flatten(0, 1), sample.flat().clone()]);
 
-        let inverse = match inverse {
-            Some(inverse) if !self.minibatches.is_multiple_of(self.config.inverse_interval as u64) => inverse,
-            _ => {
-                let mut factors = self.factors.clone();
-                factors.update_if(finite.number(), &sample);
-                inverse.insert(factors.inverse(self.config.damping as f32)?)
-            }
-        };
-        self.minibatches += 1;
         // A minibatch's cost gradient is mostly noise: averaged over some of them it is a direction.
         let decay = self.config.gradient_decay as f32;
         let gradients = self.average.clone() * decay + gradients * (1.0 - decay);
-        // Kronecker blocks for the network, the exact block 2 I for log sigma.
-        let natural = inverse.natural_gradients(gradients.clone());
+        let natural = match self.config.curvature {
+            Curvature::Kfac => self.inverse(inverse, &finite, &sample)?.natural_gradients(gradients.clone()),
+            Curvature::Cg => self.solved(&pass, &gradients),
+        };
+        self.minibatches += 1;
 
         let metric = Products::metric(&gradients, &natural);
         let projection = match self.config.projection {
@@ -138,11 +141,41 @@ impl Kfcpo {
 
         let candidate = self.candidate(policy, &pass, direction, batch, iteration);
         let kl = candidate.distribution(batch.obs.clone()).mean_kl(&batch.mean, &iteration.old_log_std);
+        let kl = self.judged(kl);
         let decision = self.guard.accept_or_reject(&kl, all_finite(candidate.params()), finite.and(&blend.usable));
         self.factors.update_if(decision.accept.number(), &sample);
         self.average = decision.select(gradients, self.average.clone());
         *policy = policy.with_params(decision.select(candidate.params().clone(), policy.params().clone()));
         Ok(blend)
+    }
+
+    /// The inverse of the Kronecker factors: the last one, or where it is time a new one that this minibatch counts in too.
+    fn inverse<'a>(
+        &self,
+        inverse: &'a mut Option<InverseSet>,
+        finite: &Flag,
+        sample: &FactorSample,
+    ) -> Result<&'a InverseSet> {
+        if inverse.is_none() || self.minibatches.is_multiple_of(self.config.inverse_interval as u64) {
+            let mut factors = self.factors.clone();
+            factors.update_if(finite.number(), sample);
+            *inverse = Some(factors.inverse(self.config.damping as f32)?);
+        }
+        inverse.as_ref().context("an inverse was just made")
+    }
+
+    /// Natural gradients `[S, P + A]` by conjugate gradients.
+    fn solved(&self, pass: &PolicyPass, gradients: &Tensor<2>) -> Tensor<2> {
+        let damping = self.config.damping as f32;
+        let product = |v: Tensor<1>| pass.fisher_product(&v) + v * damping;
+        let rows = gradients.clone().iter_dim(0).map(|gradient| gradient.squeeze_dim::<1>(0));
+        let solved = rows.map(|gradient| conjugate_gradient(product, &gradient, self.config.cg_iterations));
+        Tensor::stack(solved.collect(), 0)
+    }
+
+    /// The KL divergence that a step is judged by: without a rollback, none is too large.
+    fn judged(&self, kl: Tensor<1>) -> Tensor<1> {
+        if self.config.rollback { kl } else { kl.zeros_like() }
     }
 
     /// The longest step along `direction` `[P + A]` that the remaining trust radius allows.
@@ -185,7 +218,7 @@ impl Kfcpo {
     fn end_epoch(&mut self, policy: &mut Policy, before: &Policy, iteration: &Iteration) -> Tensor<1> {
         let Iteration { samples, old_log_std, .. } = iteration;
         let kl = policy.distribution(samples.obs.clone()).mean_kl(&samples.mean, old_log_std);
-        let decision = self.guard.accept_or_restore(&kl);
+        let decision = self.guard.accept_or_restore(&self.judged(kl.clone()));
         *policy = policy.with_params(decision.select(policy.params().clone(), before.params().clone()));
         kl
     }
@@ -193,12 +226,19 @@ impl Kfcpo {
     /// Takes in the costs of the last rollout; returns how to weigh reward and safety, per constraint.
     fn steer(&mut self, costs: &[CostEstimate]) -> Vec<MarginWeights> {
         let decay = self.config.cost_decay;
-        let steer = |(steering, cost): (&mut Steering, &CostEstimate)| {
-            let average = steering.cost.map_or(cost.rollout, |old| decay * old + (1.0 - decay) * cost.rollout);
+        let steer = |(watch, cost): (&mut Watch, &CostEstimate)| {
+            let average = watch.cost.map_or(cost.rollout, |old| decay * old + (1.0 - decay) * cost.rollout);
             if average.is_finite() {
-                steering.cost = Some(average);
+                watch.cost = Some(average);
             }
-            steering.margin.update(steering.cost)
+            let weights = watch.margin.update(watch.cost);
+            match &mut watch.multiplier {
+                Some(multiplier) => {
+                    let price = multiplier.update(watch.cost);
+                    MarginWeights { safety_weight: price / (1.0 + price), ..weights }
+                }
+                None => weights,
+            }
         };
         self.constraints.iter_mut().zip(costs).map(steer).collect()
     }
@@ -285,9 +325,12 @@ impl Algorithm for Kfcpo {
         let mut state = State::new();
         state.put_part("factors", self.factors.state()?)?;
         state.put_tensor("average", &self.average)?;
-        for (k, Steering { margin, cost }) in self.constraints.iter().enumerate() {
+        for (k, Watch { margin, multiplier, cost }) in self.constraints.iter().enumerate() {
             state.put_f64(&format!("cost.{k}"), cost.unwrap_or(f64::NAN))?;
             state.put_part(&format!("margin.{k}"), margin.state()?)?;
+            if let Some(multiplier) = multiplier {
+                state.put_part(&format!("multiplier.{k}"), multiplier.state()?)?;
+            }
         }
         state.put_part("guard", self.guard.state()?)?;
         Ok(state)
@@ -296,9 +339,12 @@ impl Algorithm for Kfcpo {
     fn load_state(&mut self, state: &State) -> Result<()> {
         self.factors.load_state(&state.part("factors")?)?;
         self.average = state.tensor("average", self.average.dims(), &self.device)?;
-        for (k, Steering { margin, cost }) in self.constraints.iter_mut().enumerate() {
+        for (k, Watch { margin, multiplier, cost }) in self.constraints.iter_mut().enumerate() {
             *cost = Some(state.get_f64(&format!("cost.{k}"))?).filter(|cost| cost.is_finite());
             margin.load_state(&state.part(&format!("margin.{k}"))?)?;
+            if let Some(multiplier) = multiplier {
+                multiplier.load_state(&state.part(&format!("multiplier.{k}"))?)?;
+            }
         }
         self.guard.load_state(&state.part("guard")?)?;
         Ok(())

@@ -74,19 +74,17 @@ impl Lagrangian {
     ///
     /// `advantage` is `[1 + C, N]`, the reward's first.
     pub fn advantage(&self, advantage: &Tensor<2>) -> Tensor<2> {
-        if self.multipliers.is_empty() {
-            return advantage.clone().narrow(0, 0, 1);
-        }
-        let values: Vec<f64> = self.multipliers.iter().map(|multiplier| multiplier.value()).collect();
-        lagrangian_advantage(advantage, &values)
+        weighed_advantage(advantage, &self.values())
+    }
+
+    /// The multipliers, one per constraint.
+    pub fn values(&self) -> Vec<f64> {
+        self.multipliers.iter().map(|multiplier| multiplier.value()).collect()
     }
 
     /// Adds the multipliers to the logs, by their number from the second on.
     pub fn report(&self, update: &mut Update) {
-        for (k, multiplier) in self.multipliers.iter().enumerate() {
-            let number = if k == 0 { String::new() } else { (k + 1).to_string() };
-            update.push(format!("Metrics/LagrangeMultiplier{number}"), multiplier.value());
-        }
+        update.push_each("Metrics/LagrangeMultiplier", &self.values());
     }
 
     /// Adds the multipliers to a state, a part `lagrange.i` each.
@@ -110,6 +108,14 @@ impl Lagrangian {
         }
         Ok(())
     }
+}
+
+/// [`lagrangian_advantage`]; of the reward alone where nothing is weighed, however many constraints there are.
+pub fn weighed_advantage(advantage: &Tensor<2>, weights: &[f64]) -> Tensor<2> {
+    if weights.is_empty() {
+        return advantage.clone().narrow(0, 0, 1);
+    }
+    lagrangian_advantage(advantage, weights)
 }
 
 #[cfg(test)]

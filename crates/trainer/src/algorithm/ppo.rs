@@ -22,6 +22,7 @@ pub const INFO: AlgorithmInfo = AlgorithmInfo {
     name: "ppo",
     summary: "PPO with a clipped surrogate; ignores cost (the unconstrained yardstick)",
     sections: &[SectionInfo::of::<PpoConfig>()],
+    protocol: None,
     build: |setup| Ok(Box::new(Ppo::unconstrained(setup)?)),
 };
 
@@ -30,6 +31,7 @@ pub const LAGRANGIAN: AlgorithmInfo = AlgorithmInfo {
     name: "ppo-lag",
     summary: "PPO on (A_r - lambda A_c) / (1 + lambda), lambda learned by Adam (OmniSafe's PPOLag)",
     sections: &[SectionInfo::of::<PpoConfig>(), SectionInfo::of::<AdamMultiplierConfig>()],
+    protocol: None,
     build: |setup| Ok(Box::new(Ppo::lagrangian(setup)?)),
 };
 
@@ -38,6 +40,7 @@ pub const PID: AlgorithmInfo = AlgorithmInfo {
     name: "ppo-pid",
     summary: "PPO on (A_r - lambda A_c) / (1 + lambda), lambda moved by a PID controller (OmniSafe's CPPOPID)",
     sections: &[SectionInfo::of::<PpoConfig>(), SectionInfo::of::<PidMultiplierConfig>()],
+    protocol: None,
     build: |setup| Ok(Box::new(Ppo::pid(setup)?)),
 };
 
@@ -88,6 +91,19 @@ impl Section for PpoConfig {
     }
 }
 
+impl From<&PpoConfig> for FirstOrderSettings {
+    fn from(config: &PpoConfig) -> Self {
+        Self {
+            epochs: config.epochs,
+            minibatch_size: config.minibatch_size,
+            learning_rate: config.learning_rate,
+            anneal: config.anneal,
+            target_kl: config.target_kl,
+            max_grad_norm: config.max_grad_norm,
+        }
+    }
+}
+
 /// PPO, with or without Lagrange multipliers.
 pub struct Ppo {
     clip: f32,
@@ -122,15 +138,7 @@ impl Ppo {
 
     fn new(setup: &Setup, lagrangian: Lagrangian) -> Result<Self> {
         let config: PpoConfig = setup.config.section();
-        let settings = FirstOrderSettings {
-            epochs: config.epochs,
-            minibatch_size: config.minibatch_size,
-            learning_rate: config.learning_rate,
-            anneal: config.anneal,
-            target_kl: config.target_kl,
-            max_grad_norm: config.max_grad_norm,
-        };
-        let optimizer = FirstOrder::new(settings, Stream::PpoOrder, setup)?;
+        let optimizer = FirstOrder::new(FirstOrderSettings::from(&config), Stream::PpoOrder, setup)?;
         Ok(Self { clip: config.clip as f32, optimizer, lagrangian })
     }
 }

@@ -5,8 +5,9 @@
 //! Policy Optimization" (arXiv 1502.05477), appendix C; settings and the line search as in OmniSafe's `trpo.py`.
 
 use anyhow::Result;
+use burn::tensor::Tensor;
 use compute::State;
-use safe_rl::{AdamMultiplierConfig, Samples};
+use safe_rl::{AdamMultiplierConfig, PidMultiplierConfig, Samples};
 
 use super::lagrangian::Lagrangian;
 use super::second_order::{TrpoConfig, TrustRegion};
@@ -19,6 +20,7 @@ pub const INFO: AlgorithmInfo = AlgorithmInfo {
     name: "trpo",
     summary: "TRPO: natural gradient by conjugate gradients, line search; ignores cost",
     sections: &[SectionInfo::of::<TrpoConfig>()],
+    protocol: None,
     build: |setup| Ok(Box::new(Trpo::new(setup, Lagrangian::none()))),
 };
 
@@ -27,7 +29,17 @@ pub const LAGRANGIAN: AlgorithmInfo = AlgorithmInfo {
     name: "trpo-lag",
     summary: "TRPO on (A_r - lambda A_c) / (1 + lambda), lambda learned by Adam (OmniSafe's TRPOLag)",
     sections: &[SectionInfo::of::<TrpoConfig>(), SectionInfo::of::<AdamMultiplierConfig>()],
+    protocol: None,
     build: |setup| Ok(Box::new(Trpo::new(setup, Lagrangian::learned(setup, None)?))),
+};
+
+/// TRPO-PID's row of the table.
+pub const PID: AlgorithmInfo = AlgorithmInfo {
+    name: "trpo-pid",
+    summary: "TRPO on (A_r - lambda A_c) / (1 + lambda), lambda moved by a PID controller (OmniSafe's TRPOPID)",
+    sections: &[SectionInfo::of::<TrpoConfig>(), SectionInfo::of::<PidMultiplierConfig>()],
+    protocol: None,
+    build: |setup| Ok(Box::new(Trpo::new(setup, Lagrangian::controlled(setup)?))),
 };
 
 /// TRPO, with or without Lagrange multipliers.
@@ -43,30 +55,45 @@ impl Trpo {
     }
 }
 
+/// One step of a policy that raises the surrogate of an advantage `[1, N]` within the trust region.
+///
+/// # Errors
+/// When the device cannot be read.
+pub fn raise(
+    config: &TrpoConfig,
+    policy: &mut Policy,
+    batch: &Samples,
+    advantage: &Tensor<2>,
+    context: &Context,
+) -> Result<Update> {
+    let region = TrustRegion::new(config, policy, batch, context);
+    let (before, gradients) = region.gradients(advantage)?;
+    let natural = region.natural(&gradients.squeeze_dim(0))?;
+    let usable = natural.squared.is_finite() && natural.squared >= 0.0;
+    let mut update = Update { skipped: Some(Number::Known(f64::from(u8::from(!usable)))), ..Update::default() };
+    let (mut kl, mut refused, mut accepted) = (0.0, 0, false);
+    if usable {
+        let step = natural.direction * region.length(natural.squared) as f32;
+        let found = region.search(&step, advantage, |trial| trial.values[0] >= before[0])?;
+        (refused, accepted) = (found.refused, found.trial.is_some());
+        kl = found.trial.map_or(0.0, |trial| trial.kl);
+        *policy = found.policy;
+    }
+    update.kl = Some(Number::Known(kl));
+    update.accepted = Some(Number::Known(f64::from(u8::from(accepted))));
+    update.rejected = Some(Number::Known(refused as f64));
+    update.push("Train/KL", kl);
+    update.push("Train/LogStd", policy.log_std().clone().mean());
+    update.push("TRPO/Refused", refused as f64);
+    update.push("TRPO/xHx", natural.squared);
+    Ok(update)
+}
+
 impl Algorithm for Trpo {
     fn update(&mut self, policy: &mut Policy, batch: &Samples, context: &Context) -> Result<Update> {
         self.lagrangian.update(context.costs);
         let advantage = self.lagrangian.advantage(&batch.advantage);
-        let region = TrustRegion::new(&self.config, policy, batch, context);
-        let (before, gradients) = region.gradients(&advantage)?;
-        let natural = region.natural(&gradients.squeeze_dim(0))?;
-        let usable = natural.squared.is_finite() && natural.squared >= 0.0;
-        let mut update = Update { skipped: Some(Number::Known(f64::from(u8::from(!usable)))), ..Update::default() };
-        let (mut kl, mut refused, mut accepted) = (0.0, 0, false);
-        if usable {
-            let step = natural.direction * region.length(natural.squared) as f32;
-            let found = region.search(&step, &advantage, |trial| trial.values[0] >= before[0])?;
-            (refused, accepted) = (found.refused, found.trial.is_some());
-            kl = found.trial.map_or(0.0, |trial| trial.kl);
-            *policy = found.policy;
-        }
-        update.kl = Some(Number::Known(kl));
-        update.accepted = Some(Number::Known(f64::from(u8::from(accepted))));
-        update.rejected = Some(Number::Known(refused as f64));
-        update.push("Train/KL", kl);
-        update.push("Train/LogStd", policy.log_std().clone().mean());
-        update.push("TRPO/Refused", refused as f64);
-        update.push("TRPO/xHx", natural.squared);
+        let mut update = raise(&self.config, policy, batch, &advantage, context)?;
         self.lagrangian.report(&mut update);
         Ok(update)
     }

@@ -62,6 +62,16 @@ impl Update {
         self.numbers.push((name.into(), number.into()));
     }
 
+    /// Adds a number per constraint for the logs: the first as `name`, the others with their number from 2 behind it.
+    pub fn push_each(&mut self, name: &'static str, values: &[f64]) {
+        for (k, value) in values.iter().enumerate() {
+            match k {
+                0 => self.push(name, *value),
+                _ => self.push(format!("{name}{}", k + 1), *value),
+            }
+        }
+    }
+
     /// Reads everything: one transfer.
     ///
     /// # Errors

@@ -17,6 +17,7 @@ use crate::cli::statistics::{bootstrap_interval, mean, std};
 use crate::config::CostLimit;
 use crate::evaluate::{EpisodeResult, evaluate};
 use crate::policy::saved::saved_policy;
+use crate::protocol;
 use crate::run_dir::RunDir;
 
 /// Arguments of `eval`.
@@ -110,7 +111,7 @@ pub fn run(args: &EvalArgs) -> Result<ExitCode> {
     let config = &checkpoint.config;
     let env = envs::find(&config.env)?;
     let all = Navigation::new(env.clone(), args.episodes as usize, args.seed, &selected.device)?;
-    let episodes = evaluate(&policy, Box::new(all), args.seed, args.stochastic)?;
+    let episodes = evaluate(&policy, protocol::wrap(config, Box::new(all))?, args.seed, args.stochastic)?;
     let result = Evaluation::new(&env.env.id, checkpoint.steps, args.stochastic, &config.cost_limit, &episodes);
 
     let returns: Vec<f64> = episodes.iter().map(|episode| episode.ret).collect();

@@ -24,6 +24,7 @@ use crate::cli::statistics::mean;
 use crate::error::UsageError;
 use crate::evaluate::Evaluator;
 use crate::policy::saved::saved_policy;
+use crate::protocol;
 use crate::run_dir::RunDir;
 use episode::{Episode, Replay, record};
 use picture::Painter;
@@ -145,7 +146,7 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode> {
 
     diagnose(&format!("playing {} of {}", counted(args.episodes as usize, "episode"), env.env.id));
     let all = Navigation::new(env.clone(), args.episodes as usize, args.seed, &device)?;
-    let mut play = Evaluator::new(&policy, Box::new(all), args.seed, args.stochastic)?;
+    let mut play = Evaluator::new(&policy, protocol::wrap(config, Box::new(all))?, args.seed, args.stochastic)?;
     let most = args.steps.map_or(usize::MAX, |steps| steps as usize);
     let replay = Replay {
         env: env.env.id.clone(),

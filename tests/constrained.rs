@@ -1,0 +1,140 @@
+//! Every constrained algorithm solves a small problem whose optimum is known.
+//!
+//! One step per episode decides: the reward is `-(a_0 - 1)^2 - (a_1 - 1)^2` with noise, the cost is `a_0`. An episode of
+//! [`HORIZON`] such steps may cost half of that, so that the best mean action is (1/2, 1) whatever the policy's sigma is;
+//! without the limit it is (1, 1).
+
+use burn::tensor::{Device, Tensor};
+use compute::noise::{NoiseKey, Stream, normals};
+use kfac::FisherKind;
+use safe_rl::{ProjectionKind, Samples, center, standardize};
+use test_support::device::test_device;
+use trainer::algorithm::cup::CupConfig;
+use trainer::algorithm::focops::FocopsConfig;
+use trainer::algorithm::kfcpo::{Curvature, KfcpoConfig, Steering};
+use trainer::algorithm::ppo::PpoConfig;
+use trainer::algorithm::{self, ALGORITHMS, Context, CostEstimate, Progress, Setup};
+use trainer::comm::Alone;
+use trainer::config::TrainConfig;
+use trainer::policy::Policy;
+use trainer::policy::exported::host;
+
+const OBS: usize = 3;
+const ACTIONS: usize = 2;
+const SAMPLES: usize = 1024;
+const HORIZON: usize = 50;
+const ITERATIONS: u64 = 160;
+/// Iterations at the end whose policies are averaged.
+const LAST: u64 = 40;
+/// Standard deviation of the reward's noise; it keeps the standardised reward's slope of the order of the cost's.
+const NOISE: f32 = 2.0;
+
+/// The rows of the table that do not look at the cost.
+const UNCONSTRAINED: [&str; 3] = ["ppo", "trpo", "npg"];
+
+fn config(algo: &str) -> TrainConfig {
+    let mut config = TrainConfig { algo: algo.into(), cost_limit: 25.0.into(), ..TrainConfig::default() };
+    config.policy.hidden = vec![8];
+    let ppo = config.section_mut::<PpoConfig>();
+    (ppo.learning_rate, ppo.minibatch_size, ppo.epochs) = (3e-3, 256, 5);
+    let focops = config.section_mut::<FocopsConfig>();
+    (focops.learning_rate, focops.minibatch_size, focops.epochs) = (3e-3, 256, 5);
+    config.section_mut::<CupConfig>().target_kl = 0.02;
+    config.section_mut::<KfcpoConfig>().minibatch_size = 256;
+    config
+}
+
+fn noise(stream: u32, step: u64, rows: usize, columns: usize, device: &Device) -> Tensor<2> {
+    let values = normals(NoiseKey { seed: 11, stream: Stream::Other(stream), step }, rows, columns);
+    Tensor::<1>::from_floats(values.as_slice(), device).reshape([rows, columns])
+}
+
+/// A batch of the policy's actions, and what an episode of them costs.
+fn gather(policy: &Policy, step: u64) -> (Samples, f64) {
+    let device = policy.device();
+    let obs = noise(0, step, SAMPLES, OBS, &device);
+    let act = policy.act(obs.clone(), NoiseKey { seed: 12, stream: Stream::Other(1), step });
+    let row = |i: usize| act.action.clone().narrow(1, i, 1).reshape([1, SAMPLES]);
+    let reward = noise(2, step, 1, SAMPLES, &device) * NOISE - (row(0) - 1.0).square() - (row(1) - 1.0).square();
+    let cost = host(&row(0).mean()).expect("readable")[0];
+    let samples = Samples {
+        obs,
+        advantage: Tensor::cat(vec![standardize(reward), center(row(0))], 0),
+        action: act.action,
+        mean: act.mean,
+        log_prob: act.log_prob,
+        target: Tensor::zeros([2, SAMPLES], &device),
+    };
+    (samples, f64::from(cost) * HORIZON as f64)
+}
+
+/// The mean action, averaged over the last policies.
+fn solve(config: TrainConfig) -> [f64; ACTIONS] {
+    let mut policy = Policy::new(&config.policy, OBS, ACTIONS, 3, &test_device()).expect("a valid shape");
+    let constraints = config.cost_limit.of(&["cost".to_owned()]).expect("one limit");
+    let setup = Setup { config: &config, policy: &policy, constraints: &constraints, horizon: HORIZON };
+    let mut algorithm = algorithm::build(&setup).expect("a known algorithm");
+    let mut mean = [0.0; ACTIONS];
+    for iteration in 0..ITERATIONS {
+        let (samples, cost) = gather(&policy, iteration);
+        let costs = [CostEstimate { rollout: cost, episodes: cost }];
+        let progress = Progress { fraction: iteration as f64 / ITERATIONS as f64, iteration };
+        let context = Context { costs: &costs, progress, comm: &Alone };
+        let update = algorithm.update(&mut policy, &samples, &context).expect("the CPU can be read");
+        update.read().expect("the CPU can be read");
+        if iteration >= ITERATIONS - LAST {
+            let outputs = host(&policy.forward(samples.obs).mean_dim(0).reshape([ACTIONS])).expect("readable");
+            for (mean, output) in mean.iter_mut().zip(outputs) {
+                *mean += f64::from(output) / LAST as f64;
+            }
+        }
+    }
+    mean
+}
+
+/// Solves the problem in each of these ways at once, and holds the mean actions against the optimum.
+fn assert_solved(ways: Vec<(&str, TrainConfig)>, optimum: [f64; ACTIONS]) {
+    std::thread::scope(|scope| {
+        let start = |(name, config)| (name, scope.spawn(move || solve(config)));
+        let threads: Vec<_> = ways.into_iter().map(start).collect();
+        for (name, thread) in threads {
+            let mean = thread.join().expect("no algorithm panics");
+            let near = mean.iter().zip(optimum).all(|(mean, best)| (mean - best).abs() < 0.1);
+            assert!(near, "{name}: {mean:?} is not {optimum:?}");
+        }
+    });
+}
+
+#[test]
+fn solves_a_small_constrained_problem_with_a_known_optimum() {
+    // A protocol's constraint is in its environments, which are not here.
+    let rows = ALGORITHMS.iter().filter(|row| row.protocol.is_none() && !UNCONSTRAINED.contains(&row.name));
+    let ways: Vec<_> = rows.map(|row| (row.name, config(row.name))).collect();
+    assert!(ways.len() >= 14, "the table has {} constrained rows", ways.len());
+    assert_solved(ways, [0.5, 1.0]);
+}
+
+#[test]
+fn without_a_limit_the_whole_optimum_is_found() {
+    assert_solved(UNCONSTRAINED.map(|name| (name, config(name))).to_vec(), [1.0, 1.0]);
+}
+
+#[test]
+fn every_ablation_of_kfcpo_solves_it_too() {
+    let way = |name, change: fn(&mut KfcpoConfig)| {
+        let mut config = config("kfcpo");
+        change(config.section_mut());
+        (name, config)
+    };
+    let ways = vec![
+        way("conjugate gradients", |kfcpo| kfcpo.curvature = Curvature::Cg),
+        way("a controller", |kfcpo| kfcpo.steering = Steering::Pid),
+        way("no rollback", |kfcpo| kfcpo.rollback = false),
+        way("no projection", |kfcpo| kfcpo.projection = ProjectionKind::None),
+        way("a Euclidean projection", |kfcpo| kfcpo.projection = ProjectionKind::Euclidean),
+        way("a hard switch", |kfcpo| kfcpo.projection = ProjectionKind::Hard),
+        way("a sampled Fisher", |kfcpo| kfcpo.fisher = FisherKind::Sampled),
+        way("an empirical Fisher", |kfcpo| kfcpo.fisher = FisherKind::Empirical),
+    ];
+    assert_solved(ways, [0.5, 1.0]);
+}
