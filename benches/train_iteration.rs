@@ -5,7 +5,7 @@ use std::error::Error;
 use std::time::Instant;
 
 use burn::tensor::Device;
-use trainer::config::TrainConfig;
+use trainer::config::{EnvSetting, TrainConfig};
 use trainer::runner::Runner;
 
 #[global_allocator]
@@ -19,7 +19,7 @@ const ITERATIONS: usize = 15;
 fn main() -> Result<(), Box<dyn Error>> {
     // `cargo bench` adds flags of its own.
     let mut arguments = std::env::args().skip(1).filter(|argument| !argument.starts_with("--"));
-    let env = arguments.next().unwrap_or_else(|| TrainConfig::default().env);
+    let env = arguments.next().map_or_else(|| TrainConfig::default().env, EnvSetting::from);
     let threads = arguments.next().map_or(Ok(0), |n| n.parse())?;
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
     let config = TrainConfig { env, ..TrainConfig::default() };

@@ -9,10 +9,12 @@ pub use safe_rl::NormalizerConfig;
 use serde::{Deserialize, Serialize};
 
 mod cost_limit;
+mod env_setting;
 pub mod load;
 mod section;
 
 pub use cost_limit::{Constraint, CostLimit};
+pub use env_setting::EnvSetting;
 pub use section::{Section, SectionInfo, Sections};
 
 /// Everything that determines a training run, apart from the device.
@@ -21,8 +23,8 @@ pub use section::{Section, SectionInfo, Sections};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TrainConfig {
-    /// Environment id, for example `SafetyPointGoal1-v0`.
-    pub env: String,
+    /// Environment id, for example `SafetyPointGoal1-v0`, or an agent in a level of one's own.
+    pub env: EnvSetting,
     /// Algorithm name, see `trainer algos`.
     pub algo: String,
     /// Seed of every random stream of the run.

@@ -45,7 +45,7 @@ impl RunDir {
     pub fn create(out: Option<&Path>, config: &TrainConfig) -> Result<Self> {
         let path = match out {
             Some(out) => claim(out)?,
-            None => claim_default(&config.env, &config.algo, config.seed)?,
+            None => claim_default(config.env.id(), &config.algo, config.seed)?,
         };
         let dir = Self::lock(path)?;
         claim(&dir.path)?; // another process may have been here between the two

@@ -55,7 +55,7 @@ impl Runner {
     /// A configuration that does not hold, an unknown environment or algorithm, or a device that cannot be used.
     pub fn new(config: TrainConfig, device: Device) -> Result<Self> {
         config.validate()?;
-        let spec = envs::find(&config.env)?;
+        let spec = config.env.spec()?;
         let env = Box::new(Navigation::new(spec, config.num_envs, config.seed, &device)?);
         Self::with_env(config, env, device)
     }

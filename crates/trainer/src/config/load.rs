@@ -6,13 +6,14 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use envs::NavigationSpec;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use strsim::levenshtein;
 
 use crate::algorithm;
 use crate::bounded_read::{JSON_LIMIT, read_text};
-use crate::config::TrainConfig;
+use crate::config::{EnvSetting, TrainConfig};
 use crate::error::UsageError;
 
 /// Tuned configurations compiled into the program: (name, JSON).
@@ -101,9 +102,29 @@ fn lay_command_line(tree: &mut Tree, sources: &Sources) -> Result<()> {
         tree.lay(&format!("--set {set}"), &mut Vec::new(), &nested(key, value))?;
     }
     for (flag, key, value) in &sources.flags {
-        tree.lay(flag, &mut Vec::new(), &nested(key, value.clone()))?;
+        let value = if *key == "env" { env_value(value)? } else { value.clone() };
+        tree.lay(flag, &mut Vec::new(), &nested(key, value))?;
     }
     Ok(())
+}
+
+/// What a file that `--env` names holds; an id stays as it is.
+fn env_value(value: &Value) -> Result<Value> {
+    match value.as_str().filter(|text| text.ends_with(".json")) {
+        Some(path) => serde_json::from_str(&read(Path::new(path))?)
+            .map_err(|error| UsageError::new(format!("{path}: not valid JSON: {error}")).into()),
+        None => Ok(value.clone()),
+    }
+}
+
+/// The environment that `text` names: an id, or a file that holds an agent and a level.
+///
+/// # Errors
+/// [`UsageError`] for an unknown id, and for a file that cannot be read or holds no level that can be simulated.
+pub fn env_named(text: &str) -> Result<NavigationSpec> {
+    let usage = |error: String| UsageError::new(format!("--env {text}: {error}"));
+    let setting = EnvSetting::deserialize(env_value(&json!(text))?).map_err(|error| usage(error.to_string()))?;
+    Ok(setting.spec().map_err(|error| UsageError::new(error.to_string()))?)
 }
 
 /// A value typed without JSON's quotes and brackets: `tanh`, `1_000_000`, `64,64`.
@@ -134,10 +155,12 @@ fn finish(tree: Tree) -> Result<TrainConfig> {
 /// [`UsageError`] that names the key and what is allowed.
 pub fn checked(mut config: TrainConfig) -> Result<TrainConfig> {
     config.validate().map_err(|error| UsageError::new(format!("{error:#}")))?;
-    let env = envs::find(&config.env).map_err(|error| UsageError::new(error.to_string()))?;
+    let env = config.env.spec().map_err(|error| UsageError::new(error.to_string()))?;
     let constraints = config.cost_limit.of(&env.env.constraints);
     constraints.map_err(|error| UsageError::new(error.to_string()))?;
-    config.env = env.env.id.clone();
+    if let EnvSetting::Named(id) = &mut config.env {
+        id.clone_from(&env.env.id);
+    }
     config.algo = algorithm::find(&config.algo)?.name.to_owned();
     Ok(config)
 }
@@ -165,6 +188,13 @@ impl Tree {
     fn lay(&mut self, source: &str, path: &mut Vec<String>, patch: &Value) -> Result<()> {
         let node = path.iter().fold(&mut self.value, |node, key| &mut node[key]);
         match (node, patch) {
+            // An environment is one value, though it may be written as an object.
+            (leaf, _) if path[..] == ["env"] => {
+                *leaf = patch.clone();
+                TrainConfig::deserialize(&self.value)
+                    .map_err(|error| UsageError::new(format!("{source}: `env`: {error}")))?;
+                Ok(())
+            }
             (Value::Object(section), Value::Object(entries)) => {
                 if let Some(key) = entries.keys().find(|key| !section.contains_key(*key)) {
                     bail!(unknown_key(source, path, key, section));
@@ -282,7 +312,7 @@ mod tests {
         let config = with_sets(&sets).unwrap();
         assert_eq!((config.total_steps, config.seed), (1_000_000, 1000));
         assert_eq!(config.policy.hidden, [128]);
-        assert_eq!(config.env, "SafetyPointGoal1-v0");
+        assert_eq!(config.env.id(), "SafetyPointGoal1-v0");
         assert_eq!(config.cost_limit, 10.0.into());
     }
 

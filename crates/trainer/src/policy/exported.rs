@@ -47,7 +47,7 @@ impl PolicySnapshot {
         let mut theta = host(policy.params())?;
         let log_std = theta.split_off(policy.spec().num_params());
         Ok(Self {
-            env: config.env.clone(),
+            env: config.env.id().to_owned(),
             activation: config.policy.activation,
             sizes: policy.spec().sizes().to_vec(),
             theta,

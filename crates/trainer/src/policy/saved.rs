@@ -16,7 +16,7 @@ use crate::protocol;
 /// When the checkpoint lacks a part of them, belongs to another network or holds a policy that is not finite.
 pub fn saved_policy(checkpoint: &Checkpoint, device: &Device) -> Result<PolicySnapshot> {
     let (config, state) = (&checkpoint.config, &checkpoint.state);
-    let spec = envs::find(&config.env)?;
+    let spec = config.env.spec()?;
     let protocol = protocol::configured(config, &spec.env, 1, device)?;
     let obs_dim = spec.env.obs_dim + protocol.map_or(0, |protocol| protocol.extra_obs());
     let sizes = [&[obs_dim], config.policy.hidden.as_slice(), &[spec.env.action_dim]].concat();

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use crate::cli::common_args::{CommonArgs, parse_count};
 use crate::cli::console::print;
 use crate::config::TrainConfig;
+use crate::config::load::env_named;
 use crate::error::UsageError;
 use crate::memory;
 use crate::runner::{Phase, Runner};
@@ -104,7 +105,7 @@ const FLOAT: f64 = 4.0;
 /// # Errors
 /// When the environment, the sizes or the device are not usable.
 pub fn run(args: &BenchArgs) -> Result<ExitCode> {
-    let spec = envs::find(&args.env).map_err(|error| UsageError::new(error.to_string()))?;
+    let spec = env_named(&args.env)?;
     ensure_fits(args, &spec)?;
     let threads = args.common.apply_threads()?;
     let bench = Bench { args, spec, clock: Clock::new(args.common.select_device()?, threads) };
@@ -140,7 +141,7 @@ fn ensure_fits(args: &BenchArgs, spec: &NavigationSpec) -> Result<()> {
 
 /// The default configuration with what the arguments say.
 fn train_config(args: &BenchArgs, spec: &NavigationSpec) -> TrainConfig {
-    let mut config = TrainConfig { env: spec.env.id.clone(), ..TrainConfig::default() };
+    let mut config = TrainConfig { env: spec.clone().into(), ..TrainConfig::default() };
     config.policy.hidden.clone_from(&args.hidden);
     if let Some(num_envs) = args.num_envs {
         config.num_envs = usize::try_from(num_envs).unwrap_or(usize::MAX);

@@ -109,7 +109,7 @@ pub fn run(args: &EvalArgs) -> Result<ExitCode> {
     let selected = args.common.select_device()?;
     let policy = saved_policy(&checkpoint, &selected.device)?;
     let config = &checkpoint.config;
-    let env = envs::find(&config.env)?;
+    let env = config.env.spec()?;
     let all = Navigation::new(env.clone(), args.episodes as usize, args.seed, &selected.device)?;
     let episodes = evaluate(&policy, protocol::wrap(config, Box::new(all))?, args.seed, args.stochastic)?;
     let result = Evaluation::new(&env.env.id, checkpoint.steps, args.stochastic, &config.cost_limit, &episodes);

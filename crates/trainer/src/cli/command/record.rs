@@ -142,7 +142,7 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode> {
     let device = args.common.select_device()?.device;
     let policy = saved_policy(&checkpoint, &device)?;
     let config = &checkpoint.config;
-    let env = envs::find(&config.env)?;
+    let env = config.env.spec()?;
 
     diagnose(&format!("playing {} of {}", counted(args.episodes as usize, "episode"), env.env.id));
     let all = Navigation::new(env.clone(), args.episodes as usize, args.seed, &device)?;

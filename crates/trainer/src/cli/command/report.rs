@@ -152,7 +152,8 @@ fn find_runs(dir: &Path, depth: usize, found: &mut Vec<PathBuf>, fault: &mut imp
 fn grouped(runs: Vec<(PathBuf, Run)>) -> Vec<Group> {
     let mut groups: BTreeMap<(String, String, String, String), Group> = BTreeMap::new();
     for (path, run) in runs {
-        let (env, algo, cost_limit) = (run.config.env.clone(), run.config.algo.clone(), run.config.cost_limit.first());
+        let (env, algo, cost_limit) =
+            (run.config.env.id().to_owned(), run.config.algo.clone(), run.config.cost_limit.first());
         let steps = run.steps.last().copied().unwrap_or(0.0);
         let mut settings = leaves(&run.config);
         settings.insert("steps trained".to_owned(), json!(steps));
@@ -224,7 +225,7 @@ impl Run {
         let evaluation = match dir.read_json_if_present::<Evaluation>("eval.json") {
             Ok(evaluation) => evaluation.filter(|evaluation| {
                 let newest = dir.checkpoints().steps().last().copied();
-                let stale = (evaluation.env != config.env)
+                let stale = (evaluation.env != config.env.id())
                     .then_some("of another environment")
                     .or((Some(evaluation.checkpoint) != newest).then_some("not of the newest checkpoint"))
                     .or((evaluation.cost_limit != json!(config.cost_limit)).then_some("under another cost limit"));

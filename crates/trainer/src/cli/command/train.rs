@@ -215,7 +215,7 @@ fn not_begun(args: &TrainArgs) -> String {
 
 /// Refuses runs that memory cannot hold.
 fn ensure_fits(config: &TrainConfig, runs: usize) -> Result<()> {
-    let bytes = runs as f64 * memory::of_training(config, &envs::find(&config.env)?.env);
+    let bytes = runs as f64 * memory::of_training(config, &config.env.spec()?.env);
     let what = format!("{} environments of {}, rollouts of {}", config.num_envs, config.env, config.rollout_steps);
     let what = if runs == 1 { what } else { format!("{runs} runs of {what}") };
     Ok(memory::ensure_fits(&what, bytes)?)
@@ -236,7 +236,7 @@ fn reopen(args: &TrainArgs) -> Result<Reopened> {
         for member in members(path)? {
             match member.and_then(|member| reopen_one(member, &sources)) {
                 Ok(plan) => {
-                    bytes += memory::of_training(&plan.config, &envs::find(&plan.config.env)?.env);
+                    bytes += memory::of_training(&plan.config, &plan.config.env.spec()?.env);
                     reopened.plans.push(plan);
                 }
                 Err(error) => reopened.failures.push(error),

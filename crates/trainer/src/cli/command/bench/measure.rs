@@ -63,7 +63,7 @@ pub fn stepping(clock: &Clock, spec: &NavigationSpec, num_envs: usize) -> Result
 /// # Errors
 /// When the sizes are not usable.
 pub fn update(clock: &Clock, spec: &NavigationSpec, hidden: &[usize], batch: usize, fisher: FisherKind) -> Result<f64> {
-    let mut config = TrainConfig { env: spec.env.id.clone(), ..TrainConfig::default() };
+    let mut config = TrainConfig { env: spec.clone().into(), ..TrainConfig::default() };
     config.policy.hidden = hidden.to_vec();
     *config.section_mut() = KfcpoConfig { minibatch_size: batch, epochs: 1, fisher, ..KfcpoConfig::default() };
     config.validate().map_err(|error| UsageError::new(format!("{error:#}")))?;

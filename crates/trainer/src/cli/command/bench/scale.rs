@@ -110,7 +110,7 @@ fn curves(clock: &Clock, spec: &NavigationSpec, rows: &mut Vec<Row>) -> Result<(
     for num_envs in ENVS.map(|power| 1usize << power) {
         let default = TrainConfig::default();
         let rollout_steps = (default.batch_size() / num_envs).clamp(LEAST_STEPS, MOST_STEPS);
-        let config = TrainConfig { env: spec.env.id.clone(), num_envs, rollout_steps, ..default };
+        let config = TrainConfig { env: spec.clone().into(), num_envs, rollout_steps, ..default };
         let seconds = measure::training(clock, &config)?.seconds;
         add("train".to_owned(), num_envs, config.batch_size() as f64 / seconds, seconds);
     }

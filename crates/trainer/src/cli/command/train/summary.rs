@@ -41,7 +41,7 @@ impl Summary {
         let recent = |of: fn(&EpisodeStatistics) -> f64| runner.recent().as_ref().map_or(f64::NAN, of);
         let wall_s = training.wall_s();
         Self {
-            env: config.env.clone(),
+            env: config.env.id().to_owned(),
             algo: config.algo.clone(),
             seed: config.seed,
             device: resources.device.name(),
