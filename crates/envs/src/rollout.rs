@@ -128,7 +128,7 @@ fn rollout_kernel<A: Agent, T: Task, P: Policy>(
                 env,
                 sizes.num_envs,
             );
-            A::advance(params, state_out, base, acts_out, row * sizes.action_dim, scratch_out, scratch_base);
+            A::advance(params, state_out, base, &*acts_out, row * sizes.action_dim, scratch_out, scratch_base);
             end_step::<A, T>(
                 params,
                 state_out,
