@@ -11,7 +11,7 @@ use safe_rl::{ProjectionKind, Samples, center, standardize};
 use test_support::device::test_device;
 use trainer::algorithm::cup::CupConfig;
 use trainer::algorithm::focops::FocopsConfig;
-use trainer::algorithm::kfcpo::{Curvature, KfcpoConfig, Steering};
+use trainer::algorithm::kfcpo::{KfcpoConfig, Steering};
 use trainer::algorithm::ppo::PpoConfig;
 use trainer::algorithm::{self, ALGORITHMS, Context, CostEstimate, Progress, Setup};
 use trainer::comm::Alone;
@@ -127,7 +127,6 @@ fn every_ablation_of_kfcpo_solves_it_too() {
         (name, config)
     };
     let ways = vec![
-        way("conjugate gradients", |kfcpo| kfcpo.curvature = Curvature::Cg),
         way("a controller", |kfcpo| kfcpo.steering = Steering::Pid),
         way("no rollback", |kfcpo| kfcpo.rollback = false),
         way("no projection", |kfcpo| kfcpo.projection = ProjectionKind::None),

@@ -9,7 +9,7 @@
 
 mod settings;
 
-pub use settings::{Curvature, KfcpoConfig, Steering};
+pub use settings::{KfcpoConfig, Steering};
 
 use super::{Algorithm, AlgorithmInfo, Context, CostEstimate, Number, Setup, Update};
 use crate::config::SectionInfo;
@@ -22,7 +22,7 @@ use kfac::{FactorSample, Factors, FisherKind, FisherSeeds, InverseSet, exact_see
 use safe_rl::{
     Blend, Flag, Gaussian, KlGuard, KlGuardConfig, Margin, MarginConfig, MarginWeights, Multiplier, PidMultiplier,
     PidMultiplierConfig, Products, ProjectionKind, Samples, TrustRegionStep, all_finite, all_finite_in, blend,
-    conjugate_gradient, minibatch_indices, trust_region_step,
+    minibatch_indices, trust_region_step,
 };
 use std::sync::Arc;
 
@@ -125,10 +125,7 @@ impl Kfcpo {
         // A minibatch's cost gradient is mostly noise: averaged over some of them it is a direction.
         let decay = self.config.gradient_decay as f32;
         let gradients = self.average.clone() * decay + gradients * (1.0 - decay);
-        let natural = match self.config.curvature {
-            Curvature::Kfac => self.inverse(inverse, &finite, &sample)?.natural_gradients(gradients.clone()),
-            Curvature::Cg => self.solved(&pass, &gradients),
-        };
+        let natural = self.inverse(inverse, &finite, &sample)?.natural_gradients(gradients.clone());
         self.minibatches += 1;
 
         let metric = Products::metric(&gradients, &natural);
@@ -162,15 +159,6 @@ impl Kfcpo {
             *inverse = Some(factors.inverse(self.config.damping as f32)?);
         }
         inverse.as_ref().context("an inverse was just made")
-    }
-
-    /// Natural gradients `[S, P + A]` by conjugate gradients.
-    fn solved(&self, pass: &PolicyPass, gradients: &Tensor<2>) -> Tensor<2> {
-        let damping = self.config.damping as f32;
-        let product = |v: Tensor<1>| pass.fisher_product(&v) + v * damping;
-        let rows = gradients.clone().iter_dim(0).map(|gradient| gradient.squeeze_dim::<1>(0));
-        let solved = rows.map(|gradient| conjugate_gradient(product, &gradient, self.config.cg_iterations));
-        Tensor::stack(solved.collect(), 0)
     }
 
     /// The KL divergence that a step is judged by: without a rollback, none is too large.

@@ -7,16 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{Section, at_least, count, positive, within};
 
-/// How gradients become natural gradients.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Curvature {
-    /// By the inverse of the Kronecker factors (KFCPO).
-    Kfac,
-    /// By conjugate gradients with the minibatch's exact Fisher matrix (ablation).
-    Cg,
-}
-
 /// What weighs safety against reward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -71,10 +61,6 @@ pub struct KfcpoConfig {
     pub limit_share: f64,
     /// Conflict resolution.
     pub projection: ProjectionKind,
-    /// Natural gradients by `kfac`, or by `cg`.
-    pub curvature: Curvature,
-    /// Steps of the conjugate gradient method, where `curvature` is `cg`.
-    pub cg_iterations: usize,
     /// Safety is weighed by the `margin`, or by a `pid` controller.
     pub steering: Steering,
     /// Whether a step that goes too far is taken back; without it, only the trust radius that is left bounds the next one.
@@ -104,8 +90,6 @@ impl Default for KfcpoConfig {
             gradient_decay: 0.8,
             limit_share: 0.92,
             projection: ProjectionKind::Fisher,
-            curvature: Curvature::Kfac,
-            cg_iterations: 15,
             steering: Steering::Margin,
             rollback: true,
         }
@@ -133,7 +117,6 @@ impl Section for KfcpoConfig {
         within("kfcpo.margin_start", self.margin_start, -1.0, 1.0)?;
         within("kfcpo.cost_decay", self.cost_decay, 0.0, 0.9999)?;
         within("kfcpo.gradient_decay", self.gradient_decay, 0.0, 0.9999)?;
-        count("kfcpo.cg_iterations", self.cg_iterations)?;
         within("kfcpo.limit_share", self.limit_share, 0.1, 1.5)
     }
 }
