@@ -1,11 +1,10 @@
 //! Counts the floating-point operations of an average environment step under random actions: the numbers behind
 //! the work that the trainer's `bench env` divides by.
 //!
-//! Runs the example `random_steps` under valgrind, which counts how often every instruction was executed, and weighs each
+//! Runs the bench `random_steps` under valgrind, which counts how often every instruction was executed, and weighs each
 //! with the operations it does (lanes, twice for a fused multiply-add). Two runs of different length, so that start and
 //! first layouts cancel. Valgrind knows no AVX-512, the program then takes AVX2: the operations are the same.
-//! Needs `valgrind` and `objdump`. `cargo run --release --example count_operations [ENV...]`, after
-//! `cargo build --release --workspace --examples`.
+//! Needs `valgrind` and `objdump`. `cargo bench -p envs --no-run`, then `cargo bench -p envs --bench count_operations -- [ENV...]`.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -17,9 +16,10 @@ const ENVS: usize = 256;
 const STEPS: [usize; 2] = [40, 440];
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let program = std::env::current_exe()?.with_file_name("random_steps");
+    let program = random_steps()?;
     let weights = weights(&program)?;
-    let named: Vec<String> = std::env::args().skip(1).collect();
+    // Cargo itself passes `--bench`.
+    let named: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
     let all = || envs::registry().iter().map(envs::NavigationSpec::short_id).collect();
     let chosen: Vec<String> = if named.is_empty() { all() } else { named };
     for env in chosen {
@@ -27,6 +27,19 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("{env} {:.0}", (long? - short?) / (ENVS * (STEPS[1] - STEPS[0])) as f64);
     }
     Ok(())
+}
+
+/// The program `random_steps`, which cargo has built beside this one under a name with a hash: the newest of them.
+fn random_steps() -> Result<PathBuf, Box<dyn Error>> {
+    let here = std::env::current_exe()?;
+    let folder = here.parent().ok_or("this program lies in no folder")?;
+    let is_program = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        name.starts_with("random_steps") && !name.contains('.')
+    };
+    let programs = std::fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.path())).filter(is_program);
+    let newest = programs.max_by_key(|path| path.metadata().and_then(|data| data.modified()).ok());
+    newest.ok_or_else(|| "build it first: cargo bench -p envs --no-run".into())
 }
 
 /// Operations by address in the file, of every instruction that does any.

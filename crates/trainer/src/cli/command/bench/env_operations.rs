@@ -2,8 +2,8 @@
 
 use envs::{AgentKind, NavigationSpec};
 
-/// Floating-point operations of an average step: (level, Point, Car), counted as executed by envs'
-/// `benches/count_operations.rs` (256 environments, 500 steps under random actions; valgrind).
+/// Floating-point operations of an average step: (level, Point, Car), counted as executed, by
+/// `crates/envs/benches/count_operations.rs` (256 environments, 500 steps under random actions; valgrind).
 ///
 /// A step that meets nothing costs the Point 750 to 1,200 and the Car 90,000, whose wheels rest on a soft floor; the rest
 /// are contacts and the layouts of new episodes. Lanes that a vector computes in vain are counted too.
