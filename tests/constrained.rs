@@ -35,9 +35,9 @@ const UNCONSTRAINED: [&str; 3] = ["ppo", "trpo", "npg"];
 fn config(algo: &str) -> TrainConfig {
     let mut config = TrainConfig { algo: algo.into(), cost_limit: 25.0.into(), ..TrainConfig::default() };
     config.policy.hidden = vec![8];
-    let ppo = config.section_mut::<PpoConfig>();
+    let ppo = &mut config.section_mut::<PpoConfig>().steps;
     (ppo.learning_rate, ppo.minibatch_size, ppo.epochs) = (3e-3, 256, 5);
-    let focops = config.section_mut::<FocopsConfig>();
+    let focops = &mut config.section_mut::<FocopsConfig>().steps;
     (focops.learning_rate, focops.minibatch_size, focops.epochs) = (3e-3, 256, 5);
     config.section_mut::<CupConfig>().target_kl = 0.02;
     config.section_mut::<KfcpoConfig>().minibatch_size = 256;

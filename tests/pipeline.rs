@@ -5,6 +5,7 @@ use burn::tensor::{Device, Tensor};
 use compute::noise::{NoiseKey, Stream, normals};
 use safe_rl::{AdamMultiplierConfig, Samples};
 use test_support::device::test_device;
+use trainer::algorithm::first_order::FirstOrderSettings;
 use trainer::algorithm::focops::FocopsConfig;
 use trainer::algorithm::kfcpo::KfcpoConfig;
 use trainer::algorithm::ppo::PpoConfig;
@@ -93,7 +94,7 @@ fn accepted_steps_stay_within_the_trust_region_and_raise_the_surrogate() {
         assert!(accepted(&metrics) >= 0.75 * steps, "{metrics:?}");
         let kl = policy.distribution(samples.obs.clone()).mean_kl(&samples.mean, before.log_std());
         let kl = scalar(kl).expect("readable");
-        assert!(kl > 0.0 && kl <= 1.5 * KfcpoConfig::default().target_kl, "KL {kl}");
+        assert!(kl > 0.0 && kl <= 1.5 * KfcpoConfig::default().guard.target_kl, "KL {kl}");
         // Far below the limit the direction is the reward's: the mean of the first action rises.
         let rise = policy.forward(samples.obs.clone()) - before.forward(samples.obs.clone());
         let rise = host(&rise.narrow(1, 0, 1).mean()).expect("readable")[0];
@@ -147,7 +148,10 @@ fn a_restored_run_takes_the_same_steps_bit_for_bit_under_its_schedules() {
         let mut config = TrainConfig { algo: algo.into(), num_envs: 16, rollout_steps: 16, ..TrainConfig::default() };
         config.total_steps = 8 * config.batch_size() as u64;
         config.critic.minibatch_size = 64;
-        *config.section_mut() = PpoConfig { epochs: 2, minibatch_size: 64, ..PpoConfig::default() };
+        *config.section_mut() = PpoConfig {
+            steps: FirstOrderSettings { epochs: 2, minibatch_size: 64, ..Default::default() },
+            ..Default::default()
+        };
         let mut whole = Runner::new(config.clone(), test_device()).expect("a valid configuration");
         (0..4).for_each(|_| drop(whole.iterate().expect("the CPU works")));
         let saved = whole.save().expect("readable");
@@ -190,8 +194,8 @@ fn rises(config: &TrainConfig, cost: f64, updates: u64) -> ([f64; 2], f64) {
 fn config_of(algo: &str) -> TrainConfig {
     let mut config = TrainConfig { algo: algo.into(), ..config() };
     // A first-order step small enough that the advantages, of size 1, and not the steps' number decide.
-    config.section_mut::<PpoConfig>().learning_rate = 1e-3;
-    config.section_mut::<FocopsConfig>().learning_rate = 1e-3;
+    config.section_mut::<PpoConfig>().steps.learning_rate = 1e-3;
+    config.section_mut::<FocopsConfig>().steps.learning_rate = 1e-3;
     config
 }
 
@@ -233,8 +237,10 @@ fn a_controller_and_cpo_lower_the_cost_beyond_the_limit() {
 fn the_clip_holds_ppo_near_the_old_policy() {
     let kl = |clip: f64| {
         let mut config = config_of("ppo");
-        *config.section_mut() =
-            PpoConfig { clip, target_kl: 1e3, learning_rate: 3e-3, epochs: 20, ..PpoConfig::default() };
+        *config.section_mut() = PpoConfig {
+            clip,
+            steps: FirstOrderSettings { target_kl: 1e3, learning_rate: 3e-3, epochs: 20, ..Default::default() },
+        };
         rises(&config, 0.0, 1).1
     };
     let (clipped, free) = (kl(0.1), kl(1e3));

@@ -15,14 +15,14 @@ const EPOCH_FACTOR: f32 = 1.5;
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 pub struct KlGuardConfig {
-    /// `delta_rb`: no accepted step takes the KL beyond it \[nats\].
+    /// KL above which a minibatch step is rolled back (`delta_rb`), in nats.
     pub target_kl: f64,
-    /// Initial `delta_step` as a fraction of `target_kl`.
+    /// Initial KL of one step (`delta_step`), as a share of `target_kl`.
     pub step_kl_share: f64,
-    /// Fraction of the remaining radius that a step may use. Full-batch steps are aligned, land on the limit exactly, and
+    /// Share of the remaining trust radius that a step may use. Full-batch steps are aligned, land on the limit exactly, and
     /// half of them would be rejected.
     pub radius_share: f64,
-    /// Consecutive rejections after which the actor stops for the rest of the rollout.
+    /// Consecutive rejections after which the actor rests until the next rollout.
     pub max_rejects: usize,
 }
 

@@ -78,7 +78,7 @@ impl Cup {
     /// When a setting is out of range.
     pub fn new(setup: &Setup) -> Result<Self> {
         let (config, ppo): (CupConfig, PpoConfig) = (setup.config.section(), setup.config.section());
-        let settings = FirstOrderSettings { target_kl: config.target_kl, ..FirstOrderSettings::from(&ppo) };
+        let settings = FirstOrderSettings { target_kl: config.target_kl, ..ppo.steps };
         Ok(Self {
             clip: ppo.clip as f32,
             scale: cost_scale(setup.config.gamma, setup.config.gae_lambda),

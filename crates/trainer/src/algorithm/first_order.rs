@@ -5,19 +5,22 @@ use burn::tensor::Tensor;
 use compute::State;
 use compute::noise::{NoiseKey, Stream};
 use safe_rl::{Adam, AdamConfig, Samples, Surrogate, minibatch_indices};
+use serde::{Deserialize, Serialize};
 
 use super::{Context, Number, Setup, Update};
+use crate::config::{count, positive};
 use crate::policy::exported::scalar;
 use crate::policy::{Policy, PolicyPass};
 
-/// How the policy is improved.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// How the policy is improved: keys of the section of every first-order algorithm that has settings of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct FirstOrderSettings {
-    /// Passes over a rollout.
+    /// Passes over a rollout; ends early at `target_kl` (OmniSafe: 40, which a vector environment's time is too dear for).
     pub epochs: usize,
-    /// Samples of one Adam step.
+    /// Samples of one Adam step (OmniSafe: 64; larger batches suit vector environments).
     pub minibatch_size: usize,
-    /// Adam's learning rate.
+    /// Adam's learning rate (OmniSafe: 3e-4, decayed linearly to zero).
     pub learning_rate: f64,
     /// Whether the learning rate falls linearly to zero over the run.
     pub anneal: bool,
@@ -25,6 +28,34 @@ pub struct FirstOrderSettings {
     pub target_kl: f64,
     /// Bound on the norm of the gradient.
     pub max_grad_norm: f64,
+}
+
+impl Default for FirstOrderSettings {
+    fn default() -> Self {
+        Self {
+            epochs: 10,
+            minibatch_size: 512,
+            learning_rate: 3e-4,
+            anneal: true,
+            target_kl: 0.02,
+            max_grad_norm: 40.0,
+        }
+    }
+}
+
+impl FirstOrderSettings {
+    /// Checks every value; an error names the key in this section.
+    ///
+    /// # Errors
+    /// The first value out of its range.
+    pub fn validate(&self, section: &str) -> Result<()> {
+        let key = |name: &str| format!("{section}.{name}");
+        count(&key("epochs"), self.epochs)?;
+        count(&key("minibatch_size"), self.minibatch_size)?;
+        positive(&key("learning_rate"), self.learning_rate)?;
+        positive(&key("target_kl"), self.target_kl)?;
+        positive(&key("max_grad_norm"), self.max_grad_norm)
+    }
 }
 
 /// Adam on a policy's parameters, minibatch after minibatch.

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::first_order::{FirstOrder, FirstOrderSettings};
 use super::lagrangian::Lagrangian;
 use super::{Algorithm, AlgorithmInfo, Context, Setup, Update};
-use crate::config::{Section, SectionInfo, count, positive};
+use crate::config::{Section, SectionInfo, positive};
 use crate::policy::Policy;
 
 /// FOCOPS's row of the table.
@@ -31,41 +31,22 @@ pub const INFO: AlgorithmInfo = AlgorithmInfo {
 
 /// Settings of FOCOPS (OmniSafe's unless said).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct FocopsConfig {
-    /// Passes over a rollout; ends early at `target_kl`.
-    pub epochs: usize,
-    /// Samples of one Adam step.
-    pub minibatch_size: usize,
-    /// Adam's learning rate, decayed linearly to zero.
-    pub learning_rate: f64,
-    /// Whether the learning rate falls linearly to zero over the run.
-    pub anneal: bool,
+    /// Epochs, minibatches and Adam's steps.
+    #[serde(flatten)]
+    pub steps: FirstOrderSettings,
     /// Temperature of the optimal policy: the larger, the shyer the step.
     pub lambda: f64,
     /// KL of a state beyond which it no longer counts, in nats.
     pub eta: f64,
-    /// Mean KL that ends the epochs of an iteration, in nats.
-    pub target_kl: f64,
-    /// Bound on the norm of the gradient.
-    pub max_grad_norm: f64,
     /// Largest multiplier.
     pub max_multiplier: f64,
 }
 
 impl Default for FocopsConfig {
     fn default() -> Self {
-        Self {
-            epochs: 10,
-            minibatch_size: 512,
-            learning_rate: 3e-4,
-            anneal: true,
-            lambda: 1.5,
-            eta: 0.02,
-            target_kl: 0.02,
-            max_grad_norm: 40.0,
-            max_multiplier: 2.0,
-        }
+        Self { steps: FirstOrderSettings::default(), lambda: 1.5, eta: 0.02, max_multiplier: 2.0 }
     }
 }
 
@@ -73,13 +54,9 @@ impl Section for FocopsConfig {
     const NAME: &'static str = "focops";
 
     fn validate(&self) -> Result<()> {
-        count("focops.epochs", self.epochs)?;
-        count("focops.minibatch_size", self.minibatch_size)?;
-        positive("focops.learning_rate", self.learning_rate)?;
+        self.steps.validate(Self::NAME)?;
         positive("focops.lambda", self.lambda)?;
         positive("focops.eta", self.eta)?;
-        positive("focops.target_kl", self.target_kl)?;
-        positive("focops.max_grad_norm", self.max_grad_norm)?;
         positive("focops.max_multiplier", self.max_multiplier)
     }
 }
@@ -98,16 +75,8 @@ impl Focops {
     /// When a setting is out of range.
     pub fn new(setup: &Setup) -> Result<Self> {
         let config: FocopsConfig = setup.config.section();
-        let settings = FirstOrderSettings {
-            epochs: config.epochs,
-            minibatch_size: config.minibatch_size,
-            learning_rate: config.learning_rate,
-            anneal: config.anneal,
-            target_kl: config.target_kl,
-            max_grad_norm: config.max_grad_norm,
-        };
         let lagrangian = Lagrangian::learned(setup, Some(config.max_multiplier))?;
-        Ok(Self { optimizer: FirstOrder::new(settings, Stream::FocopsOrder, setup)?, lagrangian, config })
+        Ok(Self { optimizer: FirstOrder::new(config.steps, Stream::FocopsOrder, setup)?, lagrangian, config })
     }
 }
 

@@ -15,7 +15,7 @@ use compute::noise::Stream;
 use safe_rl::Samples;
 use serde::{Deserialize, Serialize};
 
-use super::first_order::{FirstOrder, FirstOrderSettings};
+use super::first_order::FirstOrder;
 use super::lagrangian::weighed_advantage;
 use super::ppo::PpoConfig;
 use super::{Algorithm, AlgorithmInfo, Context, CostEstimate, Setup, Update};
@@ -83,7 +83,7 @@ impl Ipo {
             config: setup.config.section(),
             clip: ppo.clip as f32,
             constraints: setup.constraints.to_vec(),
-            optimizer: FirstOrder::new(FirstOrderSettings::from(&ppo), Stream::PpoOrder, setup)?,
+            optimizer: FirstOrder::new(ppo.steps, Stream::PpoOrder, setup)?,
         })
     }
 }

@@ -20,9 +20,8 @@ use compute::State;
 use compute::noise::{NoiseKey, Stream};
 use kfac::{FactorSample, Factors, FisherKind, FisherSeeds, InverseSet, exact_seeds, score_seeds};
 use safe_rl::{
-    Blend, Flag, Gaussian, KlGuard, KlGuardConfig, Margin, MarginConfig, MarginWeights, Multiplier, PidMultiplier,
-    PidMultiplierConfig, Products, ProjectionKind, Samples, TrustRegionStep, all_finite, all_finite_in, blend,
-    minibatch_indices, trust_region_step,
+    Blend, Flag, Gaussian, KlGuard, Margin, MarginWeights, Multiplier, PidMultiplier, PidMultiplierConfig, Products,
+    ProjectionKind, Samples, TrustRegionStep, all_finite, all_finite_in, blend, minibatch_indices, trust_region_step,
 };
 use std::sync::Arc;
 
@@ -76,30 +75,18 @@ impl Kfcpo {
         let config: KfcpoConfig = setup.config.section();
         let device = setup.policy.device();
         ensure!(!setup.constraints.is_empty(), "kfcpo steers by a cost: the environment has no constraint");
-        let margin = MarginConfig {
-            margin_temperature: config.margin_temperature,
-            margin_horizon: config.margin_horizon,
-            margin_integral: config.margin_integral,
-            margin_start: config.margin_start,
-        };
         let watch = |limit: f64| {
             let multiplier = match config.steering {
                 Steering::Margin => None,
                 Steering::Pid => Some(PidMultiplier::new(limit, setup.config.section::<PidMultiplierConfig>())?),
             };
-            Ok(Watch { margin: Margin::new(limit, margin)?, multiplier, cost: None })
+            Ok(Watch { margin: Margin::new(limit, config.margin)?, multiplier, cost: None })
         };
         let constraints = setup.constraints.iter().map(|constraint| watch(constraint.limit * config.limit_share));
-        let guard = KlGuardConfig {
-            target_kl: config.target_kl,
-            step_kl_share: config.step_kl_share,
-            radius_share: config.radius_share,
-            max_rejects: config.max_rejects,
-        };
         Ok(Self {
             factors: Factors::new(setup.policy.spec(), config.ema_decay as f32, &device)?,
             constraints: constraints.collect::<Result<_>>()?,
-            guard: KlGuard::new(guard, &device)?,
+            guard: KlGuard::new(config.guard, &device)?,
             minibatches: 0,
             average: Tensor::zeros([1 + setup.constraints.len(), setup.policy.num_params()], &device),
             seed: setup.config.seed,
@@ -290,7 +277,7 @@ impl Algorithm for Kfcpo {
         let weights = self.steer(context.costs);
         let progress = context.progress;
         let share = 1.0 - (1.0 - self.config.final_kl_share) * progress.fraction;
-        self.guard.set_target_kl(self.config.target_kl * share);
+        self.guard.set_target_kl(self.config.guard.target_kl * share);
         self.guard.begin_rollout();
         let old_log_std = policy.log_std().clone();
         let iteration = Iteration { weights, old_log_std, samples: batch, number: progress.iteration };

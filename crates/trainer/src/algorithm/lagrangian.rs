@@ -15,7 +15,7 @@ impl Section for AdamMultiplierConfig {
     const NAME: &'static str = "lagrange";
 
     fn validate(&self) -> Result<()> {
-        self.validate().map_err(|error| anyhow::anyhow!("lagrange: {error}"))
+        self.validate().map_err(|error| anyhow::anyhow!("lagrange.{error}"))
     }
 }
 
@@ -24,7 +24,7 @@ impl Section for PidMultiplierConfig {
     const NAME: &'static str = "pid";
 
     fn validate(&self) -> Result<()> {
-        self.validate().map_err(|error| anyhow::anyhow!("pid: {error}"))
+        self.validate().map_err(|error| anyhow::anyhow!("pid.{error}"))
     }
 }
 

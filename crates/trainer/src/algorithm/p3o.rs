@@ -14,7 +14,7 @@ use compute::noise::Stream;
 use safe_rl::{Gaussian, Samples, Surrogate};
 use serde::{Deserialize, Serialize};
 
-use super::first_order::{FirstOrder, FirstOrderSettings};
+use super::first_order::FirstOrder;
 use super::ppo::PpoConfig;
 use super::{Algorithm, AlgorithmInfo, Context, Setup, Update};
 use crate::config::{Constraint, Section, SectionInfo, positive};
@@ -70,7 +70,7 @@ impl P3o {
             clip: ppo.clip as f32,
             kappa: config.kappa,
             constraints: setup.constraints.to_vec(),
-            optimizer: FirstOrder::new(FirstOrderSettings::from(&ppo), Stream::PpoOrder, setup)?,
+            optimizer: FirstOrder::new(ppo.steps, Stream::PpoOrder, setup)?,
         })
     }
 }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::first_order::{FirstOrder, FirstOrderSettings};
 use super::lagrangian::Lagrangian;
 use super::{Algorithm, AlgorithmInfo, Context, Setup, Update};
-use crate::config::{Section, SectionInfo, count, positive};
+use crate::config::{Section, SectionInfo, positive};
 use crate::policy::Policy;
 
 /// PPO's row of the table.
@@ -46,35 +46,18 @@ pub const PID: AlgorithmInfo = AlgorithmInfo {
 
 /// PPO with a clipped surrogate (OmniSafe's settings unless said).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct PpoConfig {
-    /// Passes over a rollout; ends early at `target_kl` (OmniSafe: 40, which a vector environment's time is too dear for).
-    pub epochs: usize,
-    /// Samples of one Adam step (OmniSafe: 64; larger batches suit vector environments).
-    pub minibatch_size: usize,
-    /// Adam's learning rate (OmniSafe: 3e-4, decayed linearly to zero).
-    pub learning_rate: f64,
-    /// Whether the learning rate falls linearly to zero over the run.
-    pub anneal: bool,
+    /// Epochs, minibatches and Adam's steps.
+    #[serde(flatten)]
+    pub steps: FirstOrderSettings,
     /// Clip range of the likelihood ratio.
     pub clip: f64,
-    /// Mean KL that ends the epochs of an iteration.
-    pub target_kl: f64,
-    /// Bound on the norm of the actor's gradient.
-    pub max_grad_norm: f64,
 }
 
 impl Default for PpoConfig {
     fn default() -> Self {
-        Self {
-            epochs: 10,
-            minibatch_size: 512,
-            learning_rate: 3e-4,
-            anneal: true,
-            clip: 0.2,
-            target_kl: 0.02,
-            max_grad_norm: 40.0,
-        }
+        Self { steps: FirstOrderSettings::default(), clip: 0.2 }
     }
 }
 
@@ -82,25 +65,8 @@ impl Section for PpoConfig {
     const NAME: &'static str = "ppo";
 
     fn validate(&self) -> Result<()> {
-        count("ppo.epochs", self.epochs)?;
-        count("ppo.minibatch_size", self.minibatch_size)?;
-        positive("ppo.learning_rate", self.learning_rate)?;
-        positive("ppo.clip", self.clip)?;
-        positive("ppo.target_kl", self.target_kl)?;
-        positive("ppo.max_grad_norm", self.max_grad_norm)
-    }
-}
-
-impl From<&PpoConfig> for FirstOrderSettings {
-    fn from(config: &PpoConfig) -> Self {
-        Self {
-            epochs: config.epochs,
-            minibatch_size: config.minibatch_size,
-            learning_rate: config.learning_rate,
-            anneal: config.anneal,
-            target_kl: config.target_kl,
-            max_grad_norm: config.max_grad_norm,
-        }
+        self.steps.validate(Self::NAME)?;
+        positive("ppo.clip", self.clip)
     }
 }
 
@@ -138,7 +104,7 @@ impl Ppo {
 
     fn new(setup: &Setup, lagrangian: Lagrangian) -> Result<Self> {
         let config: PpoConfig = setup.config.section();
-        let optimizer = FirstOrder::new(FirstOrderSettings::from(&config), Stream::PpoOrder, setup)?;
+        let optimizer = FirstOrder::new(config.steps, Stream::PpoOrder, setup)?;
         Ok(Self { clip: config.clip as f32, optimizer, lagrangian })
     }
 }

@@ -9,17 +9,18 @@ use serde::ser::{Error as _, SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::single;
 use crate::algorithm::ALGORITHMS;
 
 /// Settings that are a section of the configuration.
 ///
-/// Derive serde's traits with `#[serde(default, deny_unknown_fields)]`: a file may then leave keys out, and a misspelt one
-/// is refused.
+/// Derive serde's traits with `#[serde(default)]`: a file may then leave keys out. A misspelt one is refused, whether the
+/// section is one struct or has those of a library flattened into it.
 pub trait Section: Serialize + DeserializeOwned + Default + Clone + PartialEq + Debug + Send + Sync + 'static {
     /// The section's key.
     const NAME: &'static str;
 
-    /// Checks every value; an error names the key and what is allowed.
+    /// Checks every value; an error names the key and what is allowed. That numbers fit a float32 is checked besides.
     ///
     /// # Errors
     /// The first value out of its range.
@@ -41,8 +42,19 @@ impl SectionInfo {
         Self {
             name: T::NAME,
             default: || Box::new(T::default()),
-            read: |value| Ok(Box::new(serde_json::from_value::<T>(value)?)),
+            read: |value| Ok(Box::new(read_section::<T>(value)?)),
         }
+    }
+}
+
+/// A section whose every key has been read: serde cannot refuse unknown ones beside flattened structs.
+fn read_section<T: Section>(value: Value) -> serde_json::Result<T> {
+    let section: T = serde_json::from_value(value.clone())?;
+    let known = serde_json::to_value(&section)?;
+    let unknown = value.as_object().into_iter().flatten().find(|(key, _)| known.get(key).is_none());
+    match unknown {
+        Some((key, _)) => Err(serde_json::Error::custom(format!("unknown key `{key}`"))),
+        None => Ok(section),
     }
 }
 
@@ -65,7 +77,11 @@ impl<T: Section> AnySection for T {
     }
 
     fn validate(&self) -> Result<()> {
-        Section::validate(self)
+        Section::validate(self)?;
+        let value = self.value()?;
+        let numbers = value.as_object().into_iter().flatten();
+        let numbers = numbers.filter_map(|(key, value)| value.as_f64().map(|number| (key, number)));
+        numbers.into_iter().try_for_each(|(key, number)| single(&format!("{}.{key}", T::NAME), number))
     }
 
     fn cloned(&self) -> Box<dyn AnySection> {

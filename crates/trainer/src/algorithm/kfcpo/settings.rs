@@ -1,11 +1,11 @@
 //! KFCPO's section of the configuration.
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use kfac::FisherKind;
-use safe_rl::ProjectionKind;
+use safe_rl::{KlGuardConfig, MarginConfig, ProjectionKind};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Section, at_least, count, positive, within};
+use crate::config::{Section, count, positive, within};
 
 /// What weighs safety against reward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,7 +19,7 @@ pub enum Steering {
 
 /// KFCPO: factors, margin, projection, trust region and rollback.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct KfcpoConfig {
     /// Passes over a rollout.
     pub epochs: usize,
@@ -33,26 +33,16 @@ pub struct KfcpoConfig {
     pub damping: f64,
     /// Minibatches between two inversions of the factors.
     pub inverse_interval: usize,
-    /// KL above which a minibatch step is rolled back (delta_rb), in nats.
-    pub target_kl: f64,
+    /// Rollback and trust radius.
+    #[serde(flatten)]
+    pub guard: KlGuardConfig,
     /// What `target_kl` has fallen to at the end of the run (linearly), as a share of it.
     pub final_kl_share: f64,
-    /// Initial KL of one step, as a share of `target_kl`.
-    pub step_kl_share: f64,
-    /// Share of the remaining trust radius that a step may use.
-    pub radius_share: f64,
     /// Longest step along the blended direction (whose damped norm is at most 1), in trust radii.
     pub max_step: f64,
-    /// Consecutive rejections after which the actor rests until the next rollout.
-    pub max_rejects: usize,
-    /// Width tau of the sigmoid that turns the margin into the safety weight.
-    pub margin_temperature: f64,
-    /// Margin m_h at which the projection stops protecting the constraint.
-    pub margin_horizon: f64,
-    /// Gain of the integral term that moves the margin's set-point.
-    pub margin_integral: f64,
-    /// Initial set-point of the margin; below zero the constraint tightens gradually at the start of a run.
-    pub margin_start: f64,
+    /// The margin.
+    #[serde(flatten)]
+    pub margin: MarginConfig,
     /// Decay of the moving average of the episodic cost that the margin is computed from; 0 takes the last rollout alone.
     pub cost_decay: f64,
     /// Decay of the moving average of the gradients; 0 takes the minibatch's alone.
@@ -76,16 +66,10 @@ impl Default for KfcpoConfig {
             ema_decay: 0.95,
             damping: 0.1,
             inverse_interval: 5,
-            target_kl: 0.02,
+            guard: KlGuardConfig::default(),
             final_kl_share: 0.1,
-            step_kl_share: 0.25,
-            radius_share: 0.9,
             max_step: 4.0,
-            max_rejects: 3,
-            margin_temperature: 0.1,
-            margin_horizon: 0.25,
-            margin_integral: 0.02,
-            margin_start: -1.0,
+            margin: MarginConfig::default(),
             cost_decay: 0.0,
             gradient_decay: 0.8,
             limit_share: 0.92,
@@ -105,16 +89,10 @@ impl Section for KfcpoConfig {
         within("kfcpo.ema_decay", self.ema_decay, 0.0, 0.9999)?;
         within("kfcpo.damping", self.damping, 1e-6, 100.0)?;
         count("kfcpo.inverse_interval", self.inverse_interval)?;
-        positive("kfcpo.target_kl", self.target_kl)?;
+        self.guard.validate().map_err(|error| anyhow!("kfcpo.{error}"))?;
         within("kfcpo.final_kl_share", self.final_kl_share, 1e-3, 1.0)?;
-        within("kfcpo.step_kl_share", self.step_kl_share, 1e-3, 1.0)?;
-        within("kfcpo.radius_share", self.radius_share, 1e-2, 1.0)?;
         positive("kfcpo.max_step", self.max_step)?;
-        count("kfcpo.max_rejects", self.max_rejects)?;
-        positive("kfcpo.margin_temperature", self.margin_temperature)?;
-        positive("kfcpo.margin_horizon", self.margin_horizon)?;
-        at_least("kfcpo.margin_integral", self.margin_integral, 0.0)?;
-        within("kfcpo.margin_start", self.margin_start, -1.0, 1.0)?;
+        self.margin.validate().map_err(|error| anyhow!("kfcpo.{error}"))?;
         within("kfcpo.cost_decay", self.cost_decay, 0.0, 0.9999)?;
         within("kfcpo.gradient_decay", self.gradient_decay, 0.0, 0.9999)?;
         within("kfcpo.limit_share", self.limit_share, 0.1, 1.5)
