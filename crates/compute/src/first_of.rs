@@ -2,7 +2,7 @@
 
 /// The result of the first leaf that applies, else of the reference: `first_of!(cpu::f(x), gpu::f(x), reference(x))`.
 ///
-/// The leaves are functions of the modules `cpu` and `gpu` beside the call and return an `Option`; one of them may be
+/// The leaves are functions of the modules `cpu` and `gpu` of the calling module and return an `Option`; one of them may be
 /// left out. The GPU leaf exists only where the calling crate has its feature `gpu`, so `gpu.rs` begins with
 /// `#![cfg(feature = "gpu")]` and nothing above it needs to know.
 ///

@@ -10,15 +10,14 @@
 //! upload is asynchronous and there is no read-back. Kernels that draw for themselves use `gpu`, which gives the same
 //! numbers but for the last bits of the device's square root.
 
-#[cfg(feature = "gpu")]
-use cubecl::prelude::*;
-
 pub mod gpu;
+mod mix;
 mod stream;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
+pub use mix::mix;
 pub use stream::Stream;
 
 /// What a block of noise depends on, besides its shape.
@@ -33,20 +32,6 @@ pub struct NoiseKey {
 }
 
 const GOLDEN: u32 = 0x9e37_79b9;
-
-/// A bijection of the 32-bit integers whose output bits each depend on every input bit.
-///
-/// Its products wrap by design; the same text compiles for kernels, where `wrapping_mul` does not exist, so this crate is
-/// built without overflow checks.
-#[cfg_attr(feature = "gpu", cube)]
-#[inline(always)]
-pub fn mix(x: u32) -> u32 {
-    let a = x ^ (x >> 16);
-    let b = a * 0x7feb_352d;
-    let c = b ^ (b >> 15);
-    let d = c * 0x846c_a68b;
-    d ^ (d >> 16)
-}
 
 /// SplitMix64's step and finaliser (Steele, Lea and Flood, OOPSLA 2014): a bijective 64-bit hash.
 pub fn splitmix64(x: u64) -> u64 {
@@ -65,10 +50,10 @@ impl NoiseKey {
             .map(|start| parts.iter().fold(start, |word, part| mix(word ^ part).wrapping_add(GOLDEN)))
     }
 
-    /// 32 random bits for each element `index` of the block, in lane 0 or 1.
+    /// 32 random bits for each element `index` of the block, drawn first (0) or second (1).
     pub fn bits(&self) -> impl Fn(u32, u32) -> u32 + Copy + Sync + Send + use<> {
         let [first, second] = self.words();
-        move |index, lane| mix(mix(index ^ first).wrapping_add(second ^ lane.wrapping_mul(GOLDEN)))
+        move |index, draw| mix(mix(index ^ first).wrapping_add(second ^ draw.wrapping_mul(GOLDEN)))
     }
 }
 

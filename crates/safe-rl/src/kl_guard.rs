@@ -45,7 +45,7 @@ pub struct GuardReport {
     pub stopped: bool,
 }
 
-/// Positions in the guard's device vector. All behind the first begin anew with every rollout.
+/// Positions in the guard's device vector. All but the first return to zero with every rollout.
 #[derive(Clone, Copy)]
 enum Slot {
     StepLimit,
@@ -390,7 +390,7 @@ mod tests {
         assert_eq!((report.accepted, report.rejected, report.ignored, report.stopped), (2, 5, 1, true));
         assert!((report.kl_mean - 0.0045).abs() < 1e-8 && (report.kl_max - 0.005).abs() < 1e-8);
         guard.begin_rollout();
-        assert!(accepts(&mut guard, 0.001), "the next rollout starts anew");
+        assert!(accepts(&mut guard, 0.001), "the next rollout moves again");
     }
 
     #[test]

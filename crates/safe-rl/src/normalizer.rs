@@ -112,7 +112,7 @@ impl Normalizer {
         })
     }
 
-    /// A normaliser of known statistics `[D]`, for a trained policy: [`apply`](Self::apply) is all it is meant for.
+    /// A normaliser of known statistics `[D]`, for a trained policy: only [`apply`](Self::apply) makes sense of it.
     ///
     /// # Errors
     /// [`SafeRlError::InvalidConfig`] if `clip` or `std_floor` is not positive.
@@ -304,17 +304,17 @@ mod tests {
         normalizer.commit();
         let obs = batch(1, 300, 5) * 9.0;
         let plain = read("plain", normalizer.apply_by_tensors(obs.clone())).unwrap();
-        assert_eq!(read("fused", normalizer.apply(obs.clone())).unwrap(), plain);
+        assert_eq!(read("leaf", normalizer.apply(obs.clone())).unwrap(), plain);
         let before = normalizer.pending.clone();
         assert_eq!(read("observed", normalizer.observe(obs.clone())).unwrap(), plain);
         let deviation = obs - before.shift.unsqueeze();
         let sum = read("sum", deviation.clone().sum_dim(0)).unwrap();
         let squares = read("squares", deviation.square().sum_dim(0)).unwrap();
-        for (fused, plain) in read("s", normalizer.pending.sum.clone()).unwrap().iter().zip(sum) {
-            assert!((fused - plain).abs() < 2e-3, "{fused} {plain}");
+        for (leaf, plain) in read("s", normalizer.pending.sum.clone()).unwrap().iter().zip(sum) {
+            assert!((leaf - plain).abs() < 2e-3, "{leaf} {plain}");
         }
-        for (fused, plain) in read("q", normalizer.pending.squares.clone()).unwrap().iter().zip(squares) {
-            assert!((fused - plain).abs() < 1e-5 * plain, "{fused} {plain}");
+        for (leaf, plain) in read("q", normalizer.pending.squares.clone()).unwrap().iter().zip(squares) {
+            assert!((leaf - plain).abs() < 1e-5 * plain, "{leaf} {plain}");
         }
         assert!(plain.iter().any(|x| x.abs() == 5.0) && plain.iter().all(|x| x.abs() <= 5.0));
     }

@@ -130,8 +130,8 @@ mod tests {
                 assert!((a - b).abs() <= 1e-6 * (1.0 + b.abs()), "{a} {b}");
             }
             let plain = read("p", plain_log_prob).unwrap();
-            for ((fused, plain), again) in read("f", log_prob).unwrap().iter().zip(plain).zip(again) {
-                assert!((fused - plain).abs() < 1e-5 && (fused - again).abs() < 1e-4, "{fused} {plain} {again}");
+            for ((leaf, plain), again) in read("f", log_prob).unwrap().iter().zip(plain).zip(again) {
+                assert!((leaf - plain).abs() < 1e-5 && (leaf - again).abs() < 1e-4, "{leaf} {plain} {again}");
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Whether a number is finite, for kernels.
 
-#![allow(missing_docs)] // of the modules that `cube` makes beside the functions
+#![allow(missing_docs)] // of the modules that `cube` makes for the functions
 
 use cubecl::prelude::*;
 

@@ -1,6 +1,6 @@
 //! Sums by the units of a cube: in a fixed order, and in pairs, so that rounding does not grow with their number.
 
-#![allow(missing_docs)] // of the modules that `cube` makes beside the functions
+#![allow(missing_docs)] // of the modules that `cube` makes for the functions
 #![allow(clippy::assign_op_pattern)] // the Rust of kernels
 
 use cubecl::prelude::*;

@@ -1,6 +1,6 @@
 //! The noise of [`normals`](super::normals) for kernels that draw for themselves: the same formulas, step by step.
 #![cfg(feature = "gpu")]
-#![allow(missing_docs)] // of the modules that `cube` makes beside the functions
+#![allow(missing_docs)] // of the modules that `cube` makes for the functions
 
 use burn::tensor::{Device, Tensor};
 use cubecl::prelude::*;

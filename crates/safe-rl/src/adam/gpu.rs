@@ -38,23 +38,23 @@ fn step_kernel(
     skipped_out: &mut [f32],
 ) {
     let mut shared = Shared::<[f32]>::new_slice(2 * UNITS);
-    let lane = UNIT_POS as usize;
+    let unit = UNIT_POS as usize;
     let net = CUBE_POS / cubes;
     let base = net * length;
     let mut bad = 0.0f32;
     let mut squares = 0.0f32;
     for round in 0..(length + UNITS - 1) / UNITS {
-        let at = round * UNITS + lane;
-        if at < length {
-            let g = gradient[base + at];
+        let i = round * UNITS + unit;
+        if i < length {
+            let g = gradient[base + i];
             if !finite(g) {
                 bad = 1.0f32;
             }
             squares += g * g;
         }
     }
-    shared[lane] = bad;
-    shared[UNITS + lane] = squares;
+    shared[unit] = bad;
+    shared[UNITS + unit] = squares;
     sync_cube();
     let mut any = 0.0f32;
     let mut sum = 0.0f32;
@@ -62,12 +62,12 @@ fn step_kernel(
         any = any.max(shared[other]);
         sum += shared[UNITS + other];
     }
-    let own = (CUBE_POS % cubes) * UNITS + lane;
+    let own = (CUBE_POS % cubes) * UNITS + unit;
     if own < length {
-        let at = base + own;
-        let mut next = theta[at];
-        let mut m = first[at];
-        let mut v = second[at];
+        let i = base + own;
+        let mut next = theta[i];
+        let mut m = first[i];
+        let mut v = second[i];
         if any < 0.5 {
             let mut scale = 1.0f32;
             if limit > 0.0 {
@@ -76,14 +76,14 @@ fn step_kernel(
                     scale = 1.0f32;
                 }
             }
-            let g = gradient[at] * scale;
+            let g = gradient[i] * scale;
             m = m * beta1 + g * (1.0f32 - beta1);
             v = v * beta2 + g * g * (1.0f32 - beta2);
             next = next - m * rate / ((v / correction).sqrt() + epsilon);
         }
-        theta_out[at] = next;
-        first_out[at] = m;
-        second_out[at] = v;
+        theta_out[i] = next;
+        first_out[i] = m;
+        second_out[i] = v;
         if own == 0 {
             skipped_out[net] = skipped[net] + any;
         }

@@ -13,7 +13,7 @@ use super::Flag;
 
 /// Numbers that a unit asks for at once: one after another, each would wait for the memory.
 const AHEAD: usize = 8;
-/// Units a cube where every unit has a number of its own.
+/// Units of a cube where every unit has a number of its own.
 const CUBE: u32 = 64;
 
 /// How many of `x[unit]`, `x[unit + UNITS]`, .. are not finite.

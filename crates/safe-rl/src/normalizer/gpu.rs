@@ -4,7 +4,7 @@
 //! memory is strided: its number k is `memory[first + k * stride]`.
 #![cfg(feature = "gpu")]
 #![allow(clippy::manual_div_ceil, clippy::manual_memcpy, clippy::collapsible_if, clippy::assign_op_pattern)] // the Rust of kernels
-#![allow(missing_docs)] // of the modules that `cube` makes beside the functions
+#![allow(missing_docs)] // of the modules that `cube` makes for the functions
 
 use cubecl::prelude::*;
 

@@ -11,12 +11,12 @@ use cubecl::prelude::*;
 use super::Surrogate;
 use crate::policy::{Gaussian, HALF_LN_TAU};
 
-/// Samples a cube of the first launch.
+/// Samples per cube of the first launch.
 const CUBE: u32 = 64;
 /// Samples that a unit asks for at once: one after another, each would wait for the memory.
 const AHEAD: usize = 4;
 
-/// A sample a unit: derivatives with respect to the means `[S, N, A]`, and what the sums are made of: `weights` `[S, N]`,
+/// One sample per unit: derivatives with respect to the means `[S, N, A]`, and what the sums are made of: `weights` `[S, N]`,
 /// the factors of the derivatives, and `shares` `[S, N]`, the samples' parts of the surrogates.
 #[cube(launch)]
 fn sample_kernel(
@@ -72,7 +72,7 @@ fn sample_kernel(
     }
 }
 
-/// A sum a cube: of objective s first `[A]` derivatives with respect to the log standard deviations, then the surrogate.
+/// One sum per cube: of objective s first `[A]` derivatives with respect to the log standard deviations, then the surrogate.
 #[cube(launch)]
 fn sums_kernel(
     // sizes
