@@ -50,10 +50,10 @@ impl SectionInfo {
 /// A section whose every key has been read: serde cannot refuse unknown ones beside flattened structs.
 fn read_section<T: Section>(value: Value) -> serde_json::Result<T> {
     let section: T = serde_json::from_value(value.clone())?;
-    let known = serde_json::to_value(&section)?;
+    let known = AnySection::value(&section)?;
     let unknown = value.as_object().into_iter().flatten().find(|(key, _)| known.get(key).is_none());
     match unknown {
-        Some((key, _)) => Err(serde_json::Error::custom(format!("unknown key `{key}`"))),
+        Some((key, _)) => Err(serde::de::Error::custom(format!("unknown key `{key}`"))),
         None => Ok(section),
     }
 }
