@@ -218,8 +218,12 @@ impl Training {
 
     fn save(&mut self) -> Result<()> {
         self.dir.check()?;
-        self.logs.sync()?;
-        self.write_checkpoint()
+        let saved = self.logs.sync().and_then(|()| self.write_checkpoint());
+        // A directory that went away in the meantime is the reason, not the file that could not be written.
+        saved.map_err(|error| match self.dir.check() {
+            Ok(()) => error,
+            Err(gone) => error.context(gone),
+        })
     }
 
     fn write_checkpoint(&mut self) -> Result<()> {
