@@ -45,6 +45,31 @@ fn config_prints_what_train_would_use() {
 }
 
 #[test]
+fn a_printed_level_is_the_environment_again() {
+    let sandbox = Sandbox::new();
+    let config = |env: &str, sets: &[&str]| {
+        let sets = sets.iter().flat_map(|set| ["--set", set]);
+        let args: Vec<&str> = ["config", "--json", "--env", env].into_iter().chain(sets).collect();
+        sandbox.succeed(&args).json()
+    };
+    for (id, file, flag) in [("PointGoal1", "level.json", Some("--json")), ("CarButton2", "level.toml", None)] {
+        let args = |more: &[&'static str]| [&["envs", id], more, flag.as_slice()].concat();
+        fs::write(sandbox.path(file), sandbox.succeed(&args(&[])).stdout).unwrap();
+        assert_eq!(config(file, &[]), config(id, &[]));
+        let change = "env.hazards.count=5";
+        fs::write(sandbox.path(file), sandbox.succeed(&args(&["--set", change])).stdout).unwrap();
+        let changed = config(id, &[change]);
+        assert_eq!(config(file, &[]), changed);
+        assert_eq!(changed["env"]["level"]["max_episode_steps"], 1000);
+        assert_ne!(changed["env"], config(id, &[])["env"]);
+    }
+    let refused = sandbox.fail(&["envs", "PointGoal1", "--set", "env.hazards.count=1000"], 2);
+    assert!(refused.contains("groups[1] (hazard)") && refused.contains("39"), "{refused}");
+    let refused = sandbox.fail(&["envs", "PointGoal1", "--set", "gamma=0.9"], 2);
+    assert!(refused.contains("env.hazards.count"), "{refused}");
+}
+
+#[test]
 fn lists_name_what_the_flags_accept() {
     let sandbox = Sandbox::new();
     for (verb, key, flag, expected) in

@@ -6,6 +6,8 @@
 mod cpu;
 pub(crate) mod gpu;
 
+pub(crate) use cpu::reset_first;
+
 use burn::tensor::{Device, Tensor};
 use compute::cpu::Buffers;
 use compute::first_of;

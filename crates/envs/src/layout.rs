@@ -6,7 +6,7 @@
 
 mod simd;
 
-pub(crate) use simd::sample_layout_simd;
+pub(crate) use simd::{failed_attempts, sample_layout_simd};
 
 #[cfg(feature = "gpu")]
 use cubecl::prelude::*;
@@ -15,11 +15,11 @@ use crate::math::square;
 #[cfg(any(feature = "gpu", test))]
 use crate::params::PARAM_AGENT_RANGE;
 use crate::params::{
-    GROUP_COUNT, GROUP_FIELDS, GROUP_KEEPOUT, GROUP_OFFSET, GROUP_RANGE, GROUP_ROW, PARAM_AGENT_KEEPOUT, PARAM_GROUP,
-    PARAM_GROUPS,
+    GROUP_COUNT, GROUP_FIELDS, GROUP_KEEPOUT, GROUP_OFFSET, GROUP_RANGE, GROUP_ROW, LAYOUT_AGENT, LAYOUT_OBJECTS,
+    PARAM_AGENT_KEEPOUT, PARAM_GROUP, PARAM_GROUPS, PARAM_LAYOUT_FIRST, PARAM_LAYOUT_ROW, PARAM_LAYOUTS, POSE,
 };
 use crate::rng::draw;
-use crate::state::{LANES, X, Y};
+use crate::state::{LANES, LAYOUT, X, Y};
 
 const TRIES: u32 = 100;
 const RESTARTS: u32 = 10_000;
@@ -73,6 +73,35 @@ pub fn fits(
 pub fn place(params: &[f32], state: &mut [f32], base: usize, env: u32, range: f32) -> f32 {
     let unit = draw(params, state, base, env);
     (unit + unit - 1.0) * range
+}
+
+/// Draws one of the level's fixed layouts and writes the positions of agent and objects; false where the level has none.
+#[cfg_attr(feature = "gpu", cube)]
+pub fn place_fixed(params: &[f32], state: &mut [f32], base: usize, env: u32) -> bool {
+    let layouts = params[PARAM_LAYOUTS];
+    let fixed = layouts > 0.5;
+    if fixed {
+        let chosen = ((draw(params, state, base, env) * layouts) as u32).min(layouts as u32 - 1);
+        let row = params[PARAM_LAYOUT_FIRST] as usize + (chosen as usize) * (params[PARAM_LAYOUT_ROW] as usize);
+        state[base + LAYOUT * LANES] = row as f32;
+        state[base + X * LANES] = params[row + LAYOUT_AGENT];
+        state[base + Y * LANES] = params[row + LAYOUT_AGENT + 1];
+        let mut from = row + LAYOUT_OBJECTS;
+        let groups = params[PARAM_GROUPS] as usize;
+        for g in 0..groups {
+            let group = PARAM_GROUP + g * GROUP_ROW;
+            let count = params[group + GROUP_COUNT] as usize;
+            let fields = params[group + GROUP_FIELDS] as usize;
+            let mut at = base + (params[group + GROUP_OFFSET] as usize) * LANES;
+            for _ in 0..count {
+                state[at] = params[from];
+                state[at + LANES] = params[from + 1];
+                at += fields * LANES;
+                from += POSE;
+            }
+        }
+    }
+    fixed
 }
 
 /// Writes a fresh layout: positions of the agent and of every object.

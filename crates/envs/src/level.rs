@@ -3,9 +3,11 @@
 //! Scalar bodies read a level from a parameter slice (`spec/params.rs`), so one compiled step serves every level of a
 //! task.
 
+mod fixed_layout;
 mod table;
 mod validate;
 
+pub use fixed_layout::{Layout, PlacedLayout, Pose};
 pub use table::levels;
 pub use validate::MAX_OBJECTS;
 
@@ -16,7 +18,8 @@ use crate::task::TaskKind;
 
 /// A level of a task: what an agent finds around itself.
 ///
-/// As data, `agent_keepout`, `walls`, `lidar_range`, `max_episode_steps` and a group's `constrained` may be left out:
+/// As data, `task`, `name`, the two extents and a group's `kind`, `count`, `keepout` and `size` must be there, all else may be
+/// left out:
 ///
 /// ```
 /// let level: envs::Level = serde_json::from_str(
@@ -57,6 +60,15 @@ pub struct Level {
     /// Steps after which an episode is truncated.
     #[serde(default = "max_episode_steps")]
     pub max_episode_steps: usize,
+    /// Whether an episode goes on when its goal is reached; else it ends there (`terminated`).
+    #[serde(default = "continue_goal")]
+    pub continue_goal: bool,
+    /// Cost at which an episode ends (`terminated`): as soon as its costs add up to so much. Never where there is none.
+    #[serde(default)]
+    pub terminate_at_cost: Option<f32>,
+    /// Layouts of which every episode draws one; where there are none, it is laid out at random.
+    #[serde(default)]
+    pub layouts: Vec<Layout>,
 }
 
 // What data may leave out is as in the suite's levels.
@@ -70,4 +82,8 @@ fn lidar_range() -> f32 {
 
 fn max_episode_steps() -> usize {
     table::MAX_EPISODE_STEPS
+}
+
+fn continue_goal() -> bool {
+    true
 }

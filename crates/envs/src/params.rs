@@ -50,8 +50,20 @@ pub const PARAM_SOLID_RADIUS: usize = 24;
 pub const PARAM_SOLID_COSTS: usize = 25;
 /// MuJoCo's timestep \[s\], ten of which are a step.
 pub const PARAM_SUBSTEP: usize = 26;
+/// 1 where an episode goes on when its goal is reached.
+pub const PARAM_CONTINUE: usize = 27;
+/// Sum of costs at which an episode ends.
+pub const PARAM_COST_END: usize = 28;
+/// Number of fixed layouts; 0 where layouts are drawn.
+pub const PARAM_LAYOUTS: usize = 29;
+/// First number of the first layout's row, in this slice.
+pub const PARAM_LAYOUT_FIRST: usize = 30;
+/// Length of a layout's row.
+pub const PARAM_LAYOUT_ROW: usize = 31;
+/// Column of a layout's row where the poses of the free objects begin.
+pub const PARAM_LAYOUT_BODIES: usize = 32;
 /// First number of the first group's row.
-pub const PARAM_GROUP: usize = 27;
+pub const PARAM_GROUP: usize = 33;
 /// Length of a group's row.
 pub const GROUP_ROW: usize = 9;
 
@@ -73,3 +85,14 @@ pub const GROUP_CONSTRAINED: usize = 6;
 pub const GROUP_LIDAR: usize = 7;
 /// Column: objects are placed within plus or minus this, on either axis \[m\].
 pub const GROUP_RANGE: usize = 8;
+
+/// Columns of a layout's row: the agent's x, y \[m\] and yaw \[rad\].
+pub const LAYOUT_AGENT: usize = 0;
+/// Column: number of the target button, or [`DRAWN`].
+pub const LAYOUT_TARGET: usize = 3;
+/// Column: x, y, yaw of the first object; the others follow, group by group.
+pub const LAYOUT_OBJECTS: usize = 4;
+/// Numbers of a pose.
+pub const POSE: usize = 3;
+/// Stands for a yaw or a target that is drawn; no real one is as large.
+pub const DRAWN: f32 = 1e6;

@@ -1,5 +1,6 @@
 //! What an environment is: sizes and names for everybody ([`EnvSpec`]), and an agent in a level ([`NavigationSpec`]).
 
+mod layouts;
 mod params;
 
 use std::sync::Arc;
@@ -8,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::agent::AgentKind;
 use crate::error::EnvError;
-use crate::layout::sample_layout_simd;
-use crate::level::Level;
+use crate::layout::failed_attempts;
+use crate::level::{Layout, Level};
 use crate::lidar::LIDAR_BINS;
 use crate::object::ObjectGroup;
 use crate::state::{AGENT_OWN, LANES};
@@ -81,26 +82,41 @@ impl From<NavigationSpec> for AgentInLevel {
     }
 }
 
-/// Layouts that a level must be able to have, to be accepted.
+/// Layouts that a level must be able to have, to be accepted, and ...
 const TRIAL_LAYOUTS: u32 = 64;
+/// ... the attempts within which each must succeed. An episode has ten times as many: where 64 layouts in a row take fewer
+/// than these, that one should need more is less likely than 1e-12.
+const TRIAL_ATTEMPTS: u32 = 1000;
 
 impl NavigationSpec {
     /// `agent` in a `level` of one's own.
     ///
     /// # Errors
-    /// [`EnvError::Level`] where the level cannot be simulated ([`Level::validate`]), or has no room for its objects.
+    /// [`EnvError::Level`] where the level cannot be simulated ([`Level::validate`]), or has no room for its objects: then
+    /// the message names the group that most often found no place.
     pub fn new(agent: AgentKind, level: Level) -> Result<Self, EnvError> {
         level.validate()?;
         let spec = Self::of(agent, Arc::new(level));
+        let placed = |layout: &Layout| matches!(layout, Layout::Placed(_));
+        if !spec.level.layouts.is_empty() && spec.level.layouts.iter().all(placed) {
+            return Ok(spec);
+        }
         let mut state = vec![0.0; spec.state_dim() * LANES];
         let params = spec.params(0);
-        if (0..TRIAL_LAYOUTS).all(|env| sample_layout_simd(&params, &mut state, 0, env)) {
-            Ok(spec)
-        } else {
-            let problem =
-                "its objects do not fit: a larger `half_extent`, fewer objects or smaller `keepout`s make room";
-            Err(EnvError::Level { level: spec.level.name.clone(), problem: problem.to_owned() })
+        let mut failures = vec![0; spec.level.groups.len()];
+        let fits = |env| failed_attempts(&params, &mut state, env, TRIAL_ATTEMPTS, &mut failures) < TRIAL_ATTEMPTS;
+        if (0..TRIAL_LAYOUTS).all(fits) {
+            return Ok(spec);
         }
+        let most = failures.iter().enumerate().max_by_key(|(_, count)| **count).map_or(0, |(group, _)| group);
+        let group = &spec.level.groups[most];
+        let problem = format!(
+            "groups[{most}] ({}): its {} objects do not fit among the others: a larger `half_extent`, fewer objects or smaller \
+             `keepout`s make room",
+            group.kind.object_name(),
+            group.count
+        );
+        Err(EnvError::Level { level: spec.level.name.clone(), problem })
     }
 
     /// `agent` in a level that is known to be valid.
@@ -113,6 +129,11 @@ impl NavigationSpec {
             constraints: vec!["cost".to_owned()],
         };
         Self { env, agent, level }
+    }
+
+    /// The same environment under another name of its level, of letters, digits, - and _.
+    pub fn with_level_named(&self, name: &str) -> Self {
+        Self::of(self.agent, Arc::new(Level { name: name.to_owned(), ..Level::clone(&self.level) }))
     }
 
     /// The short id, for example `PointGoal1`.

@@ -20,8 +20,10 @@ pub const PARTIAL: usize = 3;
 pub const RETURN: usize = 4;
 /// Sum of costs of the current episode.
 pub const COST: usize = 5;
-/// First of four numbers a task may keep.
+/// First of three numbers a task may keep.
 pub const TASK: usize = 6;
+/// Where the row of the episode's fixed layout begins in the parameter slice; 0 where its layout was drawn.
+pub const LAYOUT: usize = 9;
 /// Steps since the episode was laid out, whatever its step count began with: the gremlins' clock.
 pub const AGE: usize = 10;
 /// First number of the agent; the first ones are common to all agents.

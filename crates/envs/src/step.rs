@@ -6,13 +6,13 @@ use cubecl::prelude::*;
 use crate::agent::Agent;
 use crate::contact::SCRATCH_LEN;
 #[cfg(any(feature = "gpu", test))]
-use crate::layout::sample_layout;
+use crate::layout::{place_fixed, sample_layout};
 use crate::lidar::observe_lidars;
 use crate::math::{TAU, wrap_angle};
 use crate::object::settle_bodies;
-use crate::params::PARAM_MAX_STEPS;
+use crate::params::{DRAWN, LAYOUT_AGENT, PARAM_COST_END, PARAM_MAX_STEPS};
 use crate::rng::draw;
-use crate::state::{AGE, COST, DRAW, EPISODE, LANES, PARTIAL, RETURN, STEPS, TASK};
+use crate::state::{AGE, COST, DRAW, EPISODE, LANES, LAYOUT, PARTIAL, RETURN, STEPS, TASK};
 use crate::task::Task;
 
 /// Rows of the per-step scalars `[SCALARS, num_envs]`.
@@ -45,16 +45,24 @@ pub fn begin_episode(state: &mut [f32], base: usize) {
     state[base + RETURN * LANES] = 0.0;
     state[base + COST * LANES] = 0.0;
     state[base + AGE * LANES] = 0.0;
-    for i in 0..4usize {
+    for i in 0..3usize {
         state[base + (TASK + i) * LANES] = 0.0;
     }
+    state[base + LAYOUT * LANES] = 0.0;
 }
 
 /// What follows a fresh layout: yaws, agent and objects at rest, task. A `staggered` episode begins at a uniform random
 /// step count and is marked partial.
 #[cfg_attr(feature = "gpu", cube)]
 pub fn settle_episode<A: Agent, T: Task>(params: &[f32], state: &mut [f32], base: usize, env: u32, staggered: bool) {
-    let yaw = wrap_angle(draw(params, state, base, env) * TAU);
+    let mut yaw = wrap_angle(draw(params, state, base, env) * TAU);
+    let layout = state[base + LAYOUT * LANES] as usize;
+    if layout > 0 {
+        let given = params[layout + LAYOUT_AGENT + 2];
+        if given < DRAWN {
+            yaw = wrap_angle(given);
+        }
+    }
     A::reset(state, base, yaw);
     settle_bodies(params, state, base, env);
     T::reset(params, state, base, env);
@@ -68,7 +76,9 @@ pub fn settle_episode<A: Agent, T: Task>(params: &[f32], state: &mut [f32], base
 #[cfg_attr(feature = "gpu", cube)]
 pub fn reset_env<A: Agent, T: Task>(params: &[f32], state: &mut [f32], base: usize, env: u32, staggered: bool) {
     begin_episode(state, base);
-    sample_layout(params, state, base, env);
+    if !place_fixed(params, state, base, env) {
+        sample_layout(params, state, base, env);
+    }
     settle_episode::<A, T>(params, state, base, env, staggered);
 }
 
@@ -102,7 +112,7 @@ pub fn finish_step<T: Task>(
     state[base + RETURN * LANES] = episode_return;
     state[base + COST * LANES] = episode_cost;
 
-    let terminated = if alive { 0.0f32 } else { 1.0f32 };
+    let terminated = if alive && episode_cost < params[PARAM_COST_END] { 0.0f32 } else { 1.0f32 };
     let truncated = if steps >= params[PARAM_MAX_STEPS] { 1.0f32 } else { 0.0f32 };
     scalars[offset + REWARD * stride] = reward;
     scalars[offset + STEP_COST * stride] = cost;

@@ -143,6 +143,8 @@ pub const ALGORITHMS: &[AlgorithmInfo] = &[
     protocols::TRPO_SAUTE,
     protocols::PPO_SIMMER,
     protocols::TRPO_SIMMER,
+    protocols::PPO_EARLY_TERMINATED,
+    protocols::TRPO_EARLY_TERMINATED,
 ];
 
 /// Finds an algorithm by name, ignoring case, `-` and `_`.

@@ -9,11 +9,13 @@ pub use safe_rl::NormalizerConfig;
 use serde::{Deserialize, Serialize};
 
 mod cost_limit;
+mod env_edit;
 mod env_setting;
 pub mod load;
 mod section;
 
 pub use cost_limit::{Constraint, CostLimit};
+pub use env_edit::edited;
 pub use env_setting::EnvSetting;
 pub use section::{Section, SectionInfo, Sections};
 

@@ -5,8 +5,9 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use compute::HostTensor;
+use envs::{Navigation, NavigationSpec, VecEnv};
 use serde_json::{Value, json};
 
 use crate::checkpoint::{Checkpoint, Session};
@@ -223,6 +224,49 @@ fn configurations_are_settings_or_an_error() {
         if let Ok(config) = resolve(&sources) {
             let _ = resolve_resumed(&config, &sources);
         }
+    });
+}
+
+/// A level with everything that levels can have.
+fn rich_level() -> Value {
+    let mut level = serde_json::to_value(envs::find("PointButton2").expect("known")).expect("JSON");
+    level["level"]["terminate_at_cost"] = json!(3.0);
+    level["level"]["layouts"] = json!([
+        {"seed": 3, "number": 7},
+        {"agent": [0, 0, 1], "target": 1, "objects": {
+            "button": [[1, 1], [-1, 1], [1, -1], [-1, -1, 2]],
+            "hazard": vec![[1.5, 0.0]; 8],
+            "gremlin": [[0, 1], [0, 1.5], [0, -1], [0, -1.5], [-1.5, 0], [0.7, 0]]
+        }}
+    ]);
+    level
+}
+
+#[test]
+fn levels_are_environments_that_can_be_stepped_or_an_error() {
+    let suite = envs::registry().iter().map(|spec| serde_json::to_value(spec).expect("JSON"));
+    let good: Vec<Value> = suite.chain([rich_level()]).collect();
+    let device = Device::flex();
+    let keys =
+        ["hazards.count", "half_extent", "vases", "walls", "agent", "level.groups", "layouts", "continue_goal", "x"];
+    fuzz("levels", |random| {
+        let mut tree = random.of(&good).clone();
+        for _ in 0..=random.below(3) {
+            disturb(&mut tree, random);
+        }
+        if let Ok(spec) = serde_json::from_value::<NavigationSpec>(tree.clone()) {
+            let action_dim = spec.env.action_dim;
+            let mut env = Navigation::new(spec, 2, random.below(9) as u64, &device).expect("it passed its checks");
+            for _ in 0..3 {
+                let batch = env.step(Tensor::ones([2, action_dim], &device));
+                let sum = batch.obs.sum() + batch.reward.sum() + batch.costs.sum();
+                assert!(sum.into_scalar::<f32>().is_finite(), "{tree}");
+            }
+        }
+        let text = damaged(tree.to_string().as_bytes(), random);
+        let _ = serde_json::from_slice::<NavigationSpec>(&text);
+        let set = format!("env.{}={}", random.of(&keys), odd_value(random));
+        let _ = resolve(&Sources { sets: vec![set], ..Sources::default() });
     });
 }
 

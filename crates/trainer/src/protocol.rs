@@ -1,19 +1,21 @@
 //! Protocols: environments changed for an algorithm's sake.
 //!
-//! Sauté and Simmer show the policy how much of its budget of cost is left and change the reward once it is spent; what they
+//! Early termination ends an episode once its cost exceeds the limit: the level of the training environments says so. Sauté and Simmer show the policy how much of its budget of cost is left and change the reward once it is spent; what they
 //! optimise is another task than everybody else's, and so their rows of the table name the protocol. Episodes' returns and
 //! costs stay those of the task itself.
 
+mod early_terminated;
 mod saute;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use burn::tensor::{Device, Tensor};
 use compute::State;
-use envs::{EnvError, EnvSpec, StepBatch, VecEnv};
+use envs::{EnvError, EnvSpec, Level, NavigationSpec, StepBatch, VecEnv};
 
 use crate::algorithm;
 use crate::config::TrainConfig;
 
+pub use early_terminated::EARLY_TERMINATED;
 pub use saute::{SAUTE, SIMMER, Saute, SauteConfig, SimmerConfig};
 
 /// What is done to the steps of environments before a learner sees them.
@@ -45,8 +47,50 @@ pub trait Protocol: Send {
 pub struct ProtocolInfo {
     /// Its name in tables.
     pub name: &'static str,
-    /// Makes it for a number of environments of a kind.
-    pub build: fn(&TrainConfig, &EnvSpec, usize, &Device) -> Box<dyn Protocol>,
+    /// What it does.
+    pub means: Means,
+}
+
+/// How a protocol changes an environment.
+#[derive(Clone, Copy)]
+pub enum Means {
+    /// Around the environments, wherever the policy acts: it makes the wrapper for a number of environments of a kind.
+    Steps(fn(&TrainConfig, &EnvSpec, usize, &Device) -> Box<dyn Protocol>),
+    /// In the level that is trained in; the policy is judged in the level itself.
+    Level(fn(&TrainConfig, &mut Level)),
+}
+
+/// The environment that the configured algorithm trains in.
+///
+/// # Errors
+/// An unknown algorithm or environment, or a limit that cannot stand in a level.
+pub fn training_spec(config: &TrainConfig) -> Result<NavigationSpec> {
+    let spec = config.env.spec()?;
+    let Some(ProtocolInfo { means: Means::Level(change), .. }) = algorithm::find(&config.algo)?.protocol else {
+        return Ok(spec);
+    };
+    let mut level = Level::clone(&spec.level);
+    change(config, &mut level);
+    Ok(NavigationSpec::new(spec.agent, level)?)
+}
+
+/// Whether the configured algorithm can train in these environments.
+///
+/// # Errors
+/// An unknown algorithm, or one whose protocol changes the level, which these environments do not have or have not had
+/// changed.
+pub fn ensure_trains(config: &TrainConfig, env: &mut dyn VecEnv) -> Result<()> {
+    let Some(ProtocolInfo { name, means: Means::Level(change) }) = algorithm::find(&config.algo)?.protocol else {
+        return Ok(());
+    };
+    let changed = env.navigation().is_some_and(|navigation| {
+        let level = Level::clone(&navigation.navigation_spec().level);
+        let mut changed = level.clone();
+        change(config, &mut changed);
+        changed == level
+    });
+    ensure!(changed, "{}: its protocol {name} changes a level: train it in the configured environment", config.algo);
+    Ok(())
 }
 
 /// The protocol of the configured algorithm for a number of environments of a kind, where it has one.
@@ -59,8 +103,10 @@ pub fn configured(
     num_envs: usize,
     device: &Device,
 ) -> Result<Option<Box<dyn Protocol>>> {
-    let protocol = algorithm::find(&config.algo)?.protocol;
-    Ok(protocol.map(|protocol| (protocol.build)(config, spec, num_envs, device)))
+    Ok(match algorithm::find(&config.algo)?.protocol {
+        Some(ProtocolInfo { means: Means::Steps(build), .. }) => Some(build(config, spec, num_envs, device)),
+        _ => None,
+    })
 }
 
 /// These environments under the configured algorithm's protocol, where it has one.

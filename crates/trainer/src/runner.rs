@@ -55,7 +55,7 @@ impl Runner {
     /// A configuration that does not hold, an unknown environment or algorithm, or a device that cannot be used.
     pub fn new(config: TrainConfig, device: Device) -> Result<Self> {
         config.validate()?;
-        let spec = config.env.spec()?;
+        let spec = protocol::training_spec(&config)?;
         let env = Box::new(Navigation::new(spec, config.num_envs, config.seed, &device)?);
         Self::with_env(config, env, device)
     }
@@ -65,7 +65,7 @@ impl Runner {
     /// # Errors
     /// A configuration that does not hold or does not fit the environments, an unknown algorithm, or a device that cannot
     /// be used.
-    pub fn with_env(config: TrainConfig, env: Box<dyn VecEnv>, device: Device) -> Result<Self> {
+    pub fn with_env(config: TrainConfig, mut env: Box<dyn VecEnv>, device: Device) -> Result<Self> {
         config.validate()?;
         let samples = config.num_envs.checked_mul(config.rollout_steps).filter(|samples| *samples <= MAX_SAMPLES);
         ensure!(
@@ -74,6 +74,7 @@ impl Runner {
             config.num_envs,
             config.rollout_steps
         );
+        protocol::ensure_trains(&config, env.as_mut())?;
         let mut env = protocol::wrap(&config, env)?;
         let (obs_dim, action_dim) = (env.spec().obs_dim, env.spec().action_dim);
         let constraints = config.cost_limit.of(&env.spec().constraints)?;

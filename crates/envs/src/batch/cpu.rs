@@ -9,6 +9,7 @@ use burn::tensor::{Device, Tensor};
 use compute::cpu::{Memory, View, is_cpu, tensor};
 use rayon::prelude::*;
 
+pub use self::block::reset_first;
 use self::block::{reset_block, step_block};
 use super::{Batch, Stepped};
 use crate::kinds::for_kind;

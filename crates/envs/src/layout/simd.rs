@@ -28,6 +28,19 @@ pub(crate) fn sample_layout_simd(params: &[f32], state: &mut [f32], base: usize,
     with_simd(Sampler::new(params, state, base, env))
 }
 
+/// How many attempts at the layout of environment `env` fail, of `most`, before one succeeds; each is counted in
+/// `failures` under the group that found no place.
+pub(crate) fn failed_attempts(params: &[f32], state: &mut [f32], env: u32, most: u32, failures: &mut [u32]) -> u32 {
+    let mut sampler = Sampler::new(params, state, 0, env);
+    for attempt in 0..most {
+        match sampler.attempt() {
+            Ok(()) => return attempt,
+            Err(group) => failures[group] += 1,
+        }
+    }
+    most
+}
+
 /// What stands already: places and clearances.
 struct Placed {
     x: [f32; MOST],
@@ -99,9 +112,9 @@ impl<'a> Sampler<'a> {
         None
     }
 
-    /// One attempt at the whole layout; false where an object found no place.
+    /// One attempt at the whole layout; the group of an object that found no place, where there was one.
     #[inline(always)]
-    fn attempt(&mut self) -> bool {
+    fn attempt(&mut self) -> Result<(), usize> {
         let mut placed = Placed { x: [0.0; MOST], y: [0.0; MOST], keepout: [0.0; MOST], count: 0 };
         let agent_range = self.params[PARAM_AGENT_RANGE];
         let (x, y) = (self.coordinate(self.drawn, agent_range), self.coordinate(self.drawn + 1, agent_range));
@@ -110,15 +123,16 @@ impl<'a> Sampler<'a> {
         debug_assert_eq!(Y, X + 1);
         placed.push(x, y, self.params[PARAM_AGENT_KEEPOUT]);
         let params = self.params;
-        for group in params[PARAM_GROUP..].chunks_exact(GROUP_ROW).take(params[PARAM_GROUPS] as usize) {
+        let groups = params[PARAM_GROUP..].chunks_exact(GROUP_ROW).take(params[PARAM_GROUPS] as usize);
+        for (number, group) in groups.enumerate() {
             let keepout = group[GROUP_KEEPOUT];
             for object in 0..group[GROUP_COUNT] as usize {
-                let Some((x, y)) = self.place(&placed, keepout, group[GROUP_RANGE]) else { return false };
+                let Some((x, y)) = self.place(&placed, keepout, group[GROUP_RANGE]) else { return Err(number) };
                 self.write(group[GROUP_OFFSET] as usize + object * group[GROUP_FIELDS] as usize, x, y);
                 placed.push(x, y, keepout);
             }
         }
-        true
+        Ok(())
     }
 
     #[inline(always)]
@@ -134,7 +148,7 @@ impl NullaryFnOnce for Sampler<'_> {
     #[inline(always)]
     fn call(mut self) -> bool {
         let mut attempts = 0;
-        while attempts < RESTARTS && !self.attempt() {
+        while attempts < RESTARTS && self.attempt().is_err() {
             attempts += 1;
         }
         self.state[self.base + DRAW * LANES] = self.drawn as f32;

@@ -37,6 +37,23 @@ const PUSH_BOX: ObjectGroup =
 const CIRCLE: ObjectGroup =
     ObjectGroup { kind: ObjectKind::Circle, count: 1, keepout: 0.0, size: 1.5, constrained: false };
 
+impl ObjectGroup {
+    /// One object of a kind with the suite's measures, which costs where the suite has it cost anywhere.
+    pub const fn of(kind: ObjectKind) -> Self {
+        let group = match kind {
+            ObjectKind::Goal => GOAL,
+            ObjectKind::Hazard => HAZARDS,
+            ObjectKind::Vase => Self { constrained: true, ..VASES },
+            ObjectKind::Button => Self { constrained: true, ..BUTTONS },
+            ObjectKind::Pillar => Self { constrained: true, ..PILLARS },
+            ObjectKind::Gremlin => GREMLINS,
+            ObjectKind::PushBox => PUSH_BOX,
+            ObjectKind::Circle => CIRCLE,
+        };
+        Self { count: 1, ..group }
+    }
+}
+
 /// A level of the tasks with a placement square for all.
 fn level(task: TaskKind, number: u8, half_extent: f32, groups: &[ObjectGroup]) -> Level {
     Level {
@@ -49,6 +66,9 @@ fn level(task: TaskKind, number: u8, half_extent: f32, groups: &[ObjectGroup]) -
         walls: 0,
         lidar_range: LIDAR_RANGE,
         max_episode_steps: MAX_EPISODE_STEPS,
+        continue_goal: true,
+        terminate_at_cost: None,
+        layouts: Vec::new(),
     }
 }
 

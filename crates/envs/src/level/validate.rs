@@ -21,6 +21,7 @@ impl Level {
     pub fn validate(&self) -> Result<(), EnvError> {
         let result =
             self.check_fields().and_then(|()| self.check_groups()).and_then(|()| self.task.check(&self.groups));
+        let result = result.and_then(|()| self.check_layouts());
         result.map_err(|problem| EnvError::Level { level: self.name.clone(), problem })
     }
 
@@ -47,6 +48,12 @@ impl Level {
                 self.max_episode_steps,
                 MAX_STEPS - 1
             ));
+        }
+        if let Some(cost) = self.terminate_at_cost.filter(|cost| !(cost.is_finite() && *cost > 0.0)) {
+            return Err(format!("`terminate_at_cost` = {cost}: must be positive"));
+        }
+        if !self.continue_goal && self.task == TaskKind::Circle {
+            return Err("`continue_goal` = false: Circle has no goal to reach".to_owned());
         }
         Ok(())
     }
@@ -158,12 +165,13 @@ mod tests {
     #[test]
     fn a_refusal_names_the_field_and_what_is_allowed() {
         type Edit = fn(&mut Level);
-        let cases: [(Edit, &str); 5] = [
+        let cases: [(Edit, &str); 6] = [
             (|level| level.walls = 3, "0, 2 or 4"),
             (|level| level.max_episode_steps = 0, "`max_episode_steps`"),
             (|level| level.agent_keepout = 2.0, "`agent_extent` = 1.5"),
             (|level| level.lidar_range = 0.0, "`lidar_range`"),
             (|level| level.name = "a b".to_owned(), "letters"),
+            (|level| level.terminate_at_cost = Some(0.0), "`terminate_at_cost`"),
         ];
         for (change, part) in cases {
             let message = refusal("Goal1", change);

@@ -11,10 +11,11 @@ use super::gremlin::{GREMLIN_HOME, GREMLIN_HOME_QUAT, forget_touch, is_quiet};
 use crate::math::{TAU, sin_cos};
 use crate::object::ObjectKind;
 use crate::params::{
-    PARAM_BODIES, PARAM_BODY_FIELDS, PARAM_BODY_FIRST, PARAM_BODY_HALF, PARAM_BODY_KIND, PARAM_BODY_REST_Z,
+    DRAWN, PARAM_BODIES, PARAM_BODY_FIELDS, PARAM_BODY_FIRST, PARAM_BODY_HALF, PARAM_BODY_KIND, PARAM_BODY_REST_Z,
+    PARAM_LAYOUT_BODIES, POSE,
 };
 use crate::rng::draw;
-use crate::state::LANES;
+use crate::state::{LANES, LAYOUT};
 
 const GREMLIN: f32 = ObjectKind::Gremlin.code();
 
@@ -137,7 +138,7 @@ pub(super) fn come_to_rest(params: &[f32], state: &mut [f32], base: usize) -> bo
     idle
 }
 
-/// Gives every free object of a fresh layout a yaw and puts it at rest; a gremlin remembers where it began.
+/// Gives every free object of a fresh layout a yaw, drawn where the layout does not say, and puts it at rest; a gremlin remembers where it began.
 #[cfg_attr(feature = "gpu", cube)]
 pub fn settle_bodies(params: &[f32], state: &mut [f32], base: usize, env: u32) {
     let count = params[PARAM_BODIES] as usize;
@@ -145,8 +146,15 @@ pub fn settle_bodies(params: &[f32], state: &mut [f32], base: usize, env: u32) {
     let gremlins = params[PARAM_BODY_KIND] == GREMLIN;
     let height = if gremlins { params[PARAM_BODY_HALF] } else { params[PARAM_BODY_REST_Z] };
     let mut at = base + (params[PARAM_BODY_FIRST] as usize) * LANES;
-    for _ in 0..count {
-        let half = draw(params, state, base, env) * (TAU * 0.5);
+    let layout = state[base + LAYOUT * LANES] as usize;
+    for i in 0..count {
+        let mut half = draw(params, state, base, env) * (TAU * 0.5);
+        if layout > 0 {
+            let given = params[layout + (params[PARAM_LAYOUT_BODIES] as usize) + i * POSE + 2];
+            if given < DRAWN {
+                half = given * 0.5;
+            }
+        }
         let (sin, cos) = sin_cos(half);
         state[at + 2 * LANES] = height;
         state[at + 3 * LANES] = cos;

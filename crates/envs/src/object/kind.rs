@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::state::{FREE_OBJECT_FIELDS, GREMLIN_FIELDS, STATIC_FIELDS};
 
 /// A kind of object; its numbers are the kind column of the parameter slice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ObjectKind {
     /// The place to reach.
@@ -27,6 +27,10 @@ pub enum ObjectKind {
 }
 
 impl ObjectKind {
+    /// Every kind.
+    pub const ALL: &'static [Self] =
+        &[Self::Goal, Self::Hazard, Self::Vase, Self::Button, Self::Pillar, Self::Gremlin, Self::PushBox, Self::Circle];
+
     /// The kind column of a group's parameter row.
     pub const fn code(self) -> f32 {
         self as u8 as f32
@@ -62,6 +66,18 @@ impl ObjectKind {
             Self::Gremlin => "gremlin",
             Self::PushBox => "push_box",
             Self::Circle => "circle",
+        }
+    }
+
+    /// Name of such objects in settings: in the plural where a level may hold several.
+    pub const fn plural(self) -> &'static str {
+        match self {
+            Self::Hazard => "hazards",
+            Self::Vase => "vases",
+            Self::Button => "buttons",
+            Self::Pillar => "pillars",
+            Self::Gremlin => "gremlins",
+            Self::Goal | Self::PushBox | Self::Circle => self.object_name(),
         }
     }
 

@@ -21,6 +21,8 @@ impl NavigationSpec {
         p[PARAM_GROUPS] = groups.len() as f32;
         p[PARAM_WALLS] = level.walls as f32;
         p[PARAM_SUBSTEP] = agent.substep();
+        p[PARAM_CONTINUE] = flag(level.continue_goal);
+        p[PARAM_COST_END] = level.terminate_at_cost.unwrap_or(f32::MAX);
         let mut offset = AGENT_OWN + agent.state_fields();
         for (i, group) in groups.iter().enumerate() {
             if group.kind.is_free() {
@@ -36,6 +38,8 @@ impl NavigationSpec {
                 p[PARAM_BODY_SPIN_MOMENT] = model.spin_moment;
                 p[PARAM_BODY_REACH] = model.reach;
                 p[PARAM_BODY_REST_Z] = model.rest_z;
+                let before: usize = groups[..i].iter().map(|group| group.count).sum();
+                p[PARAM_LAYOUT_BODIES] = (LAYOUT_OBJECTS + POSE * before) as f32;
             }
             if group.kind.is_solid() {
                 p[PARAM_SOLID_FIRST] = offset as f32;
@@ -56,6 +60,11 @@ impl NavigationSpec {
             row[GROUP_RANGE] = self.range_of(group);
             offset += group.count * group.kind.fields();
         }
+        let layouts = self.layout_rows();
+        p[PARAM_LAYOUTS] = layouts.len() as f32;
+        p[PARAM_LAYOUT_FIRST] = p.len() as f32;
+        p[PARAM_LAYOUT_ROW] = layouts.first().map_or(0, Vec::len) as f32;
+        p.extend(layouts.into_iter().flatten());
         p
     }
 

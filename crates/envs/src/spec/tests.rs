@@ -10,7 +10,15 @@ fn a_level_without_room_is_an_error_that_says_so() {
     let mut level = Level::clone(&find("PointGoal1").unwrap().level);
     level.groups[1].keepout = 0.7;
     let message = NavigationSpec::new(AgentKind::Point, level).unwrap_err().to_string();
-    assert!(message.contains("`Goal1`") && message.contains("do not fit"), "{message}");
+    assert!(message.contains("`Goal1`") && message.contains("groups[1] (hazard)"), "{message}");
+    assert!(message.contains("8 objects do not fit"), "{message}");
+}
+
+#[test]
+fn the_levels_of_the_suite_pass_the_trial_of_a_level_of_ones_own() {
+    for spec in registry() {
+        assert_eq!(&NavigationSpec::new(spec.agent, Level::clone(&spec.level)).unwrap(), spec);
+    }
 }
 
 #[test]

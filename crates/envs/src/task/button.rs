@@ -11,10 +11,11 @@ use super::goal::{GOAL_REWARD, progress};
 use super::{Task, TaskModel};
 use crate::object::{ObjectGroup, ObjectKind, object_cost};
 use crate::params::{
-    GROUP_OFFSET, GROUP_ROW, PARAM_GROUP, PARAM_SOLID_COSTS, PARAM_SOLID_FIRST, PARAM_SOLID_KIND, PARAM_SOLIDS,
+    DRAWN, GROUP_OFFSET, GROUP_ROW, LAYOUT_TARGET, PARAM_CONTINUE, PARAM_GROUP, PARAM_SOLID_COSTS, PARAM_SOLID_FIRST,
+    PARAM_SOLID_KIND, PARAM_SOLIDS,
 };
 use crate::rng::draw;
-use crate::state::{LANES, STATIC_FIELDS, TASK, TOUCH_BUTTONS};
+use crate::state::{LANES, LAYOUT, STATIC_FIELDS, TASK, TOUCH_BUTTONS};
 
 /// `ObjectKind::Button.code()`, as a plain constant for kernels.
 const BUTTON: f32 = ObjectKind::Button.code();
@@ -49,6 +50,12 @@ fn presses_wrong(state: &mut [f32], base: usize) -> bool {
 fn choose(params: &[f32], state: &mut [f32], base: usize, env: u32) {
     let count = params[PARAM_SOLIDS];
     let button = ((draw(params, state, base, env) * count) as u32).min(count as u32 - 1);
+    aim(params, state, base, button);
+}
+
+/// Makes `button` the target and moves the goal there.
+#[cfg_attr(feature = "gpu", cube)]
+fn aim(params: &[f32], state: &mut [f32], base: usize, button: u32) {
     let from = base + (params[PARAM_SOLID_FIRST] as usize + (button as usize) * STATIC_FIELDS) * LANES;
     let goal = base + (params[GOAL_ROW + GROUP_OFFSET] as usize) * LANES;
     state[base + TARGET * LANES] = button as f32;
@@ -63,6 +70,13 @@ pub struct Button;
 impl Task for Button {
     fn reset(params: &[f32], state: &mut [f32], base: usize, env: u32) {
         choose(params, state, base, env);
+        let layout = state[base + LAYOUT * LANES] as usize;
+        if layout > 0 {
+            let given = params[layout + LAYOUT_TARGET];
+            if given < DRAWN {
+                aim(params, state, base, given as u32);
+            }
+        }
     }
 
     fn reward(params: &[f32], state: &mut [f32], base: usize) -> f32 {
@@ -85,11 +99,13 @@ impl Task for Button {
         let timer = state[base + TIMER * LANES];
         let target = state[base + TARGET * LANES];
         state[base + TIMER * LANES] = (timer - 1.0).max(0.0f32);
+        let mut alive = true;
         if touches(state, base, target) {
             choose(params, state, base, env);
             state[base + TIMER * LANES] = DELAY;
+            alive = params[PARAM_CONTINUE] > 0.5;
         }
-        true
+        alive
     }
 
     fn sees(state: &mut [f32], base: usize, kind: f32) -> bool {

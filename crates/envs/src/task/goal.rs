@@ -10,8 +10,8 @@ use super::{Task, TaskModel};
 use crate::layout::resample;
 use crate::math::square;
 use crate::object::{ObjectGroup, ObjectKind, object_cost};
-use crate::params::{GROUP_OFFSET, GROUP_SIZE, PARAM_GROUP};
-use crate::state::{DX, DY, LANES, X, Y};
+use crate::params::{GROUP_OFFSET, GROUP_SIZE, PARAM_CONTINUE, PARAM_GROUP};
+use crate::state::{DX, DY, LANES, LAYOUT, X, Y};
 
 /// The goal is the first object group of every level of this task.
 const GOAL_GROUP: usize = 0;
@@ -60,8 +60,10 @@ pub struct Goal;
 impl Task for Goal {
     fn reset(params: &[f32], state: &mut [f32], base: usize, env: u32) {
         // The original draws the goal a second time after the layout; a goal that finds no place
-        // in 10000 tries stays where the layout put it.
-        resample(params, state, base, env, GOAL_GROUP);
+        // in 10000 tries stays where the layout put it. A fixed layout says where the goal is.
+        if state[base + LAYOUT * LANES] == 0.0 {
+            resample(params, state, base, env, GOAL_GROUP);
+        }
     }
 
     fn reward(params: &[f32], state: &mut [f32], base: usize) -> f32 {
@@ -77,7 +79,10 @@ impl Task for Goal {
     fn update(params: &[f32], state: &mut [f32], base: usize, env: u32) -> bool {
         let mut alive = true;
         if reached(params, state, base) {
-            alive = resample(params, state, base, env, GOAL_GROUP);
+            alive = false;
+            if params[PARAM_CONTINUE] > 0.5 {
+                alive = resample(params, state, base, env, GOAL_GROUP);
+            }
         }
         alive
     }

@@ -12,8 +12,8 @@ use super::{Task, TaskModel};
 use crate::layout::resample;
 use crate::math::square;
 use crate::object::{ObjectGroup, ObjectKind, object_cost};
-use crate::params::{GROUP_OFFSET, GROUP_SIZE, PARAM_BODY_FIRST, PARAM_GROUP};
-use crate::state::{LANES, TASK, X, Y, Z};
+use crate::params::{GROUP_OFFSET, GROUP_SIZE, PARAM_BODY_FIRST, PARAM_CONTINUE, PARAM_GROUP};
+use crate::state::{LANES, LAYOUT, TASK, X, Y, Z};
 
 /// The goal is the first object group of every level of this task.
 const GOAL_GROUP: usize = 0;
@@ -60,7 +60,9 @@ pub struct Push;
 #[cfg_attr(feature = "gpu", cube)]
 impl Task for Push {
     fn reset(params: &[f32], state: &mut [f32], base: usize, env: u32) {
-        resample(params, state, base, env, GOAL_GROUP);
+        if state[base + LAYOUT * LANES] == 0.0 {
+            resample(params, state, base, env, GOAL_GROUP);
+        }
         update_distances(params, state, base);
     }
 
@@ -82,7 +84,10 @@ impl Task for Push {
     fn update(params: &[f32], state: &mut [f32], base: usize, env: u32) -> bool {
         let mut alive = true;
         if state[base + LAST_TO_GOAL * LANES] <= params[PARAM_GROUP + GROUP_SIZE] {
-            alive = resample(params, state, base, env, GOAL_GROUP);
+            alive = false;
+            if params[PARAM_CONTINUE] > 0.5 {
+                alive = resample(params, state, base, env, GOAL_GROUP);
+            }
             update_distances(params, state, base);
         }
         alive

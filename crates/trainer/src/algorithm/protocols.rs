@@ -4,7 +4,25 @@ use super::{AlgorithmInfo, ppo, trpo};
 use crate::algorithm::ppo::PpoConfig;
 use crate::algorithm::second_order::TrpoConfig;
 use crate::config::SectionInfo;
-use crate::protocol::{SAUTE, SIMMER, SauteConfig, SimmerConfig};
+use crate::protocol::{EARLY_TERMINATED, SAUTE, SIMMER, SauteConfig, SimmerConfig};
+
+/// PPO on episodes that end beyond the limit.
+pub const PPO_EARLY_TERMINATED: AlgorithmInfo = AlgorithmInfo {
+    name: "ppo-early-terminated",
+    summary: "protocol early-terminated: PPO in episodes that end beyond the limit (OmniSafe's PPOEarlyTerminated)",
+    sections: &[SectionInfo::of::<PpoConfig>()],
+    protocol: Some(EARLY_TERMINATED),
+    ..ppo::INFO
+};
+
+/// TRPO on episodes that end beyond the limit.
+pub const TRPO_EARLY_TERMINATED: AlgorithmInfo = AlgorithmInfo {
+    name: "trpo-early-terminated",
+    summary: "protocol early-terminated: TRPO in episodes that end beyond the limit (OmniSafe's TRPOEarlyTerminated)",
+    sections: &[SectionInfo::of::<TrpoConfig>()],
+    protocol: Some(EARLY_TERMINATED),
+    ..trpo::INFO
+};
 
 /// PPO under Sauté.
 pub const PPO_SAUTE: AlgorithmInfo = AlgorithmInfo {

@@ -6,7 +6,7 @@ use crate::cli::command::bench::BenchArgs;
 use crate::cli::command::config::ConfigArgs;
 use crate::cli::command::eval::EvalArgs;
 use crate::cli::command::export::ExportArgs;
-use crate::cli::command::list::ListArgs;
+use crate::cli::command::list::{EnvsArgs, ListArgs};
 use crate::cli::command::parity::ParityArgs;
 use crate::cli::command::record::RecordArgs;
 use crate::cli::command::report::ReportArgs;
@@ -42,8 +42,8 @@ pub enum Verb {
     Bench(BenchArgs),
     /// Compare runs: tables, figures, statistics
     Report(ReportArgs),
-    /// List the environments
-    Envs(ListArgs),
+    /// List the environments, or print one as a level's file
+    Envs(EnvsArgs),
     /// List the algorithms
     Algos(ListArgs),
     /// Print the resolved configuration

@@ -54,8 +54,8 @@ impl CommonArgs {
 /// Options that shape the configuration.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ConfigSourceArgs {
-    /// Environment id, such as SafetyPointGoal1-v0 or PointGoal1
-    #[arg(long, value_name = "ID")]
+    /// Environment id, such as SafetyPointGoal1-v0 or PointGoal1, or the file of a level (.json, .toml)
+    #[arg(long, value_name = "ID|FILE")]
     pub env: Option<String>,
     /// Algorithm name
     #[arg(long, value_name = "NAME")]
@@ -75,10 +75,10 @@ pub struct ConfigSourceArgs {
     /// Built-in configuration to start from
     #[arg(long, value_name = "NAME")]
     pub preset: Option<String>,
-    /// JSON file of settings, complete or partial
-    #[arg(long, value_name = "FILE.json")]
+    /// File of settings, complete or partial (.json, .toml)
+    #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Any setting, by its path in the configuration; may be repeated
+    /// Any setting, by its path in the configuration, the level's below `env`; may be repeated
     #[arg(long, value_name = "key.path=value")]
     pub set: Vec<String>,
 }

@@ -7,7 +7,10 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-/// The environment of a run; as data an id, or `{"agent": .., "level": {..}}`.
+use super::env_edit::{edited, is_edit, renamed};
+
+/// The environment of a run; as data an id, `{"agent": .., "level": {..}}`, or what differs from an environment of the
+/// suite: `{"base": "PointGoal1", "hazards": {"count": 4}}`.
 ///
 /// ```
 /// use trainer::config::EnvSetting;
@@ -58,11 +61,12 @@ impl From<String> for EnvSetting {
 }
 
 impl From<NavigationSpec> for EnvSetting {
-    /// By its id where the suite has it.
+    /// By its id where the suite has it. What bears a name of the suite and is not it gets another name.
     fn from(spec: NavigationSpec) -> Self {
         match envs::find(&spec.env.id) {
             Ok(known) if known == spec => Self::Named(spec.env.id),
-            _ => Self::Own(Box::new(spec)),
+            Ok(_) => Self::Own(Box::new(renamed(&spec))),
+            Err(_) => Self::Own(Box::new(spec)),
         }
     }
 }
@@ -78,7 +82,15 @@ impl<'de> Deserialize<'de> for EnvSetting {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match Value::deserialize(deserializer)? {
             Value::String(id) => Ok(Self::Named(id)),
-            value => NavigationSpec::deserialize(value).map(|spec| Self::Own(Box::new(spec))).map_err(D::Error::custom),
+            Value::Object(mut edits) if edits.contains_key("base") => {
+                let base = edits.shift_remove("base").unwrap_or_default();
+                let base = Self::deserialize(base).map_err(D::Error::custom)?.spec().map_err(D::Error::custom)?;
+                edited(&base, &edits).map(Self::from).map_err(D::Error::custom)
+            }
+            value if is_edit(&value) => {
+                Err(D::Error::custom("needs `agent` and `level`, or `base`, the id of an environment that it changes"))
+            }
+            value => NavigationSpec::deserialize(value).map(Self::from).map_err(D::Error::custom),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Resolves a configuration: defaults < preset < `--config` file < `--set key.path=value` < flag.
 //!
 //! Every source is a JSON tree laid over the one before, leaf by leaf, so that an error can name the source, the
-//! key and what would have been valid. The keys that exist are those of [`TrainConfig::default`].
+//! key and what would have been valid. The keys that exist are those of [`TrainConfig::default`]. Keys below `env` change
+//! the environment that all sources together have chosen.
 
 use std::path::{Path, PathBuf};
 
@@ -13,6 +14,7 @@ use strsim::levenshtein;
 
 use crate::algorithm;
 use crate::bounded_read::{JSON_LIMIT, read_text};
+use crate::config::env_edit::{edited, is_edit};
 use crate::config::{EnvSetting, TrainConfig};
 use crate::error::UsageError;
 
@@ -48,10 +50,12 @@ pub fn resolve(sources: &Sources) -> Result<TrainConfig> {
             let names: Vec<&str> = PRESETS.iter().map(|(preset, _)| *preset).collect();
             UsageError::new(format!("unknown preset `{name}`; there are: {}", names.join(", ")))
         })?;
-        tree.lay_text(&format!("preset {name}"), text)?;
+        let source = format!("preset {name}");
+        let value: Value = serde_json::from_str(text).with_context(|| source.clone())?;
+        tree.lay_section(&source, &value)?;
     }
     if let Some(path) = &sources.file {
-        tree.lay_text(&path.display().to_string(), &read(path)?)?;
+        tree.lay_section(&path.display().to_string(), &parsed(path)?)?;
     }
     lay_command_line(&mut tree, sources)?;
     finish(tree)
@@ -93,26 +97,60 @@ fn read(path: &Path) -> Result<String> {
         .map_err(|error| UsageError::new(format!("cannot read {}: {error}", path.display())).into())
 }
 
+/// What a settings file holds: TOML where its name says so, else JSON.
+fn parsed(path: &Path) -> Result<Value> {
+    let text = read(path)?;
+    let wrong = |kind: &str, error: String| UsageError::new(format!("{}: not valid {kind}: {error}", path.display()));
+    let value = if has_ending(&path.to_string_lossy(), "toml") {
+        toml::from_str(&text).map_err(|error| wrong("TOML", error.to_string()))
+    } else {
+        serde_json::from_str(&text).map_err(|error| wrong("JSON", error.to_string()))
+    };
+    Ok(value?)
+}
+
+fn has_ending(name: &str, ending: &str) -> bool {
+    Path::new(name).extension().is_some_and(|own| own.eq_ignore_ascii_case(ending))
+}
+
 fn lay_command_line(tree: &mut Tree, sources: &Sources) -> Result<()> {
+    let mut edits = Value::Object(Map::new());
     for set in &sources.sets {
         let (key, text) = set
             .split_once('=')
             .ok_or_else(|| UsageError::new(format!("--set {set}: expected key.path=value, for example gamma=0.99")))?;
         let value = serde_json::from_str(text).unwrap_or_else(|_| unquoted(text));
-        tree.lay(&format!("--set {set}"), &mut Vec::new(), &nested(key, value))?;
+        match key.strip_prefix("env.") {
+            // Together, and behind the flags: one change may only be possible with another.
+            Some(key) => merge(&mut edits, &nested(key, value)),
+            None => tree.lay(&format!("--set {set}"), &mut Vec::new(), &nested(key, value))?,
+        }
     }
     for (flag, key, value) in &sources.flags {
         let value = if *key == "env" { env_value(value)? } else { value.clone() };
         tree.lay(flag, &mut Vec::new(), &nested(key, value))?;
     }
+    if edits.as_object().is_some_and(|edits| !edits.is_empty()) {
+        tree.lay("--set env", &mut vec!["env".to_owned()], &edits)?;
+    }
     Ok(())
+}
+
+/// Lays `patch` over `tree`, object by object.
+fn merge(tree: &mut Value, patch: &Value) {
+    match (tree, patch) {
+        (Value::Object(old), Value::Object(new)) => {
+            new.iter().for_each(|(key, value)| merge(old.entry(key).or_insert(Value::Null), value));
+        }
+        (leaf, _) => *leaf = patch.clone(),
+    }
 }
 
 /// What a file that `--env` names holds; an id stays as it is.
 fn env_value(value: &Value) -> Result<Value> {
-    match value.as_str().filter(|text| text.ends_with(".json")) {
-        Some(path) => serde_json::from_str(&read(Path::new(path))?)
-            .map_err(|error| UsageError::new(format!("{path}: not valid JSON: {error}")).into()),
+    let is_file = |text: &&str| has_ending(text, "json") || has_ending(text, "toml");
+    match value.as_str().filter(is_file) {
+        Some(path) => parsed(Path::new(path)),
         None => Ok(value.clone()),
     }
 }
@@ -122,8 +160,23 @@ fn env_value(value: &Value) -> Result<Value> {
 /// # Errors
 /// [`UsageError`] for an unknown id, and for a file that cannot be read or holds no level that can be simulated.
 pub fn env_named(text: &str) -> Result<NavigationSpec> {
-    let usage = |error: String| UsageError::new(format!("--env {text}: {error}"));
-    let setting = EnvSetting::deserialize(env_value(&json!(text))?).map_err(|error| usage(error.to_string()))?;
+    env_changed(text, &[])
+}
+
+/// The environment that `text` names with the changes of `--set env.key=value` laid over it.
+///
+/// # Errors
+/// [`UsageError`] as of [`env_named`], for settings of anything else, and for unknown keys.
+pub fn env_changed(text: &str, sets: &[String]) -> Result<NavigationSpec> {
+    if let Some(set) = sets.iter().find(|set| !set.starts_with("env.")) {
+        bail!(UsageError::new(format!(
+            "--set {set}: expected a key of the environment, for example env.hazards.count=4"
+        )));
+    }
+    let flags = vec![("--env", "env", json!(text))];
+    let mut tree = Tree::new(&TrainConfig::default())?;
+    lay_command_line(&mut tree, &Sources { sets: sets.to_vec(), flags, ..Sources::default() })?;
+    let setting = EnvSetting::deserialize(&tree.value["env"])?;
     Ok(setting.spec().map_err(|error| UsageError::new(error.to_string()))?)
 }
 
@@ -175,13 +228,26 @@ impl Tree {
         Ok(Self { value: serde_json::to_value(base).context("configuration")? })
     }
 
-    fn lay_text(&mut self, source: &str, text: &str) -> Result<()> {
-        let value: Value = serde_json::from_str(text)
-            .map_err(|error| UsageError::new(format!("{source}: not valid JSON: {error}")))?;
+    fn lay_section(&mut self, source: &str, value: &Value) -> Result<()> {
         if !value.is_object() {
-            bail!(UsageError::new(format!("{source}: expected a JSON object of settings")));
+            bail!(UsageError::new(format!("{source}: expected an object of settings")));
         }
-        self.lay(source, &mut Vec::new(), &value)
+        self.lay(source, &mut Vec::new(), value)
+    }
+
+    /// Lays an environment, or changes of the present one, over the node `env`.
+    fn lay_env(&mut self, source: &str, patch: &Value) -> Result<()> {
+        let wrong = |error: String| UsageError::new(format!("{source}: `env`: {error}"));
+        let setting = match patch.as_object() {
+            Some(edits) if is_edit(patch) && !edits.contains_key("base") => {
+                let present = EnvSetting::deserialize(&self.value["env"]).map_err(|error| wrong(error.to_string()))?;
+                let present = present.spec().map_err(|error| wrong(error.to_string()))?;
+                edited(&present, edits).map(EnvSetting::from).map_err(wrong)?
+            }
+            _ => EnvSetting::deserialize(patch).map_err(|error| wrong(error.to_string()))?,
+        };
+        self.value["env"] = serde_json::to_value(&setting).context("environment")?;
+        Ok(())
     }
 
     /// Lays `patch` over the node at `path`.
@@ -189,12 +255,7 @@ impl Tree {
         let node = path.iter().fold(&mut self.value, |node, key| &mut node[key]);
         match (node, patch) {
             // An environment is one value, though it may be written as an object.
-            (leaf, _) if path[..] == ["env"] => {
-                *leaf = patch.clone();
-                TrainConfig::deserialize(&self.value)
-                    .map_err(|error| UsageError::new(format!("{source}: `env`: {error}")))?;
-                Ok(())
-            }
+            _ if path[..] == ["env"] => self.lay_env(source, patch),
             (Value::Object(section), Value::Object(entries)) => {
                 if let Some(key) = entries.keys().find(|key| !section.contains_key(*key)) {
                     bail!(unknown_key(source, path, key, section));
@@ -222,7 +283,7 @@ impl Tree {
 }
 
 /// `1e6` and `5.0` for an integer key, a lone number for a list.
-fn fitted(former: &Value, new: &Value) -> Value {
+pub(super) fn fitted(former: &Value, new: &Value) -> Value {
     let whole = |number: f64| number.fract() == 0.0 && (0.0..9e15).contains(&number);
     match (former, new) {
         (Value::Number(old), Value::Number(number)) if !old.is_f64() && number.is_f64() => {
@@ -342,6 +403,50 @@ mod tests {
             let text = message(with_sets(&[set]));
             assert!(text.contains(part), "{set}: {text}");
         }
+    }
+
+    #[test]
+    fn a_level_is_changed_by_its_keys_wherever_the_environment_comes_from() {
+        let change = |sets: &[&str], env: &str| {
+            let sets = sets.iter().map(|set| (*set).to_owned()).collect();
+            let flags = vec![("--env", "env", json!(env))];
+            resolve(&Sources { sets, flags, ..Sources::default() }).map(|config| config.env.spec().unwrap())
+        };
+        let spec = change(&["env.hazards.count=25", "env.half_extent=4", "env.agent_extent=4"], "CarGoal2").unwrap();
+        assert!(spec.env.id.starts_with("SafetyCarGoal2-"), "{}", spec.env.id);
+        assert_eq!((spec.level.groups[1].count, spec.level.half_extent), (25, 4.0));
+
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("level.toml");
+        fs::write(&file, "base = \"PushPoint\"").unwrap();
+        let text = message(change(&[], file.to_str().unwrap()).map(|_| TrainConfig::default()));
+        assert!(text.contains("PushPoint") && text.contains("SafetyPointPush1-v0"), "{text}");
+        fs::write(&file, "base = \"PointPush1\"\nname = \"Narrow\"\nhalf_extent = 1.4\n[hazards]\ncount = 3\n")
+            .unwrap();
+        let spec = change(&["env.hazards.size=0.25"], file.to_str().unwrap()).unwrap();
+        assert_eq!((spec.level.half_extent, spec.level.groups[1].count), (1.4, 3));
+        assert_eq!(spec.level.groups[1].size, 0.25);
+        assert!(spec.env.id.starts_with("SafetyPointNarrow-"));
+
+        let text = message(with_sets(&["env.hazrds.count=4"]));
+        assert!(text.contains("--set env") && text.contains("Did you mean `hazards`"), "{text}");
+        let saved = with_sets(&["env.hazards.count=4"]).unwrap();
+        let same = Sources { sets: vec!["env.hazards.count=4".into()], ..Sources::default() };
+        assert_eq!(resolve_resumed(&saved, &same).unwrap(), saved);
+        let other = Sources { sets: vec!["env.hazards.count=5".into()], ..Sources::default() };
+        assert!(message(resolve_resumed(&saved, &other)).contains("`env`"));
+    }
+
+    #[test]
+    fn settings_are_read_from_toml() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("c.toml");
+        fs::write(&file, "gamma = 0.5 # short-sighted\n[kfcpo]\ndamping = 0.2\n[env]\nwalls = 2\n").unwrap();
+        let config = resolve(&Sources { file: Some(file.clone()), ..Sources::default() }).unwrap();
+        assert_eq!((config.gamma, config.section::<KfcpoConfig>().damping), (0.5, 0.2));
+        assert_eq!(config.env.spec().unwrap().level.walls, 2);
+        fs::write(&file, "gamma = ").unwrap();
+        assert!(message(resolve(&Sources { file: Some(file), ..Sources::default() })).contains("not valid TOML"));
     }
 
     #[test]

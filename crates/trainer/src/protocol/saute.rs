@@ -20,19 +20,21 @@ use compute::{State, read};
 use envs::{EnvError, EnvSpec, StepBatch};
 use serde::{Deserialize, Serialize};
 
-use super::{Protocol, ProtocolInfo};
+use super::{Means, Protocol, ProtocolInfo};
 use crate::config::{Section, TrainConfig, at_least, within};
 
 /// The protocol of the rows with Sauté.
 pub const SAUTE: ProtocolInfo = ProtocolInfo {
     name: "saute",
-    build: |config, spec, envs, device| Box::new(Saute::new(config, None, spec, envs, device)),
+    means: Means::Steps(|config, spec, envs, device| Box::new(Saute::new(config, None, spec, envs, device))),
 };
 
 /// The protocol of the rows with Simmer.
 pub const SIMMER: ProtocolInfo = ProtocolInfo {
     name: "simmer",
-    build: |config, spec, envs, device| Box::new(Saute::new(config, Some(config.section()), spec, envs, device)),
+    means: Means::Steps(|config, spec, envs, device| {
+        Box::new(Saute::new(config, Some(config.section()), spec, envs, device))
+    }),
 };
 
 /// Settings of Sauté, and of Simmer's reward (OmniSafe's values for its navigation tasks).

@@ -11,7 +11,7 @@ use pulp::NullaryFnOnce;
 use super::advance::advance_block;
 use crate::agent::{Agent, AgentFrame, AgentModel, SimdAgent};
 use crate::lanes::{Lane, row, with_simd};
-use crate::layout::sample_layout_simd;
+use crate::layout::{place_fixed, sample_layout_simd};
 use crate::lidar::{LIDAR_BINS, echo, mark};
 use crate::params::{
     GROUP_COUNT, GROUP_FIELDS, GROUP_KIND, GROUP_LIDAR, GROUP_OFFSET, GROUP_ROW, PARAM_GROUP, PARAM_GROUPS,
@@ -62,8 +62,15 @@ pub(super) fn step_block<A: SimdAgent + AgentModel, T: Task>(
 /// Begins a new episode in one lane: `reset_env` with the faster sampler of layouts.
 fn reset_lane<A: Agent, T: Task>(params: &[f32], state: &mut [f32], lane: usize, env: u32, staggered: bool) {
     begin_episode(state, lane);
-    sample_layout_simd(params, state, lane, env);
+    if !place_fixed(params, state, lane, env) {
+        sample_layout_simd(params, state, lane, env);
+    }
     settle_episode::<A, T>(params, state, lane, env, staggered);
+}
+
+/// Begins a new episode of environment `env` in the first lane of a block.
+pub fn reset_first<A: Agent, T: Task>(params: &[f32], state: &mut [f32], env: u32) {
+    reset_lane::<A, T>(params, state, 0, env, false);
 }
 
 /// Begins a new episode in the first `obs.len() / obs_dim` environments of a block.
@@ -169,6 +176,21 @@ mod tests {
         for spec in registry() {
             let compare = for_kind!(spec.agent, spec.level.task, compare);
             compare(spec);
+        }
+    }
+
+    /// The levels' further means: fixed layouts, goals and costs that end episodes.
+    #[test]
+    fn a_block_steps_to_the_bits_of_the_scalar_step_where_episodes_end_early() {
+        for id in ["PointGoal2", "CarButton1", "PointPush1"] {
+            let spec = crate::registry::find(id).unwrap();
+            let mut level = crate::level::Level::clone(&spec.level);
+            level.continue_goal = false;
+            level.terminate_at_cost = Some(20.0);
+            level.layouts = (0..3).map(|number| crate::level::Layout::Numbered { seed: 4, number }).collect();
+            let spec = NavigationSpec::new(spec.agent, level).unwrap();
+            let compare = for_kind!(spec.agent, spec.level.task, compare);
+            compare(&spec);
         }
     }
 
