@@ -83,6 +83,11 @@ impl Critics {
         Tensor::stack::<2>(losses, 0).mean_dim(0).squeeze_dim(0)
     }
 
+    /// Adam steps that each critic has left out since the run began, because its gradient was not finite, `[S]`.
+    pub fn skipped(&self) -> Tensor<1> {
+        self.adam.skipped()
+    }
+
     /// Observations `[N, obs_dim]` and targets `[S, N]` in the order of an epoch.
     fn shuffled(&self, samples: &Samples, iteration: u64, epoch: usize) -> (Tensor<2>, Tensor<2>) {
         let count = samples.len();
@@ -170,6 +175,8 @@ mod tests {
         let changed: Vec<bool> =
             before.chunks(SAMPLES).zip(after.chunks(SAMPLES)).map(|(before, after)| before != after).collect();
         assert_eq!(changed, [true, false, true]);
+        let skipped = read("skipped", critics.skipped()).unwrap();
+        assert!(skipped[1] > 0.0 && skipped[0] + skipped[2] == 0.0, "{skipped:?}");
     }
 
     #[test]

@@ -210,6 +210,7 @@ impl Runner {
         for (s, objective) in self.objectives().into_iter().enumerate() {
             update.push(format!("Loss/{objective}Critic"), losses.clone().narrow(0, s, 1));
         }
+        update.push("Loss/CriticSkipped", self.critics.skipped().sum());
         for (objective, explained) in self.objectives().into_iter().zip(explained) {
             update.push(format!("Value/{objective}Explained"), explained);
         }

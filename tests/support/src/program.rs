@@ -13,7 +13,7 @@ use serde_json::Value;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Settings of a run that takes a second: small network, short rollouts, a checkpoint every other iteration.
-const TINY: &[&str] = &[
+pub const TINY: &[&str] = &[
     "--env=PointGoal1",
     "--num-envs=8",
     "--device=cpu",

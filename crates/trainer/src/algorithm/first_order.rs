@@ -99,7 +99,7 @@ impl FirstOrder {
         // Never zero: Adam's rate must stay positive, and the last update may be as small as it likes.
         self.adam.set_learning_rate(learning_rate.max(f32::MIN_POSITIVE.into()));
         let (old_log_std, device) = (policy.log_std().clone(), batch.obs.device());
-        let (mut kl, mut epochs) = (0.0, 0);
+        let (mut kl, mut epochs, skipped) = (0.0, 0, self.adam.skipped());
         for epoch in 0..settings.epochs {
             let step = progress.iteration * settings.epochs as u64 + epoch as u64;
             let key = NoiseKey { seed: self.seed, stream: self.stream, step };
@@ -118,7 +118,8 @@ impl FirstOrder {
                 break;
             }
         }
-        let mut update = Update { kl: Some(Number::Known(kl)), ..Update::default() };
+        let skipped = self.adam.skipped() - skipped;
+        let mut update = Update { kl: Some(Number::Known(kl)), skipped: Some(skipped.into()), ..Update::default() };
         update.push("Train/KL", kl);
         update.push("Train/Epochs", epochs as f64);
         update.push("Train/LR", learning_rate);

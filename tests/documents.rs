@@ -1,0 +1,178 @@
+//! Every command that the README and the documents show is run, on sizes that take a second: none of them rots.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use test_support::program::{Sandbox, TINY};
+
+/// What begins a line of a shell block that is not a command of the program; it is tried elsewhere, or needs a machine of
+/// its own.
+const OTHERS: &[&str] = &[
+    "cargo test",
+    "cargo build",
+    "cargo bench",
+    "cargo doc",
+    "cargo install",
+    "cargo deny",
+    "cargo check",
+    "KFCPO_",
+    "git ",
+    "mdbook ",
+    "python",
+    "pip ",
+    "maturin ",
+    "rustup ",
+    "cd ",
+    "source ",
+    "export ",
+    "sh ",
+    "bash ",
+    "sudo ",
+    "apt",
+    "tests/",
+    "benches/",
+    "crates/",
+    "mpirun ",
+    "srun ",
+    "#",
+    "scripts/",
+    "ulimit ",
+    "ncu ",
+];
+
+/// The repository's root.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// README and the pages of the documents, with what stands in their shell blocks, line by line.
+fn documents() -> Vec<(String, Vec<String>)> {
+    let mut pages = vec![root().join("README.md")];
+    let sources = fs::read_dir(root().join("assets/docs/src")).unwrap();
+    pages.extend(sources.map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|e| e == "md")));
+    pages.sort();
+    let name = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
+    pages.iter().map(|path| (name(path), shell_lines(&fs::read_to_string(path).unwrap()))).collect()
+}
+
+/// The lines of the blocks that begin with "```sh", those that end in a backslash joined with the next.
+fn shell_lines(text: &str) -> Vec<String> {
+    let (mut lines, mut inside, mut begun): (Vec<String>, bool, String) = (Vec::new(), false, String::new());
+    for line in text.lines() {
+        match line.trim() {
+            fence if fence.starts_with("```") => inside = fence == "```sh",
+            line if inside => match line.strip_suffix('\\') {
+                Some(part) => begun.push_str(part),
+                None => lines.push(std::mem::take(&mut begun) + line),
+            },
+            _ => (),
+        }
+    }
+    lines.retain(|line| !line.is_empty());
+    lines
+}
+
+/// The arguments of the program in a line, or `None` where it shows something else.
+fn arguments(line: &str) -> Option<Vec<String>> {
+    let command = line.split(" #").next().unwrap().trim();
+    let rest = ["cargo run -p trainer", "trainer"].iter().find_map(|program| command.strip_prefix(program))?;
+    if !(rest.is_empty() || rest.starts_with(' ')) || rest.contains(['|', '>', ';', '&']) || rest.contains("--features")
+    {
+        return None;
+    }
+    Some(rest.split_whitespace().filter(|word| *word != "--").map(str::to_owned).collect())
+}
+
+/// The same arguments for what the sandbox holds, and for a second of work.
+fn made_small(args: Vec<String>) -> Vec<String> {
+    let named =
+        |args: &[String], flag: &str| args.iter().any(|arg| arg == flag || arg.starts_with(&format!("{flag}=")));
+    let mut small: Vec<String> = args.iter().map(|arg| stand_in(arg)).collect();
+    let set = |small: &mut Vec<String>, flag: &str, value: &str| match small.iter().position(|arg| arg == flag) {
+        Some(place) => small[place + 1] = value.to_owned(),
+        None => small.extend([flag.to_owned(), value.to_owned()]),
+    };
+    let verb = small.first().filter(|word| !word.starts_with('-')).cloned();
+    match verb.as_deref() {
+        None | Some("train") => {
+            let resumed = named(&args, "--resume");
+            if verb.is_none() {
+                small.insert(0, "train".into());
+            }
+            if !resumed || named(&args, "--total-steps") {
+                set(&mut small, "--total-steps", if resumed { "1536" } else { "512" });
+            }
+            if !resumed {
+                if named(&args, "--num-envs") {
+                    set(&mut small, "--num-envs", "8");
+                }
+                small.extend(TINY.iter().filter(|own| !is_given(&args, own)).map(|own| (*own).to_owned()));
+                small.push("--quiet".into());
+            }
+        }
+        Some("eval") => set(&mut small, "--episodes", "2"),
+        Some("record") => {
+            set(&mut small, "--episodes", "1");
+        }
+        Some("bench") => {
+            set(&mut small, "--num-envs", "64");
+        }
+        _ => (),
+    }
+    small
+}
+
+/// Whether a command gives what `own` (`--flag=value` or `--set=key=value`) would say.
+fn is_given(args: &[String], own: &str) -> bool {
+    let (flag, value) = own.split_once('=').unwrap();
+    let key = |setting: &str| setting.split('=').next().unwrap().to_owned();
+    args.iter().enumerate().any(|(i, arg)| match flag {
+        "--set" => arg == "--set" && key(&args[i + 1]) == key(value),
+        _ => arg == flag,
+    })
+}
+
+/// What an argument's placeholder stands for in the sandbox.
+fn stand_in(arg: &str) -> String {
+    match arg {
+        "RUN" | "runs/NAME" | "runs/kfcpo/seedN" => "runs/one".into(),
+        "100N" => "1000".into(),
+        "cuda" | "wgpu" | "vulkan" => "cpu".into(),
+        _ => arg.to_owned(),
+    }
+}
+
+#[test]
+fn every_command_of_the_documents_works() {
+    let sandbox = Sandbox::new();
+    sandbox.train_tiny("runs/one", 1024, &["--quiet"]);
+    fs::write(sandbox.path("my.json"), r#"{"seed": 5}"#).unwrap();
+    let level = sandbox.succeed(&["envs", "--json", "PointGoal1"]).stdout;
+    fs::write(sandbox.path("my-level.json"), level).unwrap();
+    let (mut tried, mut wrong) = (0, Vec::new());
+    for (page, lines) in documents() {
+        for line in lines {
+            match arguments(&line) {
+                Some(args) => {
+                    let args = made_small(args);
+                    let finished = sandbox.run(&args.iter().map(String::as_str).collect::<Vec<_>>());
+                    tried += 1;
+                    if finished.code != Some(0) {
+                        wrong.push(format!("{page}: {line}\n  as {args:?}\n  {:?} {}", finished.code, finished.stderr));
+                    }
+                }
+                None => {
+                    if !OTHERS.iter().any(|other| line.starts_with(other))
+                        && !line.starts_with("trainer")
+                        && !line.starts_with("cargo run")
+                    {
+                        wrong
+                            .push(format!("{page}: {line}\n  is neither a command of the program nor of a known kind"));
+                    }
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(tried >= 10, "only {tried} commands were found");
+}
