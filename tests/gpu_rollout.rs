@@ -91,8 +91,7 @@ fn assert_equal(a: &Rollout, b: &Rollout) {
             ("actions", values(r.action.clone())),
             ("means", values(r.mean.clone())),
             ("log-probabilities", values(r.log_prob.clone())),
-            ("rewards", values(r.reward.clone())),
-            ("costs", values(r.cost.clone())),
+            ("rewards and costs", values(r.signals.clone().flatten::<1>(0, 2))),
             ("ends", values(r.done.clone())),
         ]
     };
@@ -140,8 +139,9 @@ fn assert_same_course(host: &Rollout, device: &Rollout) {
         assert!(far <= share, "{name}: {far:.1e} of the numbers are further apart than {bound:.0e}");
     };
     near("first observations", first(host), first(device), 1e-5, 1e-3);
-    near("rewards", values(host.reward.clone()), values(device.reward.clone()), 1e-2, 1e-2);
-    near("costs", values(host.cost.clone()), values(device.cost.clone()), 0.5, 1e-2);
+    let signal = |r: &Rollout, s: usize| values(r.signals.clone().narrow(0, s, 1));
+    near("rewards", signal(host, 0), signal(device, 0), 1e-2, 1e-2);
+    near("costs", signal(host, 1), signal(device, 1), 0.5, 1e-2);
     near("ends", values(host.done.clone()), values(device.done.clone()), 0.5, 0.0);
 }
 

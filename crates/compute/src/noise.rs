@@ -11,13 +11,14 @@
 //! numbers but for the last bits of the device's square root.
 
 pub mod gpu;
-mod mix;
+mod hash;
+
 mod stream;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
-pub use mix::mix;
+pub use hash::mix;
 pub use stream::Stream;
 
 /// What a block of noise depends on, besides its shape.
