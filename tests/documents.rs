@@ -72,15 +72,19 @@ fn shell_lines(text: &str) -> Vec<String> {
     lines
 }
 
-/// The arguments of the program in a line, or `None` where it shows something else.
-fn arguments(line: &str) -> Option<Vec<String>> {
+/// The arguments of the program in a line and the file that its stdout goes to, or `None` where it shows something else.
+fn arguments(line: &str) -> Option<(Vec<String>, Option<String>)> {
     let command = line.split(" #").next().unwrap().trim();
+    let (command, file) = match command.split_once(" > ") {
+        Some((command, file)) => (command, Some(file.to_owned())),
+        None => (command, None),
+    };
     let rest = ["cargo run -p trainer", "trainer"].iter().find_map(|program| command.strip_prefix(program))?;
     if !(rest.is_empty() || rest.starts_with(' ')) || rest.contains(['|', '>', ';', '&']) || rest.contains("--features")
     {
         return None;
     }
-    Some(rest.split_whitespace().filter(|word| *word != "--").map(str::to_owned).collect())
+    Some((rest.split_whitespace().filter(|word| *word != "--").map(str::to_owned).collect(), file))
 }
 
 /// The same arguments for what the sandbox holds, and for a second of work.
@@ -153,10 +157,13 @@ fn every_command_of_the_documents_works() {
     for (page, lines) in documents() {
         for line in lines {
             match arguments(&line) {
-                Some(args) => {
+                Some((args, file)) => {
                     let args = made_small(args);
                     let finished = sandbox.run(&args.iter().map(String::as_str).collect::<Vec<_>>());
                     tried += 1;
+                    if let Some(file) = file {
+                        fs::write(sandbox.path(&file), &finished.stdout).unwrap();
+                    }
                     if finished.code != Some(0) {
                         wrong.push(format!("{page}: {line}\n  as {args:?}\n  {:?} {}", finished.code, finished.stderr));
                     }
