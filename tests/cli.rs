@@ -489,3 +489,20 @@ fn stdout_that_takes_nothing_is_an_error_not_a_panic() {
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert!(stderr.contains("cannot write to stdout") && !stderr.contains("panicked"), "{stderr}");
 }
+
+#[test]
+fn shells_and_man_are_told_of_every_verb() {
+    let sandbox = Sandbox::new();
+    let verbs = ["train", "eval", "record", "export", "report", "parity", "bench", "envs", "algos", "config"];
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = sandbox.succeed(&["completions", shell]).stdout;
+        assert!(verbs.iter().all(|verb| script.contains(verb)), "{shell}");
+    }
+    assert!(sandbox.fail(&["completions", "tcsh"], 2).contains("bash"));
+    assert!(sandbox.succeed(&["man"]).stdout.starts_with(".ie"));
+    sandbox.succeed(&["man", "--out=pages"]);
+    for verb in verbs {
+        let page = std::fs::read_to_string(sandbox.path(&format!("pages/trainer-{verb}.1"))).unwrap();
+        assert!(page.contains(verb), "{page}");
+    }
+}

@@ -55,6 +55,8 @@ fn run(cli: Cli) -> Result<ExitCode> {
         Some(Verb::Envs(args)) => command::list::envs(&args),
         Some(Verb::Algos(args)) => command::list::algos(&args),
         Some(Verb::Config(args)) => command::config::run(&args),
+        Some(Verb::Completions(args)) => command::completions::completions(&args),
+        Some(Verb::Man(args)) => command::completions::man(&args),
     }
 }
 

@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::cli::command::bench::BenchArgs;
+use crate::cli::command::completions::{CompletionsArgs, ManArgs};
 use crate::cli::command::config::ConfigArgs;
 use crate::cli::command::eval::EvalArgs;
 use crate::cli::command::export::ExportArgs;
@@ -48,6 +49,10 @@ pub enum Verb {
     Algos(ListArgs),
     /// Print the resolved configuration
     Config(ConfigArgs),
+    /// Print what a shell needs to complete this command line
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write one per verb
+    Man(ManArgs),
 }
 
 #[cfg(test)]

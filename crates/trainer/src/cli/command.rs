@@ -7,6 +7,7 @@ use crate::cli::console::diagnose;
 use crate::run_dir::RunDir;
 
 pub mod bench;
+pub mod completions;
 pub mod config;
 pub mod eval;
 pub mod export;
