@@ -13,6 +13,7 @@ mod plot;
 mod progress;
 mod statistics;
 
+use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
@@ -23,26 +24,39 @@ use crate::cli::args::{Cli, Verb};
 use crate::cli::console::{FAILED, diagnose, is_broken_pipe};
 use crate::error::UsageError;
 
+pub use command::record::live;
+
 const WRONG_USAGE: u8 = 2;
 
-/// Parses the process's arguments, does what they say and returns the exit code.
+/// Does what the process's arguments say and returns the exit code.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse(); // exits with 2 after a usage message
+    ExitCode::from(run(std::env::args_os()))
+}
+
+/// Does what the arguments say, the program's name first, and returns the exit code.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(usage) => {
+            let _ = usage.print(); // also help and version, which are no errors
+            return if usage.use_stderr() { WRONG_USAGE } else { 0 };
+        }
+    };
     report_panics();
     interrupt::survive_file_size_limits();
     // A panic is a bug, but even then scripts get the documented exit code.
-    let done = catch_unwind(AssertUnwindSafe(|| run(cli))).unwrap_or(Ok(ExitCode::from(FAILED)));
-    done.unwrap_or_else(|error| {
-        if is_broken_pipe(&error) {
-            return ExitCode::SUCCESS; // the reader of stdout (`| head`) has seen enough
+    let done = catch_unwind(AssertUnwindSafe(|| run_verb(cli))).unwrap_or(Ok(ExitCode::from(FAILED)));
+    match done {
+        Ok(code) => (0..=u8::MAX).find(|number| ExitCode::from(*number) == code).unwrap_or(FAILED),
+        Err(error) if is_broken_pipe(&error) => 0, // the reader of stdout (`| head`) has seen enough
+        Err(error) => {
+            diagnose(&format!("error: {error:#}"));
+            if error.chain().any(|cause| cause.is::<UsageError>()) { WRONG_USAGE } else { FAILED }
         }
-        diagnose(&format!("error: {error:#}"));
-        let usage = error.chain().any(|cause| cause.is::<UsageError>());
-        ExitCode::from(if usage { WRONG_USAGE } else { FAILED })
-    })
+    }
 }
 
-fn run(cli: Cli) -> Result<ExitCode> {
+fn run_verb(cli: Cli) -> Result<ExitCode> {
     match cli.verb {
         None => command::train::run(&cli.train),
         Some(Verb::Train(args)) => command::train::run(&args),

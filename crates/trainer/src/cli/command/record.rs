@@ -4,6 +4,7 @@ mod canvas;
 mod episode;
 mod gif;
 mod html;
+pub mod live;
 mod picture;
 mod text;
 

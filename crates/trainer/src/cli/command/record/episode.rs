@@ -116,6 +116,13 @@ impl Episode {
         self.costs.last().copied().unwrap_or_default().into()
     }
 
+    /// One moment: a scene, what the lidars read in it, return and cost until then. Its only frame is frame 0.
+    pub fn moment(scene: &Scene, lidar: impl Iterator<Item = f32>, episode_return: f32, cost: f32) -> Self {
+        let mut moment = Self { returns: vec![episode_return], costs: vec![cost], ..Self::begin(scene) };
+        moment.push_scene(scene, lidar);
+        moment
+    }
+
     fn begin(scene: &Scene) -> Self {
         let objects = scene.objects.iter().map(|object| Track {
             kind: object.kind.object_name(),

@@ -1,0 +1,195 @@
+"""Many environments with Safety-Gymnasium's six-tuple: observation, reward, cost, terminated, truncated, info."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import numpy as np
+
+from ._kfcpo import Simulator, level_json
+
+
+def level_text(env):
+    """What ``Simulator`` takes for an id, the path of a level's file or a level as a dict."""
+    if isinstance(env, dict):
+        return json.dumps(env)
+    if isinstance(env, (str, os.PathLike)):
+        return os.fspath(env)
+    raise TypeError(f"env must be an id, a path or a dict, not {type(env).__name__}")
+
+
+def level(env):
+    """An agent and its level as a dict: change it, and hand it back as ``env``.
+
+    ::
+
+        sparse = kfcpo.level("PointGoal1")
+        sparse["level"].update(name="Short", max_episode_steps=200)
+        env = kfcpo.make_vec(sparse, 64)
+
+    Raises ``ValueError`` for an unknown id and a level that cannot be simulated.
+    """
+    return json.loads(level_json(level_text(env)))
+
+
+def pickled(simulator):
+    """Everything a simulator is, as plain data."""
+    settings = {
+        "env": simulator.level,
+        "num_envs": simulator.num_envs,
+        "seed": simulator.seed,
+        "threads": simulator.threads,
+        "device": simulator.device,
+        "autoreset": simulator.autoreset,
+    }
+    return {"settings": settings, "state": simulator.state()}
+
+
+def unpickled(saved):
+    """The simulator that :func:`pickled` described, in this process."""
+    simulator = Simulator(**saved["settings"])
+    simulator.set_state(saved["state"])
+    return simulator
+
+
+class VectorEnv:
+    """B environments of one kind that begin the next episode within the step that ends one.
+
+    Everything returned is a view of arrays that are made once: the next step overwrites them. ``copy=True`` returns copies.
+    They export ``__dlpack__``: ``torch.from_dlpack(obs)`` and ``jax.dlpack.from_dlpack(obs)`` share their memory.
+    """
+
+    def __init__(self, env, num_envs=1, *, seed=0, threads=None, device="cpu", copy=False):
+        self._simulator = Simulator(level_text(env), num_envs, seed, threads, device)
+        self._copy = bool(copy)
+        self._view()
+
+    def _view(self):
+        simulator = self._simulator
+        self._obs, self._final_obs = simulator.obs, simulator.final_obs
+        self._reward, self._costs = simulator.reward, simulator.costs
+        self._terminated, self._truncated = simulator.terminated, simulator.truncated
+        self._constraints = simulator.constraints
+        # With one constraint its row is the cost; with several the cost is their sum.
+        self._cost = self._costs[0] if len(self._constraints) == 1 else np.zeros(self.num_envs, np.float32)
+        self._done = np.zeros(self.num_envs, bool)
+
+    @property
+    def simulator(self):
+        """The environments below: their arrays, names and sizes."""
+        return self._simulator
+
+    @property
+    def id(self):
+        """Safety-Gymnasium's id."""
+        return self._simulator.id
+
+    @property
+    def num_envs(self):
+        """B, the number of environments."""
+        return self._simulator.num_envs
+
+    @property
+    def single_observation_space(self):
+        """A ``gymnasium.spaces.Box`` of one observation ``[D]``."""
+        from . import spaces
+
+        return spaces.observation(self._simulator)
+
+    @property
+    def single_action_space(self):
+        """A ``gymnasium.spaces.Box`` of one action ``[A]``."""
+        from . import spaces
+
+        return spaces.action(self._simulator)
+
+    @property
+    def observation_space(self):
+        """A ``gymnasium.spaces.Box`` of observations ``[B, D]``."""
+        from . import spaces
+
+        return spaces.batch(self.single_observation_space, self.num_envs)
+
+    @property
+    def action_space(self):
+        """A ``gymnasium.spaces.Box`` of actions ``[B, A]``."""
+        from . import spaces
+
+        return spaces.batch(self.single_action_space, self.num_envs)
+
+    def reset(self, *, seed=None, options=None):
+        """Begins an episode in every environment; returns observations ``[B, D]`` and an empty dict.
+
+        With a ``seed`` the environments become those that were made with it.
+        """
+        self._simulator.reset(seed)
+        return self._out(self._obs), {}
+
+    def step(self, action):
+        """Steps every environment under ``action`` ``[B, A]``, clipped to [-1, 1].
+
+        Returns observations ``[B, D]`` to act on next, rewards, costs, terminated and truncated ``[B]`` and a dict: where
+        there are several constraints ``cost_NAME`` ``[B]`` of each; in a step that ended an episode ``final_observation``
+        ``[B, D]``, what it ended with (elsewhere the observation itself), and the mask ``_final_observation`` ``[B]``.
+
+        Raises ``TypeError`` or ``ValueError`` for an unfit action, NaN included, and ``RuntimeError`` after ``close``.
+        """
+        self._simulator.step(action)
+        out, info = self._out, {}
+        if len(self._constraints) != 1:
+            np.sum(self._costs, axis=0, out=self._cost)
+            for name, row in zip(self._constraints, self._costs):
+                info[f"cost_{name}"] = out(row)
+        done = np.logical_or(self._terminated, self._truncated, out=self._done)
+        if done.any():
+            info["final_observation"] = out(self._final_obs)
+            info["_final_observation"] = out(done)
+        return out(self._obs), out(self._reward), out(self._cost), out(self._terminated), out(self._truncated), info
+
+    def _out(self, array):
+        return array.copy() if self._copy else array
+
+    def state(self):
+        """Everything the environments are, as arrays by name."""
+        return self._simulator.state()
+
+    def set_state(self, state):
+        """Continues from :meth:`state` bit for bit, in environments made in the same way; returns observations ``[B, D]``."""
+        self._simulator.set_state(state)
+        return self._out(self._obs)
+
+    def close(self):
+        """Frees the environments."""
+        self._simulator.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def __getstate__(self):
+        return {"simulator": pickled(self._simulator), "copy": self._copy}
+
+    def __setstate__(self, state):
+        self._simulator, self._copy = unpickled(state["simulator"]), state["copy"]
+        self._view()
+
+    def __repr__(self):
+        return f"kfcpo.VectorEnv({self.id!r}, num_envs={self.num_envs})"
+
+
+def make_vec(env, num_envs=1, *, seed=0, threads=None, device="cpu", copy=False):
+    """B environments of one kind with Safety-Gymnasium's six-tuple.
+
+    :param env: an id (``SafetyPointGoal1-v0`` or ``PointGoal1``), the path of a level's file, or a level as a dict.
+    :param num_envs: B.
+    :param seed: layouts follow from it and an environment's index alone.
+    :param threads: CPU threads that step, all cores by default; results do not depend on it.
+    :param device: ``cpu``; ``cuda``, ``vulkan``, ``wgpu`` where they are compiled in.
+    :param copy: whether returned arrays are copies instead of views that the next step overwrites.
+
+    Raises ``ValueError`` for an unknown id, a level that cannot be simulated or a number out of range.
+    """
+    return VectorEnv(env, num_envs, seed=seed, threads=threads, device=device, copy=copy)
