@@ -1,15 +1,18 @@
 //! The extension module `kfcpo._kfcpo`: what the Python package `kfcpo` stands on.
 //!
-//! [`simulator`] steps the environments into NumPy arrays, [`policy`] acts. Both compute on threads of their own without the
-//! interpreter's lock ([`threads`]), and whatever goes wrong is an exception ([`error`]): no panic reaches Python.
+//! [`simulator`] steps the environments into NumPy arrays, [`policy`] acts, [`train`] trains, also in environments that are
+//! written in Python ([`python_env`]). All of them compute on threads of their own without the interpreter's lock
+//! ([`threads`]), and whatever goes wrong is an exception ([`error`]): no panic reaches Python.
 
 mod arrays;
 mod autoreset;
 mod error;
 mod policy;
 mod program;
+mod python_env;
 mod simulator;
 mod threads;
+mod train;
 mod values;
 
 use pyo3::prelude::*;
@@ -32,6 +35,9 @@ mod _kfcpo {
 
     #[pymodule_export]
     use crate::simulator::{env_ids, level_json};
+
+    #[pymodule_export]
+    use crate::train::{algorithm_names, train_run};
 
     #[pymodule_export]
     use crate::program::run_program;

@@ -25,6 +25,7 @@ use crate::cli::console::{FAILED, diagnose, is_broken_pipe};
 use crate::error::UsageError;
 
 pub use command::record::live;
+pub use command::train::Summary;
 
 const WRONG_USAGE: u8 = 2;
 

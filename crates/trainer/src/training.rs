@@ -91,8 +91,18 @@ impl Training {
     ///
     /// When the device or the disk refuses, or the checkpoint belongs to another configuration.
     pub fn begin(plan: RunPlan, resources: &Resources) -> Result<Self> {
+        let runner = Runner::new(plan.config.clone(), resources.device.device.clone())?;
+        Self::begin_with(runner, plan, resources)
+    }
+
+    /// [`Self::begin`] with a loop that is there already: one in environments of one's own, say. It must be of the plan's
+    /// configuration.
+    ///
+    /// # Errors
+    ///
+    /// When the disk refuses, or the checkpoint belongs to another configuration.
+    pub fn begin_with(mut runner: Runner, plan: RunPlan, resources: &Resources) -> Result<Self> {
         let RunPlan { dir, config, checkpoint, resumed } = plan;
-        let mut runner = Runner::new(config.clone(), resources.device.device.clone())?;
         let (mut wall_s, mut best_return) = (0.0, None);
         if let Some(checkpoint) = &checkpoint {
             let loaded = runner.load(&checkpoint.state);

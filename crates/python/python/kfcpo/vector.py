@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+from typing import Any, Optional, Union
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ._kfcpo import Simulator, level_json
+
+# An id, the path of a level's file, or a level as a dict.
+Env = Union[str, "os.PathLike[str]", dict[str, Any]]
+# Observation, reward, cost, terminated, truncated, info.
+Step = tuple[
+    NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]
+]
 
 
 def level_text(env):
@@ -19,7 +28,7 @@ def level_text(env):
     raise TypeError(f"env must be an id, a path or a dict, not {type(env).__name__}")
 
 
-def level(env):
+def level(env: Env) -> dict[str, Any]:
     """An agent and its level as a dict: change it, and hand it back as ``env``.
 
     ::
@@ -60,7 +69,16 @@ class VectorEnv:
     They export ``__dlpack__``: ``torch.from_dlpack(obs)`` and ``jax.dlpack.from_dlpack(obs)`` share their memory.
     """
 
-    def __init__(self, env, num_envs=1, *, seed=0, threads=None, device="cpu", copy=False):
+    def __init__(
+        self,
+        env: Env,
+        num_envs: int = 1,
+        *,
+        seed: int = 0,
+        threads: Optional[int] = None,
+        device: str = "cpu",
+        copy: bool = False,
+    ) -> None:
         self._simulator = Simulator(level_text(env), num_envs, seed, threads, device)
         self._copy = bool(copy)
         self._view()
@@ -76,17 +94,17 @@ class VectorEnv:
         self._done = np.zeros(self.num_envs, bool)
 
     @property
-    def simulator(self):
+    def simulator(self) -> Simulator:
         """The environments below: their arrays, names and sizes."""
         return self._simulator
 
     @property
-    def id(self):
+    def id(self) -> str:
         """Safety-Gymnasium's id."""
         return self._simulator.id
 
     @property
-    def num_envs(self):
+    def num_envs(self) -> int:
         """B, the number of environments."""
         return self._simulator.num_envs
 
@@ -118,7 +136,7 @@ class VectorEnv:
 
         return spaces.batch(self.single_action_space, self.num_envs)
 
-    def reset(self, *, seed=None, options=None):
+    def reset(self, *, seed: Optional[int] = None, options: Any = None) -> tuple[NDArray[np.float32], dict[str, Any]]:
         """Begins an episode in every environment; returns observations ``[B, D]`` and an empty dict.
 
         With a ``seed`` the environments become those that were made with it.
@@ -126,7 +144,7 @@ class VectorEnv:
         self._simulator.reset(seed)
         return self._out(self._obs), {}
 
-    def step(self, action):
+    def step(self, action: NDArray[np.floating[Any]]) -> Step:
         """Steps every environment under ``action`` ``[B, A]``, clipped to [-1, 1].
 
         Returns observations ``[B, D]`` to act on next, rewards, costs, terminated and truncated ``[B]`` and a dict: where
@@ -150,16 +168,16 @@ class VectorEnv:
     def _out(self, array):
         return array.copy() if self._copy else array
 
-    def state(self):
+    def state(self) -> dict[str, Any]:
         """Everything the environments are, as arrays by name."""
         return self._simulator.state()
 
-    def set_state(self, state):
+    def set_state(self, state: dict[str, Any]) -> NDArray[np.float32]:
         """Continues from :meth:`state` bit for bit, in environments made in the same way; returns observations ``[B, D]``."""
         self._simulator.set_state(state)
         return self._out(self._obs)
 
-    def close(self):
+    def close(self) -> None:
         """Frees the environments."""
         self._simulator.close()
 
@@ -180,7 +198,15 @@ class VectorEnv:
         return f"kfcpo.VectorEnv({self.id!r}, num_envs={self.num_envs})"
 
 
-def make_vec(env, num_envs=1, *, seed=0, threads=None, device="cpu", copy=False):
+def make_vec(
+    env: Env,
+    num_envs: int = 1,
+    *,
+    seed: int = 0,
+    threads: Optional[int] = None,
+    device: str = "cpu",
+    copy: bool = False,
+) -> VectorEnv:
     """B environments of one kind with Safety-Gymnasium's six-tuple.
 
     :param env: an id (``SafetyPointGoal1-v0`` or ``PointGoal1``), the path of a level's file, or a level as a dict.

@@ -117,8 +117,8 @@ impl CsvLog {
     }
 }
 
-/// Names and values of a row; names ending in `_s` are times and differ from run to run.
-fn row<'a>(record: &Record<'a>) -> Vec<(&'a str, f64)> {
+/// Names and values of an iteration's row; NaN before the first finished episode. Names ending in `_s` are times and differ from run to run.
+pub fn row<'a>(record: &Record<'a>) -> Vec<(&'a str, f64)> {
     let report = record.report;
     let mut row = vec![
         ("iteration", report.iteration as f64),

@@ -24,7 +24,8 @@ mod pool;
 mod summary;
 
 use group::{Group, Member, members};
-use summary::{Summary, text_of_all};
+pub use summary::Summary;
+use summary::text_of_all;
 
 /// Arguments of `train`.
 #[derive(Debug, Clone, Args)]
