@@ -143,15 +143,23 @@ fn train_writes_a_run_directory_and_its_summary() {
         "wall_s",
         "steps_per_s",
         "rollout_s",
+        "deployed_s",
         "update_s",
+        "actions",
+        "basis",
         "return_mean",
         "return_std",
         "cost_mean",
         "cost_std",
         "episodes",
         "cost_limit",
+        "within_limits",
+        "constraints",
+        "sampled",
+        "deployed_steps",
         "accepted",
         "rollbacks",
+        "skipped",
         "kl_mean",
         "kl_max",
         "run_dir",
@@ -159,6 +167,13 @@ fn train_writes_a_run_directory_and_its_summary() {
     assert_eq!(keys(&summary), documented);
     assert_eq!(summary["env"], "SafetyPointGoal1-v0");
     assert_eq!((&summary["seed"], &summary["steps"]), (&7.into(), &1024.into()));
+    // A quarter of eight environments measures the deployed policy; no episode of 1,000 steps has ended.
+    assert_eq!((&summary["actions"], &summary["deployed_steps"]), (&"mean".into(), &256.into()));
+    assert_eq!((&summary["basis"], &summary["episodes"]), (&"steps".into(), &0.into()));
+    let [constraint] = &summary["constraints"].as_array().unwrap()[..] else { panic!("{summary}") };
+    assert_eq!((&constraint["name"], &constraint["limit"]), (&"cost".into(), &25.0.into()));
+    assert_eq!((&constraint["cost_mean"], &constraint["within"]), (&summary["cost_mean"], &summary["within_limits"]));
+    assert_ne!(summary["sampled"]["return_mean"], summary["return_mean"]);
     assert_eq!((&summary["device"], &summary["threads"]), (&"cpu".into(), &1.into()));
     let run = sandbox.path("run");
     let stored: Value = serde_json::from_str(&fs::read_to_string(run.join("summary.json")).unwrap()).unwrap();
@@ -181,7 +196,7 @@ fn train_writes_a_run_directory_and_its_summary() {
 #[test]
 fn train_is_the_verb_when_there_is_none() {
     let sandbox = Sandbox::new();
-    let args = tiny_args("run", 256, &["--quiet"]);
+    let args = tiny_args("run", 512, &["--quiet"]);
     let without: Vec<&str> = args[1..].iter().map(String::as_str).collect();
     let finished = sandbox.succeed(&without);
     assert!(sandbox.path("run/summary.json").exists());
@@ -192,7 +207,7 @@ fn train_is_the_verb_when_there_is_none() {
 fn runs_get_names_of_their_own() {
     let sandbox = Sandbox::new();
     for _ in 0..2 {
-        let args = tiny_args("unused", 256, &["--quiet"]);
+        let args = tiny_args("unused", 512, &["--quiet"]);
         let args: Vec<&str> = args.iter().map(String::as_str).filter(|a| *a != "--out=unused").collect();
         sandbox.succeed(&args);
     }
@@ -259,6 +274,8 @@ fn a_policy_is_evaluated_and_exported() {
         "cost_std",
         "violation_rate",
         "length_mean",
+        "within_limits",
+        "constraints",
     ];
     assert_eq!(keys(&first), documented);
     assert_eq!((&first["episodes"], &first["checkpoint"]), (&3.into(), &512.into()));
@@ -269,12 +286,15 @@ fn a_policy_is_evaluated_and_exported() {
     let stderr = sandbox.fail(&["eval", "run", "--checkpoint", "3"], 1);
     assert!(stderr.contains("512"), "{stderr}");
 
-    let exported = sandbox.succeed(&["export", "run", "--out", "p.safetensors"]).stdout;
-    assert_eq!(exported.trim(), "p.safetensors");
+    let exported = sandbox.succeed(&["export", "run", "--out", "p.safetensors"]);
+    assert_eq!(exported.stdout.trim(), "p.safetensors");
+    assert!(exported.stderr.contains("no evaluation"), "the sampled actions were evaluated last: {}", exported.stderr);
     let bytes = fs::read(sandbox.path("p.safetensors")).unwrap();
     let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
     let metadata = header.metadata().clone().unwrap();
     assert_eq!((metadata["format"].as_str(), metadata["activation"].as_str()), ("kfcpo-policy-1", "tanh"));
+    let entries = ["deployed_actions", "action_low", "action_high", "format_version"].map(|key| metadata[key].as_str());
+    assert_eq!(entries, ["mean", "-1", "1", "1.1"]);
     let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     for (name, shape) in [
         ("obs_mean", vec![60]),
@@ -287,6 +307,73 @@ fn a_policy_is_evaluated_and_exported() {
         assert_eq!(file.tensor(name).unwrap().shape(), shape, "{name}");
     }
     assert!(sandbox.fail(&["export", "run", "--format", "onnx"], 2).contains("ONNX"));
+}
+
+#[test]
+fn the_deployed_actions_are_evaluated_recorded_and_vouched_for() {
+    let sandbox = Sandbox::new();
+    sandbox.train_tiny("run", 512, &["--set=deployed.actions=sampled", "--cost-limit=1e6"]);
+    let summary: Value = serde_json::from_str(&fs::read_to_string(sandbox.path("run/summary.json")).unwrap()).unwrap();
+    assert_eq!((&summary["actions"], &summary["deployed_steps"]), (&"sampled".into(), &0.into()));
+    let never = sandbox.succeed(&["export", "run"]).stderr;
+    assert!(never.contains("no evaluation") && never.contains("512") && never.contains("sampled"), "{never}");
+    let eval = |extra: &[&str]| {
+        let fixed = ["eval", "run", "--episodes=2", "--device=cpu", "--threads=1", "--json"];
+        sandbox.succeed(&[&fixed[..], extra].concat()).json()
+    };
+    let mean = eval(&["--mean"]);
+    assert_eq!(mean["deterministic"], true);
+    assert!(sandbox.succeed(&["export", "run"]).stderr.contains("no evaluation"), "other actions were evaluated");
+    let sampled = eval(&[]);
+    assert_eq!(sampled["deterministic"], false);
+    assert_eq!(sampled, eval(&["--stochastic"]));
+    assert_ne!(sampled["return_mean"], mean["return_mean"]);
+    assert_eq!(sandbox.succeed(&["export", "run"]).stderr, "");
+    let record = ["record", "run", "--out=a.html", "--steps=2", "--device=cpu", "--json"];
+    assert_eq!(sandbox.succeed(&record).json()["deterministic"], false);
+    sandbox.fail(&["eval", "run", "--mean", "--stochastic"], 2);
+    // A policy beyond its limit is exported as well, but not in silence.
+    let kept = sandbox.path("run/eval.json");
+    let mut evaluation: Value = serde_json::from_str(&fs::read_to_string(&kept).unwrap()).unwrap();
+    evaluation["constraints"][0]["cost_mean"] = 2e6.into();
+    fs::write(&kept, evaluation.to_string()).unwrap();
+    assert!(sandbox.succeed(&["export", "run"]).stderr.contains("cost 2000000.00 of 1000000"));
+}
+
+#[test]
+fn fresh_episodes_are_none_of_the_trainings() {
+    let sandbox = Sandbox::new();
+    sandbox.train_tiny("run", 512, &["--seed=3"]);
+    let layout = |seed: &str| {
+        let args = ["record", "run", "--out=a.html", "--steps=1", "--device=cpu", seed];
+        sandbox.succeed(&args);
+        page_data(&fs::read_to_string(sandbox.path("a.html")).unwrap())["episodes"][0]["objects"].clone()
+    };
+    // The seed is the training's; the layouts are not.
+    let mut env =
+        envs::Navigation::new(envs::find("PointGoal1").unwrap(), 1, 3, &burn::tensor::Device::flex()).unwrap();
+    envs::VecEnv::reset(&mut env, false);
+    let goal = &env.scenes()[0].objects[0];
+    let recorded = layout("--seed=3");
+    let pose = |at: usize| recorded[0]["track"][at].as_f64().unwrap() / 1e3;
+    assert!((pose(1) - f64::from(goal.x)).hypot(pose(2) - f64::from(goal.y)) > 0.01);
+    assert_eq!(layout("--seed=3"), recorded);
+    assert_ne!(layout("--seed=4"), recorded);
+}
+
+#[test]
+fn a_run_that_learned_nothing_says_so_and_fails() {
+    let sandbox = Sandbox::new();
+    let short = tiny_args("run", 256, &["--quiet"]);
+    let short: Vec<&str> = short.iter().map(String::as_str).collect();
+    let stderr = sandbox.fail(&short, 1);
+    assert!(stderr.contains("learned nothing") && stderr.contains("= 256 steps"), "{stderr}");
+    assert!(sandbox.path("run/summary.json").exists());
+    // It can be lengthened, and then it has learned.
+    sandbox.succeed(&["train", "--resume", "run", "--total-steps=512", "--device=cpu", "--quiet"]);
+    let group = tiny_args("all", 256, &["--quiet", "--seeds=2"]);
+    let group: Vec<&str> = group.iter().map(String::as_str).collect();
+    assert_eq!(sandbox.fail(&group, 1).matches("learned nothing").count(), 2);
 }
 
 /// The data in a recorded page.

@@ -50,7 +50,7 @@ fn assert_continues_as_if_nothing_had_happened(sandbox: &Sandbox) {
 /// Arguments of a tiny run that is a group of seeds.
 fn group(out: &str, seeds: u32, extra: &[&str]) -> Vec<String> {
     let seeds = format!("--seeds={seeds}");
-    tiny_args(out, 256, &[&[seeds.as_str(), "--quiet"], extra].concat())
+    tiny_args(out, 512, &[&[seeds.as_str(), "--quiet"], extra].concat())
 }
 
 fn strs(args: &[String]) -> Vec<&str> {

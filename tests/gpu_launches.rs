@@ -1,5 +1,6 @@
 //! What an iteration of training asks of a GPU. Alone in its program: launches are counted for the whole process.
 
+use burn::tensor::Device;
 use test_support::device::gpu;
 use trainer::algorithm::kfcpo::KfcpoConfig;
 use trainer::cli::launches::{LaunchCounter, Launched};
@@ -16,6 +17,14 @@ fn an_iteration_launches_little() {
     config.critic.hidden = vec![16, 16];
     config.critic.minibatch_size = 128;
     config.section_mut::<KfcpoConfig>().minibatch_size = 128;
+    config.deployed.num_envs = Some(0);
+    assert_launches_little(&config, gpu.clone(), 2);
+    // The deployed policy's steps are one launch each at most, and one read-back more.
+    config.deployed.num_envs = Some(8);
+    assert_launches_little(&config, gpu, 3);
+}
+
+fn assert_launches_little(config: &TrainConfig, gpu: Device, most_read_backs: u64) {
     let mut runner = Runner::new(config.clone(), gpu).expect("a GPU");
     runner.iterate().expect("a device that works"); // the first iteration only sets the normaliser
     let mut counter = LaunchCounter::new();
@@ -42,5 +51,8 @@ fn an_iteration_launches_little() {
     let most = 24 * minibatches + 3 * minibatches.div_ceil(5) + 19;
     assert!(actor.total() <= most, "{} launches for {minibatches} minibatches", actor.total());
     let read_backs: u64 = phases.iter().map(|(_, launched)| launched.read_backs).sum::<u64>() + rest.read_backs;
-    assert_eq!(read_backs, 2, "one after the rollout, one after the update");
+    assert_eq!(read_backs, most_read_backs, "one after the rollout, one after the update, one after a measurement");
+    if let Some((_, deployed)) = phases.iter().find(|(phase, _)| *phase == Phase::Deployed) {
+        assert!(deployed.total() <= config.rollout_steps as u64 + 22, "{} launches to measure", deployed.total());
+    }
 }

@@ -8,7 +8,7 @@ use safe_rl::{Normalizer, NormalizerConfig, Rollout, RolloutBuilder};
 use test_support::device::{cpu_and_gpu, gpu, gpu_is_software, skip};
 use test_support::numbers::{Apart, values};
 use trainer::config::TrainConfig;
-use trainer::policy::rollout_gpu::collect;
+use trainer::policy::rollout::gpu::collect;
 use trainer::policy::{Act, Policy};
 use trainer::runner::rollout_step;
 

@@ -36,7 +36,7 @@ fn an_unsuitable_output_directory_is_refused() {
 fn what_is_no_file_is_not_replaced_by_one() {
     use std::os::unix::fs::FileTypeExt;
     let sandbox = Sandbox::new();
-    sandbox.train_tiny("run", 256, &[]);
+    sandbox.train_tiny("run", 512, &[]);
     std::os::unix::fs::symlink("real", sandbox.path("link")).unwrap();
     std::os::unix::fs::symlink("/dev/null", sandbox.path("null")).unwrap();
     sandbox.succeed(&["export", "run", "--out=link"]);

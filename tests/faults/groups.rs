@@ -41,7 +41,7 @@ fn one_broken_seed_is_named_and_the_others_continue() {
     fs::remove_dir_all(sandbox.path("all/seed1/checkpoints")).unwrap();
     fs::remove_file(sandbox.path("all/seed1/config.json")).unwrap();
     fs::create_dir(sandbox.path("all/seed77")).unwrap();
-    let args = ["train", "--resume=all", "--device=cpu", "--threads=1", "--total-steps=512", "--quiet", "--json"];
+    let args = ["train", "--resume=all", "--device=cpu", "--threads=1", "--total-steps=768", "--quiet", "--json"];
     let finished = sandbox.run(&args);
     assert_eq!(finished.code, Some(1), "{}", finished.stderr);
     assert!(
@@ -50,7 +50,7 @@ fn one_broken_seed_is_named_and_the_others_continue() {
         finished.stderr
     );
     let steps = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["steps"].as_u64().unwrap();
-    assert_eq!(finished.stdout.lines().map(steps).collect::<Vec<_>>(), [512, 512], "{}", finished.stderr);
+    assert_eq!(finished.stdout.lines().map(steps).collect::<Vec<_>>(), [768, 768], "{}", finished.stderr);
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn a_start_that_failed_leaves_what_can_be_begun() {
     fs::create_dir(sandbox.path("run")).unwrap();
     fs::write(sandbox.path("run/run.lock"), "").unwrap();
     fs::write(sandbox.path("run/.trainer-1.tmp"), "half").unwrap();
-    sandbox.train_tiny("run", 256, &[]);
+    sandbox.train_tiny("run", 512, &[]);
     assert_eq!(sandbox.fail(&["train", "--out=run"], 2).lines().count(), 1);
 }
 

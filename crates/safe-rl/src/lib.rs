@@ -71,6 +71,6 @@ pub use policy::gpu::act_unit;
 pub use policy::{Gaussian, LOG_STD_FISHER, LOG_STD_RANGE, MAX_LOG_STD_STEP, clamp_log_std};
 pub use products::Products;
 pub use projection::{Projection, ProjectionKind, project};
-pub use rollout::{EpisodeTotals, Rollout, RolloutArrays, RolloutBuilder, RolloutStep, Values};
+pub use rollout::{EpisodeTotals, Rollout, RolloutArrays, RolloutBuilder, RolloutStep, StepScalars, Values};
 pub use surrogate::Surrogate;
 pub use trust_region_step::{TrustRegionStep, trust_region_step};

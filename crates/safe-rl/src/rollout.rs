@@ -5,6 +5,7 @@
 //! critic pass over [`Rollout::critic_inputs`] yields every value and next value of the rollout.
 
 mod arrays;
+mod scalars;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ use crate::error::SafeRlError;
 use crate::minibatch::{gather_columns, gather_rows, index_tensor};
 
 pub use arrays::RolloutArrays;
+pub use scalars::StepScalars;
 
 /// What one vector step contributes.
 #[derive(Debug, Clone)]

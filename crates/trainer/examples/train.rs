@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 use envs::Navigation;
-use trainer::config::TrainConfig;
+use trainer::config::{Actions, TrainConfig};
 use trainer::evaluate::evaluate;
 use trainer::runner::Runner;
 
@@ -19,13 +19,16 @@ pub fn main() -> anyhow::Result<()> {
     while !runner.done() {
         let report = runner.iterate()?;
         if report.iteration % 20 == 0 {
-            println!("{} steps: return {:.1}, cost {:.1}", report.steps, report.step_return, report.step_cost);
+            println!(
+                "{} steps: return {:.1}, cost {:.1}",
+                report.steps, report.sampled.step_return, report.sampled.step_costs[0]
+            );
         }
     }
     // A snapshot is the policy with its normaliser, on the host: to be evaluated, exported or compared.
     let policy = runner.snapshot()?;
     let fresh = Navigation::new(envs::find(&policy.env)?, 10, 7, &device)?;
-    let episodes = evaluate(&policy, Box::new(fresh), 7, false)?;
+    let episodes = evaluate(&policy, Box::new(fresh), 7, Actions::Mean)?;
     let mean = episodes.iter().map(|episode| episode.ret).sum::<f64>() / episodes.len() as f64;
     println!("{} episodes: return {mean:.1}", episodes.len());
     Ok(())

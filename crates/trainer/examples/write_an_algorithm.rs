@@ -49,7 +49,7 @@ pub fn main() -> Result<()> {
         println!(
             "{} steps: return {:.2}, KL {:.1e}",
             report.steps,
-            report.step_return,
+            report.sampled.step_return,
             report.update.kl.unwrap_or(0.0)
         );
     }

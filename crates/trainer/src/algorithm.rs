@@ -29,12 +29,14 @@ pub mod second_order;
 pub mod trpo;
 mod update;
 
-pub use update::{Metrics, Number, Update, UpdateReport};
+pub use update::{Metrics, Number, Update, UpdateReport, numbered};
 
-/// The cost, by one constraint, of the policy that gathered the batch.
-#[derive(Clone, Copy, Debug)]
+/// The cost, by one constraint, of the policy that gathered the batch: of its deployed actions where those are measured
+/// ([`DeployedConfig`](crate::config::DeployedConfig)), else of the sampled ones.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CostEstimate {
-    /// Horizon times the mean step cost of the rollout: what KFCPO steers by.
+    /// Horizon times the mean step cost of the rollout, corrected by what the deployed actions have cost more on average: what
+    /// KFCPO steers by.
     pub rollout: f64,
     /// Mean cost of the last 100 finished episodes, NaN before the first: what OmniSafe's multiplier steers by.
     pub episodes: f64,

@@ -24,9 +24,12 @@ use crate::bounded_read::{read_bounded, text};
 use crate::config::TrainConfig;
 use crate::config::load::{checked, first_difference};
 use crate::container;
+use crate::outcome::Rank;
 
 const FORMAT: &str = "kfcpo-checkpoint";
-const FORMAT_VERSION: &str = "2";
+const FORMAT_VERSION: &str = "3";
+/// Versions whose policies can be used. Version 2 knows neither a deployed policy nor ranks: a run cannot continue from it.
+const READABLE_VERSIONS: [&str; 2] = ["2", FORMAT_VERSION];
 const NO_CHECKSUM: &str = "00000000";
 const LATEST: &str = "latest";
 const BEST: &str = "best";
@@ -42,8 +45,9 @@ const MAX_STEPS: u64 = 1 << 53;
 pub struct Session {
     /// Seconds of training so far, over all sessions of the run.
     pub wall_s: f64,
-    /// Mean return of this very policy, if it is feasible (cost <= limit over 100 episodes): what `best` is chosen by.
-    pub feasible_return: Option<f64>,
+    /// The place of this very policy among the run's, as far as it is known: what `best` is chosen by.
+    #[serde(default)]
+    pub rank: Option<Rank>,
 }
 
 /// A complete training state.
@@ -99,10 +103,11 @@ impl Checkpoint {
         }
         let version = text("format_version")?;
         ensure!(
-            version == FORMAT_VERSION,
-            "has format version {version}, this program reads version {FORMAT_VERSION}: continue or `export` it with the \
+            READABLE_VERSIONS.contains(&version),
+            "has format version {version}, this program reads {}: continue or `export` it with the \
              program that wrote it (`git_commit` in the run's meta.json), or start a new run of the same settings with \
-             `--config RUN/config.json`"
+             `--config RUN/config.json`",
+            READABLE_VERSIONS.join(" and ")
         );
         ensure!(
             text("checksum")? == format!("{:08x}", checksum_of(bytes)?),
@@ -123,10 +128,10 @@ impl Checkpoint {
 
     /// A right checksum says that the file is as it was written, not that a run wrote it.
     fn validate(&self) -> Result<()> {
-        let Session { wall_s, feasible_return } = &self.session;
+        let Session { wall_s, rank } = &self.session;
         ensure!(self.steps < MAX_STEPS, "{} steps are more than a run can have", self.steps);
         ensure!(wall_s.is_finite() && *wall_s >= 0.0, "its time is {wall_s} s");
-        ensure!(feasible_return.is_none_or(f64::is_finite), "its return is no number");
+        ensure!(rank.as_ref().is_none_or(Rank::is_finite), "its rank is no number");
         Ok(())
     }
 
@@ -171,7 +176,7 @@ fn checksum_of(bytes: &[u8]) -> Result<u32> {
 pub enum Selector {
     /// The newest.
     Latest,
-    /// The highest return among the feasible ones.
+    /// The one with the highest [`Rank`]: the highest return among those within the limits, if there are any.
     Best,
     /// The one written at this many environment steps.
     Step(u64),
@@ -301,7 +306,7 @@ impl CheckpointStore {
             Selector::Latest => self.pointer(LATEST).or(present.last().copied()),
             Selector::Best => {
                 Some(self.best().map(|(steps, _)| steps).or_else(|| self.pointer(BEST)).ok_or_else(|| {
-                    anyhow!("no checkpoint in {} was feasible yet: there is no `best`", self.dir.display())
+                    anyhow!("nothing is known yet of the policies in {}: there is no `best`", self.dir.display())
                 })?)
             }
             Selector::Step(steps) => Some(steps),
@@ -334,27 +339,27 @@ impl CheckpointStore {
         bail!("no readable checkpoint in {}:\n  {}", self.dir.display(), warnings.join("\n  "))
     }
 
-    /// Lets `best` name the best checkpoint there is, and returns its return. Only for the process that holds the run's
+    /// Lets `best` name the best checkpoint there is, and returns its rank. Only for the process that holds the run's
     /// lock.
     ///
     /// # Errors
     ///
     /// When the disk refuses.
-    pub fn mend_best(&self) -> Result<Option<f64>> {
-        let Some((steps, feasible_return)) = self.best() else { return Ok(None) };
+    pub fn mend_best(&self) -> Result<Option<Rank>> {
+        let Some((steps, rank)) = self.best() else { return Ok(None) };
         if self.pointer(BEST) != Some(steps) {
             self.point(BEST, steps)?;
         }
-        Ok(Some(feasible_return))
+        Ok(Some(rank))
     }
 
-    /// Steps and return of the best feasible checkpoint that can be read; the earliest of equals.
-    fn best(&self) -> Option<(u64, f64)> {
+    /// Steps and rank of the best checkpoint that can be read; the earliest of equals.
+    fn best(&self) -> Option<(u64, Rank)> {
         let known = self.steps().into_iter().filter_map(|steps| {
             let checkpoint = self.read(steps).ok()?;
-            Some((steps, checkpoint.session.feasible_return?))
+            Some((steps, checkpoint.session.rank?))
         });
-        known.reduce(|best, next| if next.1 > best.1 { next } else { best })
+        known.reduce(|best, next| if next.1.is_above(&best.1) { next } else { best })
     }
 
     /// Reads the checkpoint of this many steps.
@@ -381,13 +386,18 @@ mod tests {
     use super::*;
     use compute::HostTensor;
 
+    /// The rank of a feasible policy with this return.
+    fn feasible(ret: f64) -> Option<Rank> {
+        Some(Rank { episodes: true, excess: 0.0, ret })
+    }
+
     fn sample(steps: u64) -> Checkpoint {
         let mut state = State::new();
         let theta = HostTensor::new([3], vec![1.0, f32::MIN_POSITIVE, -0.0]).unwrap();
         state.put_host("policy.theta", theta).unwrap();
         state.put_f64("mean", 0.1 + 0.2).unwrap();
         state.put("note", "a \"checksum\":\"12345678\" in quotes").unwrap();
-        let session = Session { wall_s: 1.5, feasible_return: Some(-3.25) };
+        let session = Session { wall_s: 1.5, rank: feasible(-3.25) };
         Checkpoint { config: TrainConfig::default(), steps, session, state }
     }
 
@@ -434,7 +444,7 @@ mod tests {
         let store = CheckpointStore::new(dir.path());
         for steps in [10, 20, 30, 40, 50] {
             let mut checkpoint = sample(steps);
-            checkpoint.session.feasible_return = (steps <= 20).then_some(steps as f64);
+            checkpoint.session.rank = if steps <= 20 { feasible(steps as f64) } else { None };
             store.save(&checkpoint, steps == 20, 2).unwrap();
         }
         assert_eq!(store.steps(), [20, 40, 50]);
@@ -467,17 +477,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = CheckpointStore::new(dir.path());
         assert_eq!(store.mend_best().unwrap(), None);
-        for (steps, feasible_return) in [(10, Some(1.0)), (20, None), (30, Some(3.0)), (40, Some(2.0))] {
+        for (steps, rank) in [(10, feasible(1.0)), (20, None), (30, feasible(3.0)), (40, feasible(2.0))] {
             let mut checkpoint = sample(steps);
-            checkpoint.session.feasible_return = feasible_return;
+            checkpoint.session.rank = rank;
             store.save(&checkpoint, steps == 10, 9).unwrap();
         }
         assert_eq!(store.pointer(BEST), Some(10));
         assert_eq!(store.load(Selector::Best).unwrap().steps, 30);
-        assert_eq!(store.mend_best().unwrap(), Some(3.0));
+        assert_eq!(store.mend_best().unwrap(), feasible(3.0));
         assert_eq!(store.pointer(BEST), Some(30));
         fs::write(store.path(30), b"damaged").unwrap();
-        assert_eq!(store.mend_best().unwrap(), Some(2.0));
+        assert_eq!(store.mend_best().unwrap(), feasible(2.0));
         assert_eq!(store.pointer(BEST), Some(40));
     }
 
@@ -540,5 +550,6 @@ mod tests {
         assert!(forged(|c| c.config.policy.hidden = vec![1 << 40]).contains("policy.hidden"));
         assert!(forged(|c| c.steps = u64::MAX).contains("steps"));
         assert!(forged(|c| c.session.wall_s = -1.0).contains("time"));
+        assert!(forged(|c| c.session.rank = feasible(f64::MAX * 10.0)).contains("session"));
     }
 }

@@ -9,15 +9,20 @@ pub use safe_rl::NormalizerConfig;
 use serde::{Deserialize, Serialize};
 
 mod cost_limit;
+mod deployed;
 mod env_edit;
 mod env_setting;
 pub mod load;
 mod section;
 
 pub use cost_limit::{Constraint, CostLimit};
+pub use deployed::{Actions, DeployedConfig};
 pub use env_edit::edited;
 pub use env_setting::EnvSetting;
 pub use section::{Section, SectionInfo, Sections};
+
+/// Most environments of a run.
+const MAX_ENVS: usize = 1 << 20;
 
 /// Everything that determines a training run, apart from the device.
 ///
@@ -45,6 +50,8 @@ pub struct TrainConfig {
     pub gae_lambda: f64,
     /// GAE lambda of the cost advantage (OmniSafe: 0.95).
     pub cost_gae_lambda: f64,
+    /// The policy that is judged.
+    pub deployed: DeployedConfig,
     /// The policy network.
     pub policy: PolicyConfig,
     /// The two value networks.
@@ -71,6 +78,7 @@ impl Default for TrainConfig {
             gamma: 0.99,
             gae_lambda: 0.95,
             cost_gae_lambda: 0.95,
+            deployed: DeployedConfig::default(),
             policy: PolicyConfig::default(),
             critic: CriticConfig::default(),
             normalizer: NormalizerConfig::default(),
@@ -166,12 +174,13 @@ impl TrainConfig {
     /// The first value out of its range. Environment and algorithm names are checked where they are looked up.
     pub fn validate(&self) -> Result<()> {
         ensure!(self.total_steps > 0, "total_steps = 0: must be at least 1");
-        ensure!((1..=1 << 20).contains(&self.num_envs), "num_envs = {}: must be 1 to {}", self.num_envs, 1 << 20);
+        ensure!((1..=MAX_ENVS).contains(&self.num_envs), "num_envs = {}: must be 1 to {MAX_ENVS}", self.num_envs);
         ensure!(self.rollout_steps >= 1, "rollout_steps = {}: must be at least 1", self.rollout_steps);
         self.cost_limit.values().iter().try_for_each(|limit| at_least("cost_limit", *limit, 0.0))?;
         within("gamma", self.gamma, 0.0, 1.0)?;
         within("gae_lambda", self.gae_lambda, 0.0, 1.0)?;
         within("cost_gae_lambda", self.cost_gae_lambda, 0.0, 1.0)?;
+        self.deployed.validate()?;
         hidden("policy.hidden", &self.policy.hidden)?;
         hidden("critic.hidden", &self.critic.hidden)?;
         within("policy.initial_log_std", self.policy.initial_log_std, -5.0, 2.0)?;

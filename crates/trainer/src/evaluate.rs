@@ -1,5 +1,6 @@
 //! Evaluation of a policy on fresh episodes, its normaliser frozen.
 
+use crate::config::Actions;
 use crate::policy::Policy;
 use crate::policy::exported::{PolicySnapshot, host};
 use anyhow::{Result, ensure};
@@ -26,17 +27,17 @@ pub struct Evaluator {
     env: Box<dyn VecEnv>,
     obs: Tensor<2>,
     seed: u64,
-    stochastic: bool,
+    actions: Actions,
     step: u64,
 }
 
 impl Evaluator {
-    /// Begins an episode in every environment. The policy acts with its mean, or with samples that follow from `seed` where
-    /// `stochastic`; the environment clips actions to [-1, 1].
+    /// Begins an episode in every environment. The policy acts by its mean, or by samples that follow from `seed`; the
+    /// environment clips actions to [-1, 1].
     ///
     /// # Errors
     /// When policy and environment do not fit.
-    pub fn new(policy: &PolicySnapshot, mut env: Box<dyn VecEnv>, seed: u64, stochastic: bool) -> Result<Self> {
+    pub fn new(policy: &PolicySnapshot, mut env: Box<dyn VecEnv>, seed: u64, actions: Actions) -> Result<Self> {
         let (spec, device) = (env.spec(), env.device().clone());
         ensure!(
             policy.sizes[0] == spec.obs_dim,
@@ -54,7 +55,7 @@ impl Evaluator {
             spec.action_dim
         );
         let obs = env.reset(false);
-        Ok(Self { policy: network, normalizer, env, obs, seed, stochastic, step: 0 })
+        Ok(Self { policy: network, normalizer, env, obs, seed, actions, step: 0 })
     }
 
     /// The environments.
@@ -70,11 +71,12 @@ impl Evaluator {
     /// Takes one step in every environment. An episode that ends is followed by another at once.
     pub fn advance(&mut self) -> StepBatch {
         let input = self.normalizer.apply(self.obs.clone());
-        let action = if self.stochastic {
-            let key = NoiseKey { seed: self.seed, stream: Stream::Evaluation, step: self.step };
-            self.policy.act(input, key).action
-        } else {
-            self.policy.forward(input)
+        let action = match self.actions {
+            Actions::Mean => self.policy.forward(input),
+            Actions::Sampled => {
+                let key = NoiseKey { seed: self.seed, stream: Stream::Evaluation, step: self.step };
+                self.policy.act(input, key).action
+            }
         };
         let batch = self.env.step(action);
         self.obs = batch.obs.clone();
@@ -91,10 +93,10 @@ pub fn evaluate(
     policy: &PolicySnapshot,
     env: Box<dyn VecEnv>,
     seed: u64,
-    stochastic: bool,
+    actions: Actions,
 ) -> Result<Vec<EpisodeResult>> {
     let episodes = env.num_envs();
-    let mut evaluator = Evaluator::new(policy, env, seed, stochastic)?;
+    let mut evaluator = Evaluator::new(policy, env, seed, actions)?;
     let mut results: Vec<Option<EpisodeResult>> = vec![None; episodes];
     while results.iter().any(Option::is_none) {
         let batch = evaluator.advance();
@@ -133,18 +135,18 @@ mod tests {
 
     #[test]
     fn every_environment_plays_one_whole_episode_and_the_same_one_again() {
-        let run = |stochastic| evaluate(&policy(), environments("PointGoal1", 3), 5, stochastic).expect("it runs");
-        let episodes = run(false);
+        let run = |actions| evaluate(&policy(), environments("PointGoal1", 3), 5, actions).expect("it runs");
+        let episodes = run(Actions::Mean);
         assert_eq!(episodes.len(), 3);
         assert!(episodes.iter().all(|e| e.length == 1000 && e.costs.len() == 1 && e.ret.is_finite()));
-        assert_eq!(run(false), episodes);
-        assert_ne!(run(true), episodes);
-        assert_eq!(run(true), run(true));
+        assert_eq!(run(Actions::Mean), episodes);
+        assert_ne!(run(Actions::Sampled), episodes);
+        assert_eq!(run(Actions::Sampled), run(Actions::Sampled));
     }
 
     #[test]
     fn a_policy_of_another_environment_is_refused() {
-        let error = evaluate(&policy(), environments("PointPush1", 1), 5, false).unwrap_err().to_string();
+        let error = evaluate(&policy(), environments("PointPush1", 1), 5, Actions::Mean).unwrap_err().to_string();
         assert!(error.contains("observations"), "{error}");
     }
 }

@@ -15,6 +15,7 @@ use crate::config::TrainConfig;
 use crate::config::load::{Sources, checked, resolve, resolve_resumed};
 use crate::container;
 use crate::log::csv::parsed_rows;
+use crate::outcome::Rank;
 use crate::policy::exported::PolicySnapshot;
 use crate::policy::saved::saved_policy;
 use crate::runner::Runner;
@@ -147,7 +148,7 @@ fn checkpoint() -> Checkpoint {
     for _ in 0..2 {
         runner.iterate().expect("an iteration");
     }
-    let session = Session { wall_s: 1.0, feasible_return: Some(2.0) };
+    let session = Session { wall_s: 1.0, rank: Some(Rank { episodes: true, excess: 0.5, ret: 2.0 }) };
     Checkpoint { config: tiny(), steps: runner.steps(), session, state: runner.save().expect("a state") }
 }
 

@@ -18,15 +18,19 @@ pub mod cli;
 pub mod comm;
 pub mod config;
 pub mod critics;
+pub mod deployed;
 pub mod device;
 pub mod error;
 pub mod evaluate;
+pub mod figures;
 pub mod log;
 pub mod memory;
+pub mod outcome;
 pub mod policy;
 pub mod protocol;
 pub mod run_dir;
 pub mod runner;
+pub mod seeds;
 pub mod training;
 
 // The README's Rust is compiled and run with the documentation's tests.

@@ -32,12 +32,14 @@ const FACTOR_COPIES: f64 = 5.0;
 pub fn of_training(config: &TrainConfig, env: &EnvSpec) -> f64 {
     let samples = config.num_envs as f64 * config.rollout_steps as f64;
     let (obs, act) = (env.obs_dim as f64, env.action_dim as f64);
-    let envs = config.num_envs as f64 * (ENV_FLOATS + 2.0 * obs);
+    let measured = config.deployed.measured_envs(config.num_envs) as f64;
+    let envs = (config.num_envs as f64 + measured) * (ENV_FLOATS + 2.0 * obs);
     let rollout = samples * (OBS_COPIES * obs + 3.0 * act + SAMPLE_FLOATS);
     let update = of_policy_floats(&widths(env, &config.policy.hidden));
     let critic = widths_to(env.obs_dim, &config.critic.hidden, 1);
     let critics = 2.0 * (CRITIC_VECTORS * params(&critic));
-    PROGRAM + FLOAT * (envs + rollout + update + critics)
+    let deployed = measured * config.rollout_steps as f64 * SAMPLE_FLOATS;
+    PROGRAM + FLOAT * (envs + rollout + update + critics + deployed)
 }
 
 /// Bytes that a policy update on `batch` samples needs, as `bench kfac` makes it.

@@ -8,21 +8,25 @@ mod report;
 pub use phase::{Phase, PhaseObserver};
 pub use report::{IterationReport, Totals};
 
-use crate::algorithm::{self, Algorithm, Context, CostEstimate, Metrics, Progress, Setup, UpdateReport};
+use crate::algorithm::{self, Algorithm, Context, CostEstimate, Progress, Setup, UpdateReport};
 use crate::comm::{Alone, Comm};
-use crate::config::{Constraint, TrainConfig};
+use crate::config::{Actions, Constraint, TrainConfig};
 use crate::critics::Critics;
+use crate::deployed::{Deployed, DeployedReport, steering};
+use crate::figures::{FigureTracker, Figures};
 use crate::policy::Policy;
 use crate::policy::exported::PolicySnapshot;
+use crate::policy::rollout::RolloutKernel;
 use crate::protocol;
+use crate::seeds::Purpose;
 use anyhow::{Context as _, Result, ensure};
 use burn::tensor::{Device, Tensor};
 use compute::State;
 use compute::noise::{NoiseKey, Stream};
 use envs::{Navigation, StepBatch, VecEnv};
 use safe_rl::{
-    EpisodeStatistics, EpisodeTotals, EpisodeTracker, GaeConfig, Normalizer, Rollout, RolloutBuilder, RolloutStep,
-    Samples, center, explained_variance, gae, standardize,
+    EpisodeTotals, GaeConfig, Normalizer, Rollout, RolloutBuilder, RolloutStep, Samples, center, explained_variance,
+    gae, standardize,
 };
 use std::time::Instant;
 
@@ -40,12 +44,14 @@ pub struct Runner {
     critics: Critics,
     algorithm: Box<dyn Algorithm>,
     comm: Box<dyn Comm>,
-    episodes: EpisodeTracker,
+    /// Figures of the sampled actions.
+    sampled: FigureTracker,
+    /// Measures the mean actions, where they are deployed.
+    deployed: Option<Deployed>,
     iteration: u64,
     vector_steps: u64,
     totals: Totals,
-    #[cfg(feature = "gpu")]
-    steps_per_launch: usize,
+    kernel: RolloutKernel,
 }
 
 impl Runner {
@@ -56,11 +62,23 @@ impl Runner {
     pub fn new(config: TrainConfig, device: Device) -> Result<Self> {
         config.validate()?;
         let spec = protocol::training_spec(&config)?;
-        let env = Box::new(Navigation::new(spec, config.num_envs, config.seed, &device)?);
-        Self::with_env(config, env, device)
+        let environments = |num_envs, purpose: Purpose| {
+            Navigation::new(spec.clone(), num_envs, purpose.seed(config.seed), &device).map(Box::new)
+        };
+        let env = environments(config.num_envs, Purpose::Training)?;
+        let measured = match config.deployed.measured_envs(config.num_envs) {
+            0 => None,
+            num_envs => Some(environments(num_envs, Purpose::Measuring)?),
+        };
+        let runner = Self::with_env(config, env, device)?;
+        match measured {
+            Some(env) => runner.with_deployed_env(env),
+            None => Ok(runner),
+        }
     }
 
-    /// Prepares a run of these environments, whatever the configuration calls them.
+    /// Prepares a run of these environments, whatever the configuration calls them. The deployed policy is measured where
+    /// [`Self::with_deployed_env`] brings environments for it; until then sampled actions are judged.
     ///
     /// # Errors
     /// A configuration that does not hold or does not fit the environments, an unknown algorithm, or a device that cannot
@@ -82,6 +100,7 @@ impl Runner {
         let horizon = env.spec().max_episode_steps;
         let setup = Setup { config: &config, policy: &policy, constraints: &constraints, horizon };
         let algorithm = algorithm::build(&setup)?;
+        let sampled = FigureTracker::new(horizon, env.spec().constraints.len(), config.deployed.average_decay);
         Ok(Self {
             obs: env.reset(true),
             env,
@@ -90,15 +109,31 @@ impl Runner {
             critics: Critics::new(&config, 1 + constraints.len(), obs_dim, &device)?,
             algorithm,
             comm: Box::new(Alone),
-            episodes: EpisodeTracker::new(),
+            sampled,
+            deployed: None,
             iteration: 0,
             vector_steps: 0,
             totals: Totals::default(),
-            #[cfg(feature = "gpu")]
-            steps_per_launch: crate::device::steps_per_launch(&device),
+            kernel: RolloutKernel::new(&device),
             constraints,
             config,
         })
+    }
+
+    /// Measures the mean actions in these environments while it trains, where they are the deployed ones. They should draw
+    /// their episodes from other seeds than the training's.
+    ///
+    /// # Errors
+    /// When they are of another kind than the training's.
+    pub fn with_deployed_env(mut self, env: Box<dyn VecEnv>) -> Result<Self> {
+        if self.config.deployed.actions == Actions::Sampled {
+            return Ok(self);
+        }
+        let env = protocol::wrap(&self.config, env)?;
+        let deployed = Deployed::new(env, self.config.deployed.average_decay, self.config.seed);
+        deployed.ensure_like(self.env.as_ref())?;
+        self.deployed = Some(deployed);
+        Ok(self)
     }
 
     /// Trains by another algorithm than the configured one: one that is in no table.
@@ -130,25 +165,28 @@ impl Runner {
         let start = Instant::now();
         let rollout = self.collect(observer)?;
         let rollout_s = start.elapsed().as_secs_f64();
-        let mut update = if self.iteration == 0 { UpdateReport::default() } else { self.update(&rollout, observer)? };
-        update.metrics.extend(self.further_costs(&rollout));
+        self.measure(observer)?;
+        let deployed_s = start.elapsed().as_secs_f64() - rollout_s;
+        let costs = self.costs();
+        let learns = self.iteration > 0;
+        let update = if learns { self.update(&rollout, &costs, observer)? } else { UpdateReport::default() };
         self.normalizer.commit();
         self.iteration += 1;
-        let update_s = start.elapsed().as_secs_f64() - rollout_s;
-        self.totals.add(rollout_s, update_s, &update);
-        let horizon = self.env.spec().max_episode_steps as f64;
-        Ok(IterationReport {
+        let update_s = start.elapsed().as_secs_f64() - rollout_s - deployed_s;
+        let report = IterationReport {
             iteration: self.iteration,
             steps: self.steps(),
             total_steps: self.config.total_steps,
             rollout_s,
+            deployed_s,
             update_s,
-            episodes: self.episodes.finished(),
-            recent: self.episodes.statistics(),
-            step_cost: horizon * rollout.mean_step_costs.first().copied().unwrap_or(f64::NAN),
-            step_return: horizon * rollout.mean_step_reward,
+            sampled: self.sampled.figures(),
+            deployed: self.deployed.as_ref().map(Deployed::report),
+            costs,
             update,
-        })
+        };
+        self.totals.add(&report);
+        Ok(report)
     }
 
     /// T steps of every environment under the current policy: in one launch where the device can.
@@ -157,27 +195,30 @@ impl Runner {
             Some(rollout) => rollout,
             None => self.collect_stepwise(observer)?,
         };
-        self.episodes.record(&rollout.finished);
+        self.sampled.record(&rollout.finished, rollout.mean_step_reward, &rollout.mean_step_costs);
         observer(Phase::Assemble);
         Ok(rollout)
     }
 
-    #[cfg(feature = "gpu")]
+    /// As many steps of the mean actions, of the policy that gathered the rollout, where they are measured.
+    fn measure(&mut self, observer: PhaseObserver) -> Result<()> {
+        if let Some(deployed) = &mut self.deployed {
+            deployed.measure(&self.policy, &self.normalizer, self.config.rollout_steps)?;
+            observer(Phase::Deployed);
+        }
+        Ok(())
+    }
+
     fn collect_in_kernel(&mut self, observer: PhaseObserver) -> Result<Option<Rollout>> {
         let key = NoiseKey { seed: self.config.seed, stream: Stream::Action, step: self.vector_steps };
         let steps = self.config.rollout_steps;
         let (env, obs, normalizer) = (self.env.as_mut(), &mut self.obs, &mut self.normalizer);
-        let arrays =
-            crate::policy::rollout_gpu::collect(env, obs, normalizer, &self.policy, key, steps, self.steps_per_launch);
-        let Some(arrays) = arrays else { return Ok(None) };
+        let Some(arrays) = self.kernel.collect(env, obs, normalizer, &self.policy, key, steps) else {
+            return Ok(None);
+        };
         self.vector_steps += steps as u64;
         observer(Phase::Rollout);
         Ok(Some(Rollout::from_arrays(arrays, |obs| self.normalizer.apply(obs))?))
-    }
-
-    #[cfg(not(feature = "gpu"))]
-    fn collect_in_kernel(&mut self, _observer: PhaseObserver) -> Result<Option<Rollout>> {
-        Ok(None)
     }
 
     /// The same step by step, nothing read back before the end: the CPU's way.
@@ -200,9 +241,9 @@ impl Runner {
     }
 
     /// Values, advantages, the algorithm's update of the policy, the critics' regression.
-    fn update(&mut self, rollout: &Rollout, observer: PhaseObserver) -> Result<UpdateReport> {
+    fn update(&mut self, rollout: &Rollout, costs: &[CostEstimate], observer: PhaseObserver) -> Result<UpdateReport> {
         let (batch, explained) = self.estimate(rollout, observer);
-        let context = Context { costs: &self.costs(rollout), progress: self.progress(), comm: self.comm.as_ref() };
+        let context = Context { costs, progress: self.progress(), comm: self.comm.as_ref() };
         let mut update = self.algorithm.update(&mut self.policy, &batch, &context)?;
         observer(Phase::Actor);
         let losses = self.critics.fit(&batch, self.iteration);
@@ -252,27 +293,11 @@ impl Runner {
         std::iter::once("Reward".to_owned()).chain((1..=self.constraints.len()).map(cost)).collect()
     }
 
-    /// The cost of the policy that gathered the rollout, per constraint.
-    fn costs(&self, rollout: &Rollout) -> Vec<CostEstimate> {
-        let horizon = self.env.spec().max_episode_steps as f64;
-        let episodes = self.episodes.statistics().map(|statistics| statistics.cost_mean);
-        let estimate = |(k, mean): (usize, &f64)| CostEstimate {
-            rollout: horizon * mean,
-            episodes: episodes.as_ref().and_then(|means| means.get(k)).copied().unwrap_or(f64::NAN),
-        };
-        rollout.mean_step_costs.iter().enumerate().map(estimate).collect()
-    }
-
-    /// The figures of the constraints behind the first, which has columns of its own.
-    fn further_costs(&self, rollout: &Rollout) -> Metrics {
-        let recent = self.episodes.statistics();
-        let horizon = self.env.spec().max_episode_steps as f64;
-        let figures = |k: usize| {
-            let mean = recent.as_ref().and_then(|recent| recent.cost_mean.get(k)).copied().unwrap_or(f64::NAN);
-            let step = horizon * rollout.mean_step_costs[k];
-            [(format!("Metrics/EpCost{}", k + 1).into(), mean), (format!("Metrics/StepCost{}", k + 1).into(), step)]
-        };
-        (1..rollout.mean_step_costs.len()).flat_map(figures).collect()
+    /// The costs that steer: the deployed policy's where it is measured and steers, else those of the sampled actions.
+    fn costs(&self) -> Vec<CostEstimate> {
+        let deployed = self.deployed.as_ref().filter(|_| self.config.deployed.steer);
+        let deployed = deployed.map(|deployed| deployed.report().figures);
+        steering(&self.sampled.figures(), deployed.as_ref())
     }
 
     fn progress(&self) -> Progress {
@@ -312,14 +337,19 @@ impl Runner {
         self.totals
     }
 
-    /// Whole episodes finished since the start.
-    pub fn finished_episodes(&self) -> u64 {
-        self.episodes.finished()
+    /// The actions that the run is judged by: the deployed ones where they are measured.
+    pub fn judged_actions(&self) -> Actions {
+        if self.deployed.is_some() { Actions::Mean } else { Actions::Sampled }
     }
 
-    /// Figures over the last 100 finished episodes; `None` before the first.
-    pub fn recent(&self) -> Option<EpisodeStatistics> {
-        self.episodes.statistics()
+    /// Figures of the sampled actions, those that training learns from.
+    pub fn sampled(&self) -> Figures {
+        self.sampled.figures()
+    }
+
+    /// Figures of the deployed policy, where it is measured.
+    pub fn deployed(&self) -> Option<DeployedReport> {
+        self.deployed.as_ref().map(Deployed::report)
     }
 
     /// The policy as it is.
@@ -345,7 +375,10 @@ impl Runner {
         self.critics.save(&mut state)?;
         state.put_part("algorithm", self.algorithm.state()?)?;
         state.put_part("normalizer", self.normalizer.state()?)?;
-        state.put_part("episodes", self.episodes.state()?)?;
+        state.put_part("sampled", self.sampled.state()?)?;
+        if let Some(deployed) = &self.deployed {
+            state.put_part("deployed", deployed.state()?)?;
+        }
         state.put_part("env", self.env.state()?)?;
         state.put_tensor("runner.obs", &self.obs)?;
         state.put("runner.iteration", self.iteration)?;
@@ -364,7 +397,14 @@ impl Runner {
         self.critics.load(state)?;
         self.algorithm.load_state(&state.part("algorithm").unwrap_or_default()).context("state `algorithm`")?;
         self.normalizer.load_state(&state.part("normalizer")?).context("state `normalizer`")?;
-        self.episodes.load_state(&state.part("episodes")?).context("state `episodes`")?;
+        let sampled = state.part("sampled").context(
+            "it was written before the deployed policy was measured: continue it with the program that wrote it, or start a \
+             new run of the same settings with --config RUN/config.json",
+        )?;
+        self.sampled.load_state(&sampled).context("state `sampled`")?;
+        if let Some(deployed) = &mut self.deployed {
+            deployed.load_state(&state.part("deployed")?).context("state `deployed`")?;
+        }
         self.env.load_state(&state.part("env")?).context("state `env`")?;
         self.obs = state.tensor("runner.obs", self.obs.dims(), &device)?;
         self.iteration = state.get("runner.iteration")?;

@@ -10,15 +10,13 @@ use crate::device::SelectedDevice;
 use crate::log::Record;
 use crate::log::csv::CsvLog;
 use crate::log::tensorboard::TensorBoardLog;
+use crate::outcome::{FULL_WINDOW, Outcome, Rank};
 use crate::run_dir::RunDir;
 use crate::runner::{IterationReport, Runner};
 
 mod meta;
 
 use meta::record_start;
-
-/// Finished episodes from which the running means can make a checkpoint the best.
-const BEST_EPISODES: usize = 100;
 
 /// What the runs of a process share.
 #[derive(Debug, Clone)]
@@ -74,8 +72,8 @@ pub struct Training {
     runner: Runner,
     /// Seconds of training so far, over all sessions of the run.
     wall_s: f64,
-    /// The highest mean return of a feasible checkpoint so far.
-    best_return: Option<f64>,
+    /// The rank of the best checkpoint so far.
+    best: Option<Rank>,
     logs: Logs,
     warnings: Vec<String>,
     started: Instant,
@@ -103,12 +101,12 @@ impl Training {
     /// When the disk refuses, or the checkpoint belongs to another configuration.
     pub fn begin_with(mut runner: Runner, plan: RunPlan, resources: &Resources) -> Result<Self> {
         let RunPlan { dir, config, checkpoint, resumed } = plan;
-        let (mut wall_s, mut best_return) = (0.0, None);
+        let (mut wall_s, mut best) = (0.0, None);
         if let Some(checkpoint) = &checkpoint {
             let loaded = runner.load(&checkpoint.state);
             loaded.with_context(|| format!("cannot continue the run in {}", dir.path().display()))?;
             wall_s = checkpoint.session.wall_s;
-            best_return = dir.checkpoints().of_run(config.clone()).mend_best()?;
+            best = dir.checkpoints().of_run(config.clone()).mend_best()?;
         }
         let (logs, mut warnings) = Logs::open(&dir, &runner, resumed)?;
         warnings.extend(record_start(&dir, &config, resources, runner.steps(), resumed)?);
@@ -120,7 +118,7 @@ impl Training {
             saved_at: checkpoint.is_some().then(|| runner.steps()),
             report: None,
             wall_s,
-            best_return,
+            best,
             dir,
             config,
             runner,
@@ -237,27 +235,48 @@ impl Training {
     }
 
     fn write_checkpoint(&mut self) -> Result<()> {
-        let feasible_return = self.feasible_return();
-        let is_best = feasible_return.is_some_and(|new| self.best_return.is_none_or(|best| new > best));
+        let rank = self.rank();
+        let is_best = rank.is_some_and(|rank| self.best.is_none_or(|best| rank.is_above(&best)));
         let checkpoint = Checkpoint {
             config: self.config.clone(),
             steps: self.runner.steps(),
-            session: Session { wall_s: self.wall_s, feasible_return },
+            session: Session { wall_s: self.wall_s, rank },
             state: self.runner.save()?,
         };
         self.dir.checkpoints().save(&checkpoint, is_best, self.config.checkpoint.keep)?;
         if is_best {
-            self.best_return = feasible_return;
+            self.best = rank;
         }
         self.saved_at = Some(checkpoint.steps);
         Ok(())
     }
 
-    /// The mean return, if it is feasible over a full window of episodes.
-    fn feasible_return(&self) -> Option<f64> {
-        let recent = self.report.as_ref()?.recent.as_ref().filter(|recent| recent.episodes >= BEST_EPISODES)?;
-        let limits = self.config.cost_limit.values();
-        let feasible = recent.cost_mean.iter().zip(limits).all(|(cost, limit)| cost <= limit);
-        feasible.then_some(recent.return_mean)
+    /// The place of the policy that was judged last among the run's.
+    fn rank(&self) -> Option<Rank> {
+        let report = self.report.as_ref()?;
+        Outcome::of(report.judged(), FULL_WINDOW).rank(self.runner.constraints())
+    }
+
+    /// Why the run, so far, has learned nothing; `None` if it has learned.
+    pub fn futility(&self) -> Option<String> {
+        let (totals, config) = (self.runner.totals(), &self.config);
+        if totals.learned > 0.0 {
+            return None;
+        }
+        Some(if self.runner.iteration() <= 1 {
+            format!(
+                "no update was made: the first rollout, num_envs x rollout_steps = {} steps, only sets the observation \
+                 normaliser, and total_steps = {} ends the run with it",
+                config.batch_size(),
+                config.total_steps
+            )
+        } else {
+            format!(
+                "no step of the policy was kept in {} updates: {} were taken back, {} skipped because a number was not finite",
+                self.runner.iteration() - 1,
+                totals.rollbacks,
+                totals.skipped
+            )
+        })
     }
 }

@@ -7,6 +7,8 @@ pub enum Stream {
     Action,
     /// Actions of a stochastic evaluation, by vector step.
     Evaluation,
+    /// What a kernel that always draws adds to the deployed policy's mean: nothing that a float32 resolves; by vector step.
+    Deployed,
     /// KFCPO's order of samples, by epoch.
     KfcpoOrder,
     /// Actions that KFCPO's sampled Fisher draws from the policy, by minibatch.
@@ -29,6 +31,7 @@ impl Stream {
         match self {
             Self::Action => 0x4143_5401,
             Self::Evaluation => 0x4556_414c,
+            Self::Deployed => 0x4450_4c01,
             Self::KfcpoOrder => 0x4b46_0001,
             Self::KfcpoFisher => 0x4b46_0002,
             Self::PpoOrder => 0x5050_0001,
@@ -46,15 +49,17 @@ mod tests {
 
     #[test]
     fn no_two_streams_have_the_same_number() {
-        use Stream::{Action, CriticOrder, Environment, Evaluation, FocopsOrder, KfcpoFisher, KfcpoOrder, PpoOrder};
+        use Stream::{
+            Action, CriticOrder, Deployed, Environment, Evaluation, FocopsOrder, KfcpoFisher, KfcpoOrder, PpoOrder,
+        };
         let orders = [KfcpoOrder, PpoOrder, FocopsOrder, CriticOrder];
-        let mut numbers = [Action, Evaluation, KfcpoFisher, Environment]
+        let mut numbers = [Action, Evaluation, Deployed, KfcpoFisher, Environment]
             .into_iter()
             .chain(orders)
             .map(Stream::number)
             .collect::<Vec<_>>();
         numbers.sort_unstable();
         numbers.dedup();
-        assert_eq!(numbers.len(), 8);
+        assert_eq!(numbers.len(), 9);
     }
 }

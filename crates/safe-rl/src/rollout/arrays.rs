@@ -4,12 +4,11 @@ use burn::tensor::Tensor;
 use compute::read;
 
 use super::Rollout;
-use crate::episode::FinishedEpisode;
+use super::scalars::StepScalars;
 use crate::error::SafeRlError;
 use crate::minibatch::{gather_rows, index_tensor};
 
-/// Rows of [`RolloutArrays::scalars`] whatever the number of constraints.
-const COMMON_ROWS: usize = 6;
+/// Row of [`RolloutArrays::scalars`] with which the objectives begin.
 const REWARD: usize = 0;
 
 /// T steps of B environments, N = T * B samples, row `n = t * B + b`.
@@ -29,8 +28,7 @@ pub struct RolloutArrays {
     pub log_std: Tensor<1>,
     /// Log-probabilities of the actions, `[N]`.
     pub log_prob: Tensor<1>,
-    /// Reward, C costs, terminated, truncated, and of the episode so far return, C costs, length and whether it began in the
-    /// middle, `[6 + 2 C, N]`.
+    /// The rows of [`StepScalars`], `[6 + 2 C, N]`.
     pub scalars: Tensor<2>,
     /// Raw observations before the reset, `[K * B, D]`, K blocks of `horizon` steps: that of a truncated sample (t, b) is row `t / horizon * B + b`.
     pub final_obs: Tensor<2>,
@@ -55,36 +53,13 @@ impl Rollout {
         }
         let samples = steps * envs;
         check("obs", arrays.obs.dims(), [samples, obs_dim])?;
-        let [rows, _] = arrays.scalars.dims();
-        let constraints = rows.saturating_sub(COMMON_ROWS) / 2;
-        check("scalars", arrays.scalars.dims(), [COMMON_ROWS + 2 * constraints, samples])?;
-        let terminated_row = 1 + constraints;
-        let (truncated_row, return_row) = (terminated_row + 1, terminated_row + 2);
-        let length_row = return_row + 1 + constraints;
+        let [rows, columns] = arrays.scalars.dims();
+        check("scalars", [rows, columns], [rows, samples])?;
         let device = arrays.obs.device();
         // Flat first: a row is then a contiguous piece.
         let flat = arrays.scalars.reshape([rows * samples]);
-        let numbers = read("steps of a rollout", flat.clone())?;
-        let row = |i: usize| &numbers[i * samples..(i + 1) * samples];
-        let (terminated, cut) = (row(terminated_row), row(truncated_row));
-        let mut finished = Vec::new();
-        let mut truncated = Vec::new();
-        for n in 0..samples {
-            let (end, cut) = (terminated[n] > 0.5, cut[n] > 0.5);
-            if end || cut {
-                finished.push(FinishedEpisode {
-                    episode_return: row(return_row)[n],
-                    costs: (0..constraints).map(|k| row(return_row + 1 + k)[n]).collect(),
-                    length: row(length_row)[n],
-                    partial: row(length_row + 1)[n] > 0.5,
-                });
-            }
-            // An episode that is both cut off and at a terminal state is terminated: nothing to bootstrap from.
-            if cut && !end {
-                truncated.push(n);
-            }
-        }
-        let mean = |i: usize| row(i).iter().map(|&x| f64::from(x)).sum::<f64>() / samples as f64;
+        let scalars = StepScalars::new(read("steps of a rollout", flat.clone())?, samples)?;
+        let truncated = scalars.truncated();
 
         let mut raw = vec![arrays.last_obs];
         if !truncated.is_empty() {
@@ -95,7 +70,7 @@ impl Rollout {
         let critic_inputs = Tensor::cat(vec![arrays.obs.clone(), normalize(Tensor::cat(raw, 0))], 0);
 
         let field = |i: usize| flat.clone().narrow(0, i * samples, samples).reshape([steps, envs]);
-        let objectives = 1 + constraints;
+        let objectives = 1 + scalars.constraints();
         Ok(Self {
             steps,
             num_envs: envs,
@@ -105,11 +80,11 @@ impl Rollout {
             log_std: arrays.log_std,
             log_prob: arrays.log_prob,
             signals: flat.clone().narrow(0, REWARD, objectives * samples).reshape([objectives, steps, envs]),
-            terminated: field(terminated_row),
-            done: field(terminated_row).max_pair(field(truncated_row)),
-            finished,
-            mean_step_reward: mean(REWARD),
-            mean_step_costs: (1..objectives).map(mean).collect(),
+            terminated: field(scalars.terminated_row()),
+            done: field(scalars.terminated_row()).max_pair(field(scalars.truncated_row())),
+            finished: scalars.finished(),
+            mean_step_reward: scalars.mean_reward(),
+            mean_step_costs: scalars.mean_costs(),
             critic_inputs,
             truncated,
         })

@@ -10,6 +10,11 @@ use compute::read;
 /// Named numbers of one iteration, for the logs.
 pub type Metrics = Vec<(Cow<'static, str>, f64)>;
 
+/// The name of a number of constraint `k`, from 0: the first as `name`, the others with their number from 2 behind it.
+pub fn numbered(name: &'static str, k: usize) -> Cow<'static, str> {
+    if k == 0 { name.into() } else { format!("{name}{}", k + 1).into() }
+}
+
 /// A number that is known, or that stands in a tensor which has not been read back.
 ///
 /// A GPU is waited for once per iteration: whatever an update has to say is read together, at its end.
@@ -65,10 +70,7 @@ impl Update {
     /// Adds a number per constraint for the logs: the first as `name`, the others with their number from 2 behind it.
     pub fn push_each(&mut self, name: &'static str, values: &[f64]) {
         for (k, value) in values.iter().enumerate() {
-            match k {
-                0 => self.push(name, *value),
-                _ => self.push(format!("{name}{}", k + 1), *value),
-            }
+            self.push(numbered(name, k), *value);
         }
     }
 

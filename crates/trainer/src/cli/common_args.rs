@@ -8,6 +8,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::cli::console::diagnose;
+use crate::config::Actions;
 use crate::config::load::Sources;
 use crate::device::{DeviceChoice, SelectedDevice, select_device};
 
@@ -48,6 +49,28 @@ impl CommonArgs {
             WARNED.call_once(|| diagnose(&format!("warning: {warning}")));
         }
         Ok(selected)
+    }
+}
+
+/// Which actions a saved policy takes.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct ActionArgs {
+    /// Sample actions [default: the actions that the run deploys, `deployed.actions`]
+    #[arg(long, conflicts_with = "mean")]
+    pub stochastic: bool,
+    /// Take the mean as the action
+    #[arg(long)]
+    pub mean: bool,
+}
+
+impl ActionArgs {
+    /// The actions asked for, or the deployed ones.
+    pub fn or(self, deployed: Actions) -> Actions {
+        match (self.stochastic, self.mean) {
+            (true, _) => Actions::Sampled,
+            (_, true) => Actions::Mean,
+            _ => deployed,
+        }
     }
 }
 

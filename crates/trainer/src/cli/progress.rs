@@ -3,7 +3,10 @@
 pub mod group;
 mod status_line;
 
+use crate::config::Constraint;
+use crate::figures::Figures;
 use crate::log::Record;
+use crate::outcome::{Measured, Outcome};
 use status_line::{StatusLine, count, duration};
 
 /// Share of the newest iteration in the smoothed speed.
@@ -13,15 +16,15 @@ const SPEED_SMOOTHING: f64 = 0.1;
 #[derive(Debug)]
 pub struct Progress {
     line: StatusLine,
-    cost_limit: f64,
+    constraints: Vec<Constraint>,
     total_steps: u64,
     seconds_per_step: Option<f64>,
 }
 
 impl Progress {
-    /// A progress line for a run of `total_steps` environment steps.
-    pub fn new(quiet: bool, total_steps: u64, cost_limit: f64) -> Self {
-        Self { line: StatusLine::new(quiet), cost_limit, total_steps, seconds_per_step: None }
+    /// A progress line for a run of `total_steps` environment steps under these constraints.
+    pub fn new(quiet: bool, total_steps: u64, constraints: &[Constraint]) -> Self {
+        Self { line: StatusLine::new(quiet), constraints: constraints.to_vec(), total_steps, seconds_per_step: None }
     }
 
     /// Shows an iteration, if the last one shown is old enough or `last` is set.
@@ -31,8 +34,8 @@ impl Progress {
         let former = self.seconds_per_step.filter(|_| record.report.iteration > 2).unwrap_or(seconds);
         let smoothed = former + SPEED_SMOOTHING * (seconds - former);
         self.seconds_per_step = Some(smoothed);
-        let (total_steps, cost_limit) = (self.total_steps, self.cost_limit);
-        self.line.show(last, || line(record, total_steps, cost_limit, smoothed));
+        let (total_steps, constraints) = (self.total_steps, &self.constraints);
+        self.line.show(last, || line(record, total_steps, constraints, smoothed));
     }
 
     /// Ends the line, so that whatever comes next stands below it.
@@ -41,19 +44,23 @@ impl Progress {
     }
 }
 
-fn line(record: &Record, total_steps: u64, cost_limit: f64, seconds_per_step: f64) -> String {
+fn line(record: &Record, total_steps: u64, constraints: &[Constraint], seconds_per_step: f64) -> String {
     let report = record.report;
     let remaining = total_steps.saturating_sub(report.steps) as f64 * seconds_per_step;
     let mut text = format!(
-        "iter {} | {} / {} steps | {} steps/s | ETA {} | return {} | cost {} of {cost_limit}",
+        "iter {} | {} / {} steps | {} steps/s | ETA {} | {}",
         report.iteration,
         count(report.steps as f64),
         count(total_steps as f64),
         count(1.0 / seconds_per_step.max(1e-12)),
         duration(remaining),
-        number(record.return_mean(), report.step_return),
-        number(record.cost_mean(), report.step_cost),
+        figures(report.judged(), constraints),
     );
+    if report.deployed.is_some() {
+        let sampled = Outcome::of(&report.sampled, 1);
+        let numbers: Vec<String> = std::iter::once(&sampled.ret).chain(&sampled.costs).map(number).collect();
+        text.push_str(&format!(" | sampled {}", numbers.join(" / ")));
+    }
     if let Some(kl) = report.update.kl {
         text.push_str(&format!(" | KL {kl:.4}"));
     }
@@ -63,27 +70,49 @@ fn line(record: &Record, total_steps: u64, cost_limit: f64, seconds_per_step: f6
     text
 }
 
-/// A mean over the last 100 episodes; before the first one ends, what the mean step promises for an episode.
-fn number(mean: f64, estimate: f64) -> String {
-    if mean.is_nan() { format!("~{estimate:.2}") } else { format!("{mean:.2}") }
+/// Return, and every cost beside its limit.
+fn figures(figures: &Figures, constraints: &[Constraint]) -> String {
+    let outcome = Outcome::of(figures, 1);
+    let mut text = format!("return {}", number(&outcome.ret));
+    for (Constraint { name, limit }, cost) in constraints.iter().zip(&outcome.costs) {
+        text.push_str(&format!(" | {name} {} of {limit}", number(cost)));
+    }
+    text
+}
+
+/// A mean over the last 100 episodes; before the first one ends, marked, what the mean step promises for an episode.
+fn number(measured: &Measured) -> String {
+    format!("{}{:.2}", if measured.std.is_nan() { "~" } else { "" }, measured.mean)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::fixture::report;
+    use crate::log::fixture::{deployed_report, report};
 
     #[test]
     fn a_line_shows_speed_and_cost_against_the_limit() {
+        let limits = |limits: &[(&str, f64)]| -> Vec<Constraint> {
+            limits.iter().map(|&(name, limit)| Constraint { name: name.into(), limit }).collect()
+        };
         let mut late = report(12, vec![]);
         (late.update.kl, late.update.rejected) = (Some(0.00912), Some(1.0));
         let record = Record { report: &late, samples: 100, wall_s: 12.0 };
         assert_eq!(
-            line(&record, 1_000_000, 25.0, 1e-4),
+            line(&record, 1_000_000, &limits(&[("cost", 25.0)]), 1e-4),
             "iter 12 | 1200 / 1.00M steps | 10k steps/s | ETA 1:40 | return 4.57 | cost 31.04 of 25 | KL 0.0091 | rollbacks 1"
         );
         let early = report(1, vec![]);
         let record = Record { report: &early, samples: 100, wall_s: 1.0 };
-        assert!(line(&record, 1000, 25.0, 1e-4).ends_with("return ~2.00 | cost ~12.50 of 25"));
+        assert!(line(&record, 1000, &limits(&[("cost", 25.0)]), 1e-4).ends_with("return ~2.50 | cost ~13.00 of 25"));
+        assert!(line(&record, 1000, &[], 1e-4).ends_with("return ~2.50"));
+        let mut deployed = deployed_report(3, vec![]);
+        if let Some(deployed) = &mut deployed.deployed {
+            let recent = deployed.figures.recent.as_mut().expect("an episode has ended");
+            (recent.cost_mean, recent.cost_std) = (vec![20.0, 1.5], vec![2.0, 0.0]);
+        }
+        let record = Record { report: &deployed, samples: 100, wall_s: 1.0 };
+        let text = line(&record, 1000, &limits(&[("hazards", 25.0), ("vases", 5.0)]), 1e-4);
+        assert!(text.ends_with("return 7.00 | hazards 20.00 of 25 | vases 1.50 of 5 | sampled 4.57 / 31.04"), "{text}");
     }
 }

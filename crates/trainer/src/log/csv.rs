@@ -1,5 +1,6 @@
 //! `metrics.csv`: one row per iteration, never twice, whatever was interrupted or has been at the file.
 
+use std::borrow::Cow;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -82,7 +83,7 @@ impl CsvLog {
     pub fn append(&mut self, record: &Record) -> Result<()> {
         let row = row(record);
         let is_new = |name: &&str| !self.columns.iter().any(|column| column == name);
-        let new: Vec<String> = row.iter().map(|(name, _)| *name).filter(is_new).map(str::to_owned).collect();
+        let new: Vec<String> = row.iter().map(|(name, _)| name.as_ref()).filter(is_new).map(str::to_owned).collect();
         if !new.is_empty() {
             self.add_columns(new)?;
         }
@@ -117,27 +118,10 @@ impl CsvLog {
     }
 }
 
-/// Names and values of an iteration's row; NaN before the first finished episode. Names ending in `_s` are times and differ from run to run.
-pub fn row<'a>(record: &Record<'a>) -> Vec<(&'a str, f64)> {
-    let report = record.report;
-    let mut row = vec![
-        ("iteration", report.iteration as f64),
-        ("steps", report.steps as f64),
-        ("wall_s", record.wall_s),
-        ("rollout_s", report.rollout_s),
-        ("update_s", report.update_s),
-        ("steps_per_s", record.steps_per_s()),
-        ("episodes", report.episodes as f64),
-        ("return_mean", record.return_mean()),
-        ("return_std", record.return_std()),
-        ("cost_mean", record.cost_mean()),
-        ("cost_std", record.cost_std()),
-        ("length_mean", record.length_mean()),
-        ("step_return", report.step_return),
-        ("step_cost", report.step_cost),
-    ];
-    row.extend(report.update.metrics.iter().map(|(name, value)| (name.as_ref(), *value)));
-    row
+/// Names and values of an iteration's row; NaN before the first finished episode. Names ending in `_s` are times and differ
+/// from run to run.
+pub fn row<'a>(record: &Record<'a>) -> Vec<(Cow<'a, str>, f64)> {
+    record.numbers().into_iter().filter_map(|number| Some((number.column?, number.value))).collect()
 }
 
 fn field(value: f64) -> String {

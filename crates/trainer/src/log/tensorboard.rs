@@ -53,26 +53,15 @@ impl TensorBoardLog {
     /// # Errors
     /// When the disk refuses.
     pub fn append(&mut self, record: &Record) -> Result<()> {
-        let report = record.report;
-        let common = [
-            ("Metrics/EpRet", record.return_mean()),
-            ("Metrics/EpCost", record.cost_mean()),
-            ("Metrics/EpLen", record.length_mean()),
-            ("Metrics/StepReturn", report.step_return),
-            ("Metrics/StepCost", report.step_cost),
-            ("Time/FPS", record.steps_per_s()),
-            ("Time/Rollout", report.rollout_s),
-            ("Time/Update", report.update_s),
-        ];
         let mut summary = Message::default();
-        let metrics = report.update.metrics.iter().map(|(tag, value)| (tag.as_ref(), *value));
-        for (tag, value) in common.into_iter().chain(metrics).filter(|(_, value)| !value.is_nan()) {
+        let tagged = record.numbers().into_iter().filter_map(|number| Some((number.tag?, number.value)));
+        for (tag, value) in tagged.filter(|(_, value)| !value.is_nan()) {
             let mut entry = Message::default();
             entry.bytes(1, tag.as_bytes());
             entry.float(2, value as f32);
             summary.bytes(1, &entry.0);
         }
-        let mut event = Message::event(report.steps);
+        let mut event = Message::event(record.report.steps);
         event.bytes(5, &summary.0);
         self.write(&[event])
     }
@@ -151,7 +140,7 @@ impl Message {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::fixture::report;
+    use crate::log::fixture::{deployed_report, report};
 
     #[test]
     fn messages_are_protobuf() {
@@ -183,11 +172,13 @@ mod tests {
         assert_eq!(scalars.step, 100);
         // There was no episode yet, so that nothing is said of any.
         let expected = [
+            ("Time/Rollout", 0.25),
+            ("Time/Deployed", 0.0),
+            ("Time/Update", 0.75),
+            ("Time/FPS", 100.0),
             ("Metrics/StepReturn", 2.0),
             ("Metrics/StepCost", 12.5),
-            ("Time/FPS", 100.0),
-            ("Time/Rollout", 0.25),
-            ("Time/Update", 0.75),
+            ("Metrics/SteeringCost", 12.5),
             ("Train/KL", 0.25),
         ];
         assert_eq!(scalars.scalars, expected.map(|(tag, value)| (tag.to_owned(), value)));
@@ -197,6 +188,13 @@ mod tests {
         let value = |name: &str| last.scalars.iter().find(|(tag, _)| tag == name).map(|(_, value)| *value);
         assert_eq!((last.step, value("Metrics/EpRet"), value("Metrics/EpCost")), (300, Some(4.567), Some(31.04)));
         assert_eq!(value("Metrics/EpLen"), Some(1000.0));
+        log.append(&Record { report: &deployed_report(3, vec![]), samples: 100, wall_s: 1.0 }).unwrap();
+        let last =
+            payloads(&std::fs::read(log.file.path()).unwrap()).into_iter().map(Event::decode).next_back().unwrap();
+        let value = |name: &str| last.scalars.iter().find(|(tag, _)| tag == name).map(|(_, value)| *value);
+        assert_eq!((value("Metrics/EpRet"), value("Metrics/EpCost")), (Some(4.567), Some(31.04)));
+        let deployed = ["EpRet", "EpCost", "StepCost", "Steps"].map(|name| value(&format!("Deployed/{name}")));
+        assert_eq!(deployed, [7.0, 20.0, 12.5, 384.0].map(Some));
     }
 
     /// The payloads of a file of records, their checksums verified.

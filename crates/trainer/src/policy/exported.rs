@@ -1,7 +1,7 @@
 //! A trained policy on the host: what is evaluated, exported and compared.
 
 use crate::atomic_file::write_output;
-use crate::config::TrainConfig;
+use crate::config::{Actions, TrainConfig};
 use crate::container;
 use crate::policy::Policy;
 use anyhow::{Context, Result, bail, ensure};
@@ -12,8 +12,13 @@ use safe_rl::{Normalizer, NormalizerConfig};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Value of the metadata entry `format` of an exported policy.
+/// Value of the metadata entry `format` of an exported policy: another layout of the arrays gets another name.
 pub const FORMAT: &str = "kfcpo-policy-1";
+/// Value of the metadata entry `format_version`. Its second number grows with entries that a reader may pass over: 1.0 had
+/// neither `deployed_actions` nor the bounds of actions.
+pub const FORMAT_VERSION: &str = "1.1";
+/// Bounds of every action.
+const ACTION_BOUNDS: [f32; 2] = [-1.0, 1.0];
 
 /// A Gaussian MLP policy with its observation normaliser, in host memory.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +41,8 @@ pub struct PolicySnapshot {
     pub obs_clip: f32,
     /// Smallest standard deviation divided by.
     pub std_floor: f32,
+    /// The actions that it is meant to take.
+    pub deployed_actions: Actions,
 }
 
 impl PolicySnapshot {
@@ -56,6 +63,7 @@ impl PolicySnapshot {
             obs_std: host(&normalizer.std())?,
             obs_clip: config.normalizer.clip as f32,
             std_floor: config.normalizer.std_floor as f32,
+            deployed_actions: config.deployed.actions,
         })
     }
 
@@ -108,6 +116,10 @@ impl PolicySnapshot {
         }
         let metadata = [
             ("format", FORMAT.to_string()),
+            ("format_version", FORMAT_VERSION.to_string()),
+            ("deployed_actions", self.deployed_actions.to_string()),
+            ("action_low", ACTION_BOUNDS[0].to_string()),
+            ("action_high", ACTION_BOUNDS[1].to_string()),
             ("env", self.env.clone()),
             ("activation", self.activation.name().to_string()),
             ("obs_clip", self.obs_clip.to_string()),
@@ -161,6 +173,11 @@ impl PolicySnapshot {
             obs_mean,
             obs_clip: number("obs_clip")?,
             std_floor: number("std_floor")?,
+            deployed_actions: match metadata.get("deployed_actions").map(String::as_str) {
+                None | Some("mean") => Actions::Mean,
+                Some("sampled") => Actions::Sampled,
+                Some(other) => bail!("deployed_actions `{other}` is not mean or sampled"),
+            },
         })
     }
 }
@@ -202,6 +219,7 @@ mod tests {
             obs_std: vec![1.0, 0.5, 0.0],
             obs_clip: 5.0,
             std_floor: 0.01,
+            deployed_actions: Actions::Sampled,
         }
     }
 
@@ -211,10 +229,28 @@ mod tests {
         let path = dir.path().join("policy.safetensors");
         policy().write_safetensors(&path).expect("writable");
         assert_eq!(PolicySnapshot::read_safetensors(&path).expect("readable"), policy());
-        let (arrays, _) = container::from_bytes(&std::fs::read(&path).expect("readable")).expect("safetensors");
+        let (arrays, metadata) = container::from_bytes(&std::fs::read(&path).expect("readable")).expect("safetensors");
         assert_eq!(arrays["layers.0.weight"].shape, [2, 3]);
         assert_eq!(arrays["layers.0.weight"].values, [0.0, 2.0, 4.0, 1.0, 3.0, 5.0]);
         assert_eq!(arrays["layers.0.bias"].values, [6.0, 7.0]);
+        assert_eq!((metadata["deployed_actions"].as_str(), metadata["format_version"].as_str()), ("sampled", "1.1"));
+        assert_eq!((metadata["action_low"].as_str(), metadata["action_high"].as_str()), ("-1", "1"));
+    }
+
+    #[test]
+    fn a_file_of_the_first_version_is_meant_to_act_by_its_mean() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join("policy.safetensors");
+        policy().write_safetensors(&path).expect("writable");
+        let (arrays, mut metadata) =
+            container::from_bytes(&std::fs::read(&path).expect("readable")).expect("safetensors");
+        metadata.remove("deployed_actions");
+        let read = PolicySnapshot::parse(&container::to_bytes(&arrays, &metadata)).expect("a policy");
+        assert_eq!(read.deployed_actions, Actions::Mean);
+        metadata.insert("deployed_actions".to_owned(), "loud".to_owned());
+        assert!(
+            PolicySnapshot::parse(&container::to_bytes(&arrays, &metadata)).unwrap_err().to_string().contains("loud")
+        );
     }
 
     #[test]

@@ -13,6 +13,8 @@ pub enum Phase {
     Rollout,
     /// The rollout put together, finished episodes read back.
     Assemble,
+    /// As many steps of the deployed policy, which is measured by them.
+    Deployed,
     /// Both critics' values of every observation.
     Values,
     /// Advantages and value targets.

@@ -11,14 +11,18 @@ use serde_json::json;
 
 use crate::checkpoint::Selector;
 use crate::cli::command::selected;
-use crate::cli::common_args::CommonArgs;
+use crate::cli::common_args::{ActionArgs, CommonArgs};
 use crate::cli::console::{diagnose, print};
 use crate::cli::statistics::{bootstrap_interval, mean, std};
-use crate::config::CostLimit;
+use crate::config::{Actions, Constraint};
 use crate::evaluate::{EpisodeResult, evaluate};
 use crate::policy::saved::saved_policy;
 use crate::protocol;
 use crate::run_dir::RunDir;
+use crate::seeds::Purpose;
+
+/// The evaluation that a run keeps: the last one.
+pub const EVALUATION: &str = "eval.json";
 
 /// Arguments of `eval`.
 #[derive(Debug, Args)]
@@ -32,9 +36,9 @@ pub struct EvalArgs {
     /// Seed of the episodes; unlike training's, so that they are fresh
     #[arg(long, value_name = "N", default_value_t = 1_000_000)]
     pub seed: u64,
-    /// Sample actions instead of taking the mean
-    #[arg(long)]
-    pub stochastic: bool,
+    /// Mean or samples.
+    #[command(flatten)]
+    pub actions: ActionArgs,
     /// Which checkpoint: latest, best or its number of steps
     #[arg(long, value_name = "WHICH", default_value = "latest")]
     pub checkpoint: Selector,
@@ -61,7 +65,7 @@ pub struct Evaluation {
     pub return_mean: f64,
     /// Its standard deviation over episodes.
     pub return_std: f64,
-    /// Mean undiscounted cost.
+    /// Mean undiscounted cost by the first constraint, NaN where there is none.
     pub cost_mean: f64,
     /// Its standard deviation over episodes.
     pub cost_std: f64,
@@ -69,31 +73,95 @@ pub struct Evaluation {
     pub violation_rate: f64,
     /// Mean episode length in steps.
     pub length_mean: f64,
+    /// Whether every mean cost is within its limit.
+    pub within_limits: bool,
+    /// Every constraint.
+    pub constraints: Vec<EvaluatedCost>,
 }
 
-/// The cost by the first constraint; NaN where there is none.
-fn first_cost(episode: &EpisodeResult) -> f64 {
-    episode.costs.first().copied().unwrap_or(f64::NAN)
+/// A cost beside its limit.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct EvaluatedCost {
+    /// What is limited.
+    pub name: String,
+    /// The limit on its mean.
+    pub limit: f64,
+    /// Mean undiscounted cost.
+    pub cost_mean: f64,
+    /// Its standard deviation over episodes.
+    pub cost_std: f64,
+    /// Fraction of the episodes in which it exceeds the limit.
+    pub violation_rate: f64,
+    /// Whether its mean is within the limit.
+    pub within: bool,
+}
+
+impl EvaluatedCost {
+    fn new(constraint: &Constraint, costs: &[f64]) -> Self {
+        let (limit, cost_mean) = (constraint.limit, mean(costs));
+        let violations = costs.iter().filter(|cost| **cost > limit).count();
+        Self {
+            name: constraint.name.clone(),
+            limit,
+            cost_mean,
+            cost_std: std(costs),
+            violation_rate: violations as f64 / costs.len() as f64,
+            within: cost_mean <= limit,
+        }
+    }
+}
+
+/// The costs of all episodes by constraint `k`.
+fn costs_of(episodes: &[EpisodeResult], k: usize) -> Vec<f64> {
+    episodes.iter().map(|episode| episode.costs.get(k).copied().unwrap_or(f64::NAN)).collect()
 }
 
 impl Evaluation {
-    fn new(env: &str, checkpoint: u64, stochastic: bool, limits: &CostLimit, episodes: &[EpisodeResult]) -> Self {
+    fn new(env: &str, checkpoint: u64, actions: Actions, limits: &[Constraint], episodes: &[EpisodeResult]) -> Self {
         let of = |get: fn(&EpisodeResult) -> f64| episodes.iter().map(get).collect::<Vec<f64>>();
-        let (returns, costs) = (of(|e| e.ret), of(first_cost));
-        let violates = |e: &&EpisodeResult| e.costs.iter().zip(limits.values()).any(|(cost, limit)| cost > limit);
+        let (returns, costs) = (of(|e| e.ret), costs_of(episodes, 0));
+        let violates = |e: &&EpisodeResult| e.costs.iter().zip(limits).any(|(cost, limited)| *cost > limited.limit);
         let violations = episodes.iter().filter(violates).count();
+        let constraints: Vec<EvaluatedCost> =
+            limits.iter().enumerate().map(|(k, limited)| EvaluatedCost::new(limited, &costs_of(episodes, k))).collect();
         Self {
             env: env.to_owned(),
             checkpoint,
             episodes: episodes.len(),
-            deterministic: !stochastic,
+            deterministic: actions == Actions::Mean,
             return_mean: mean(&returns),
             return_std: std(&returns),
             cost_mean: mean(&costs),
             cost_std: std(&costs),
             violation_rate: violations as f64 / episodes.len() as f64,
             length_mean: mean(&of(|e| e.length as f64)),
+            within_limits: constraints.iter().all(|cost| cost.within),
+            constraints,
         }
+    }
+
+    /// As lines: what was run, return and costs with their intervals, violations.
+    fn text(&self, return_ci: (f64, f64), cost_cis: &[(f64, f64)]) -> String {
+        let width = self.constraints.iter().map(|cost| cost.name.len()).max().unwrap_or(0).max("return".len());
+        let line = |name: &str, mean: f64, std: f64, ci: (f64, f64)| {
+            format!("{name:<width$} {mean:8.2} +- {std:.2}   95 % interval of the mean [{:.2}, {:.2}]", ci.0, ci.1)
+        };
+        let actions = if self.deterministic { Actions::Mean } else { Actions::Sampled };
+        let mut lines = vec![
+            format!("{} after {} steps, {} episodes, {actions} actions", self.env, self.checkpoint, self.episodes),
+            line("return", self.return_mean, self.return_std, return_ci),
+        ];
+        for (cost, ci) in self.constraints.iter().zip(cost_cis) {
+            let verdict = if cost.within { "within" } else { "above" };
+            let numbers = line(&cost.name, cost.cost_mean, cost.cost_std, *ci);
+            lines.push(format!("{numbers}, {verdict} the limit {}", cost.limit));
+        }
+        lines.push(format!(
+            "violations {:.0} % of the episodes, length {:.0} steps",
+            100.0 * self.violation_rate,
+            self.length_mean
+        ));
+        lines.join("\n")
     }
 }
 
@@ -110,50 +178,35 @@ pub fn run(args: &EvalArgs) -> Result<ExitCode> {
     let policy = saved_policy(&checkpoint, &selected.device)?;
     let config = &checkpoint.config;
     let env = config.env.spec()?;
-    let all = Navigation::new(env.clone(), args.episodes as usize, args.seed, &selected.device)?;
-    let episodes = evaluate(&policy, protocol::wrap(config, Box::new(all))?, args.seed, args.stochastic)?;
-    let result = Evaluation::new(&env.env.id, checkpoint.steps, args.stochastic, &config.cost_limit, &episodes);
+    let actions = args.actions.or(policy.deployed_actions);
+    let seed = Purpose::Evaluating.seed(args.seed);
+    let all = Navigation::new(env.clone(), args.episodes as usize, seed, &selected.device)?;
+    let episodes = evaluate(&policy, protocol::wrap(config, Box::new(all))?, args.seed, actions)?;
+    let constraints = config.cost_limit.of(&env.env.constraints)?;
+    let result = Evaluation::new(&env.env.id, checkpoint.steps, actions, &constraints, &episodes);
 
     let returns: Vec<f64> = episodes.iter().map(|episode| episode.ret).collect();
-    let costs: Vec<f64> = episodes.iter().map(first_cost).collect();
+    let costs: Vec<Vec<f64>> = (0..constraints.len()).map(|k| costs_of(&episodes, k)).collect();
     let return_ci = bootstrap_interval(&returns, mean);
-    let cost_ci = bootstrap_interval(&costs, mean);
+    let cost_cis: Vec<(f64, f64)> = costs.iter().map(|costs| bootstrap_interval(costs, mean)).collect();
     let mut kept = serde_json::to_value(&result)?;
     kept["seed"] = json!(args.seed);
     kept["cost_limit"] = json!(config.cost_limit);
     kept["return_ci95"] = json!([return_ci.0, return_ci.1]);
-    kept["cost_ci95"] = json!([cost_ci.0, cost_ci.1]);
     kept["returns"] = json!(returns);
-    kept["costs"] = json!(costs);
-    if let Err(error) = dir.write_json("eval.json", &kept) {
+    for (k, (costs, ci)) in costs.iter().zip(&cost_cis).enumerate() {
+        kept["constraints"][k]["ci95"] = json!([ci.0, ci.1]);
+        kept["constraints"][k]["costs"] = json!(costs);
+    }
+    if let (Some(costs), Some(ci)) = (costs.first(), cost_cis.first()) {
+        kept["cost_ci95"] = json!([ci.0, ci.1]);
+        kept["costs"] = json!(costs);
+    }
+    if let Err(error) = dir.write_json(EVALUATION, &kept) {
         diagnose(&format!("warning: the result is not kept for `report`: {error:#}"));
     }
 
-    if args.json {
-        print(&serde_json::to_string(&result)?)?;
-    } else {
-        print(&format!(
-            "{} after {} steps, {} episodes, {} actions\n\
-             return  {:8.2} +- {:.2}   95 % interval of the mean [{:.2}, {:.2}]\n\
-             cost    {:8.2} +- {:.2}   95 % interval of the mean [{:.2}, {:.2}], limit {}\n\
-             violations {:.0} % of the episodes, length {:.0} steps",
-            result.env,
-            result.checkpoint,
-            result.episodes,
-            if args.stochastic { "sampled" } else { "mean" },
-            result.return_mean,
-            result.return_std,
-            return_ci.0,
-            return_ci.1,
-            result.cost_mean,
-            result.cost_std,
-            cost_ci.0,
-            cost_ci.1,
-            config.cost_limit.first(),
-            100.0 * result.violation_rate,
-            result.length_mean
-        ))?;
-    }
+    print(&if args.json { serde_json::to_string(&result)? } else { result.text(return_ci, &cost_cis) })?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -163,10 +216,27 @@ mod tests {
 
     #[test]
     fn a_violation_is_a_cost_above_the_limit() {
+        let limits = [Constraint { name: "cost".to_owned(), limit: 25.0 }];
         let episode = |ret, cost| EpisodeResult { ret, costs: vec![cost], length: 1000 };
         let episodes = [episode(1.0, 25.0), episode(3.0, 25.5), episode(2.0, 0.0), episode(2.0, 40.0)];
-        let result = Evaluation::new("E", 7, false, &25.0.into(), &episodes);
+        let result = Evaluation::new("E", 7, Actions::Mean, &limits, &episodes);
         assert_eq!((result.return_mean, result.violation_rate), (2.0, 0.5));
         assert_eq!((result.length_mean, result.deterministic), (1000.0, true));
+    }
+
+    #[test]
+    fn every_constraint_is_told_and_all_must_hold() {
+        let limits =
+            [("hazards", 25.0), ("speed", 1.0)].map(|(name, limit)| Constraint { name: name.to_owned(), limit });
+        let episode = |costs| EpisodeResult { ret: 1.0, costs, length: 10 };
+        let episodes = [episode(vec![20.0, 0.0]), episode(vec![30.0, 0.0]), episode(vec![10.0, 6.0])];
+        let result = Evaluation::new("E", 7, Actions::Sampled, &limits, &episodes);
+        assert_eq!((result.cost_mean, result.violation_rate, result.within_limits), (20.0, 2.0 / 3.0, false));
+        let told: Vec<(&str, f64, f64, bool)> =
+            result.constraints.iter().map(|c| (c.name.as_str(), c.cost_mean, c.violation_rate, c.within)).collect();
+        assert_eq!(told, [("hazards", 20.0, 1.0 / 3.0, true), ("speed", 2.0, 1.0 / 3.0, false)]);
+        let text = result.text((1.0, 1.0), &[(10.0, 30.0), (0.0, 6.0)]);
+        assert!(text.contains("sampled actions") && text.contains("within the limit 25"), "{text}");
+        assert!(text.lines().any(|line| line.starts_with("speed") && line.ends_with("above the limit 1")), "{text}");
     }
 }

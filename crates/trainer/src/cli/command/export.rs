@@ -5,10 +5,13 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
+use serde::Deserialize;
 
 use crate::checkpoint::Selector;
+use crate::cli::command::eval::EVALUATION;
 use crate::cli::command::selected;
-use crate::cli::console::print;
+use crate::cli::console::{diagnose, print};
+use crate::config::Actions;
 use crate::device::{DeviceChoice, select_device};
 use crate::error::UsageError;
 use crate::policy::saved::saved_policy;
@@ -41,7 +44,8 @@ pub struct ExportArgs {
     pub checkpoint: Selector,
 }
 
-/// Writes the selected checkpoint's policy and prints the file's path.
+/// Writes the selected checkpoint's policy and prints the file's path; warns where no evaluation says that it is within its
+/// limits.
 ///
 /// # Errors
 ///
@@ -55,6 +59,41 @@ pub fn run(args: &ExportArgs) -> Result<ExitCode> {
     let policy = saved_policy(&checkpoint, &select_device(DeviceChoice::Cpu)?.device)?;
     let out = args.out.clone().unwrap_or_else(|| dir.path().join("policy.safetensors"));
     policy.write_safetensors(&out)?;
+    if let Some(doubt) = doubt(&dir, checkpoint.steps, policy.deployed_actions) {
+        diagnose(&format!("warning: {doubt}"));
+    }
     print(&out.display().to_string())?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What `trainer eval` has kept in a run.
+#[derive(Debug, Deserialize)]
+struct Evaluated {
+    checkpoint: u64,
+    deterministic: bool,
+    constraints: Vec<EvaluatedCost>,
+}
+
+#[derive(Debug, Deserialize)]
+struct EvaluatedCost {
+    name: String,
+    limit: f64,
+    cost_mean: f64,
+}
+
+/// Why the policy at `steps` is not known to be within its limits with its deployed actions; `None` if it is.
+fn doubt(dir: &RunDir, steps: u64, actions: Actions) -> Option<String> {
+    let evaluation = dir.read_json_if_present::<Evaluated>(EVALUATION).ok().flatten();
+    let is_of_policy = |e: &Evaluated| e.checkpoint == steps && e.deterministic == (actions == Actions::Mean);
+    let Some(evaluation) = evaluation.filter(is_of_policy) else {
+        return Some(format!(
+            "no evaluation of the checkpoint at {steps} steps with {actions} actions is on record: `trainer eval {} \
+             --checkpoint {steps}` tells whether it is within its limits",
+            dir.path().display()
+        ));
+    };
+    let above = evaluation.constraints.iter().filter(|cost| cost.cost_mean > cost.limit);
+    let above: Vec<String> =
+        above.map(|EvaluatedCost { name, limit, cost_mean }| format!("{name} {cost_mean:.2} of {limit}")).collect();
+    (!above.is_empty()).then(|| format!("the evaluation of this policy exceeds its limit: {}", above.join(", ")))
 }

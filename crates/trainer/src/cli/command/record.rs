@@ -19,14 +19,16 @@ use serde::Serialize;
 use crate::atomic_file::write_output;
 use crate::checkpoint::Selector;
 use crate::cli::command::selected;
-use crate::cli::common_args::CommonArgs;
+use crate::cli::common_args::{ActionArgs, CommonArgs};
 use crate::cli::console::{diagnose, print};
 use crate::cli::statistics::mean;
+use crate::config::Actions;
 use crate::error::UsageError;
 use crate::evaluate::Evaluator;
 use crate::policy::saved::saved_policy;
 use crate::protocol;
 use crate::run_dir::RunDir;
+use crate::seeds::Purpose;
 use episode::{Episode, Replay, record};
 use picture::Painter;
 
@@ -45,9 +47,9 @@ pub struct RecordArgs {
     /// Seed of the episodes; the default and the same number of episodes give those that `eval` plays
     #[arg(long, value_name = "N", default_value_t = 1_000_000)]
     pub seed: u64,
-    /// Sample actions instead of taking the mean
-    #[arg(long)]
-    pub stochastic: bool,
+    /// Mean or samples.
+    #[command(flatten)]
+    pub actions: ActionArgs,
     /// Which checkpoint: latest, best or its number of steps
     #[arg(long, value_name = "WHICH", default_value = "latest")]
     pub checkpoint: Selector,
@@ -146,8 +148,10 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode> {
     let env = config.env.spec()?;
 
     diagnose(&format!("playing {} of {}", counted(args.episodes as usize, "episode"), env.env.id));
-    let all = Navigation::new(env.clone(), args.episodes as usize, args.seed, &device)?;
-    let mut play = Evaluator::new(&policy, protocol::wrap(config, Box::new(all))?, args.seed, args.stochastic)?;
+    let actions = args.actions.or(policy.deployed_actions);
+    let seed = Purpose::Evaluating.seed(args.seed);
+    let all = Navigation::new(env.clone(), args.episodes as usize, seed, &device)?;
+    let mut play = Evaluator::new(&policy, protocol::wrap(config, Box::new(all))?, args.seed, actions)?;
     let most = args.steps.map_or(usize::MAX, |steps| steps as usize);
     let replay = Replay {
         env: env.env.id.clone(),
@@ -155,7 +159,7 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode> {
         algo: config.algo.clone(),
         checkpoint: checkpoint.steps,
         seed: args.seed,
-        deterministic: !args.stochastic,
+        deterministic: actions == Actions::Mean,
         cost_limit: config.cost_limit.first(),
         step_seconds: env.agent.step_seconds(),
         half_extent: env.level.half_extent,

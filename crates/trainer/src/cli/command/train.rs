@@ -88,7 +88,8 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
     match runs.as_mut_slice() {
         [only] if broken == 0 => train_alone(only, args.quiet)?,
         _ => {
-            let progress = GroupProgress::new(args.quiet, runs.iter().map(|run| run.config().total_steps).collect());
+            let known = runs.iter().map(|run| (run.config().total_steps, run.runner().constraints()));
+            let progress = GroupProgress::new(args.quiet, known);
             let (sound, failed) = pool::train(runs, workers(&resources), resources.threads, progress)?;
             runs = sound;
             failures.extend(failed);
@@ -110,11 +111,12 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
     if !unfinished.is_empty() {
         diagnose(&format!("interrupted; continue with --resume {}", unfinished.join(" ")));
     }
+    let futile = report_futility(&runs);
     match printed {
         Err(error) if !is_broken_pipe(&error) => return Err(error),
         _ => {}
     }
-    Ok(match (failures.is_empty(), unfinished.is_empty()) {
+    Ok(match (failures.is_empty() && !futile, unfinished.is_empty()) {
         (false, _) => ExitCode::from(FAILED),
         (true, false) => ExitCode::from(INTERRUPTED),
         (true, true) => ExitCode::SUCCESS,
@@ -131,6 +133,16 @@ fn report_failures(failures: &mut Vec<Error>, runs: usize) -> Result<()> {
     }
     ensure!(runs > 0, "none of {} runs can be continued", failures.len());
     Ok(())
+}
+
+/// Names the finished runs that have learned nothing; returns whether there are any.
+fn report_futility(runs: &[Training]) -> bool {
+    let finished = runs.iter().filter(|run| run.done());
+    let futile: Vec<(&Training, String)> = finished.filter_map(|run| Some((run, run.futility()?))).collect();
+    for (run, why) in &futile {
+        diagnose(&format!("error: {} has learned nothing: {why}", run.dir().path().display()));
+    }
+    !futile.is_empty()
 }
 
 fn print_all(summaries: &[Summary], json: bool, wall_s: f64, steps: u64) -> Result<()> {
@@ -154,7 +166,7 @@ fn total_steps(runs: &[Training]) -> u64 {
 
 /// Iterates until the run is done or the process is asked to stop. A checkpoint stands at the end of either.
 fn train_alone(run: &mut Training, quiet: bool) -> Result<()> {
-    let mut progress = Progress::new(quiet, run.config().total_steps, run.config().cost_limit.first());
+    let mut progress = Progress::new(quiet, run.config().total_steps, run.runner().constraints());
     // Inside the thread pool: a parallel call from outside would hand over to a worker and wait for it.
     let trained = rayon::scope(|_| -> Result<()> {
         while !run.done() {

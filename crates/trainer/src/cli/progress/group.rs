@@ -3,17 +3,19 @@
 use std::time::Instant;
 
 use super::status_line::{StatusLine, count, duration};
+use crate::config::Constraint;
 use crate::log::Record;
 
 /// What is known of a run.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Latest {
     /// Steps at the end of its first iteration of this session.
     first: Option<u64>,
     steps: u64,
     total: u64,
     return_mean: f64,
-    cost_mean: f64,
+    /// Of every constraint, by its name.
+    costs: Vec<(String, f64)>,
 }
 
 /// Shows how a group of runs is getting on.
@@ -25,10 +27,13 @@ pub struct GroupProgress {
 }
 
 impl GroupProgress {
-    /// A progress line for runs of these numbers of environment steps.
-    pub fn new(quiet: bool, totals: Vec<u64>) -> Self {
-        let latest = |total| Latest { first: None, steps: 0, total, return_mean: f64::NAN, cost_mean: f64::NAN };
-        Self { line: StatusLine::new(quiet), started: Instant::now(), runs: totals.into_iter().map(latest).collect() }
+    /// A progress line for runs of these numbers of environment steps under these constraints.
+    pub fn new<'a>(quiet: bool, runs: impl Iterator<Item = (u64, &'a [Constraint])>) -> Self {
+        let latest = |(total, constraints): (u64, &[Constraint])| {
+            let costs = constraints.iter().map(|constraint| (constraint.name.clone(), f64::NAN)).collect();
+            Latest { first: None, steps: 0, total, return_mean: f64::NAN, costs }
+        };
+        Self { line: StatusLine::new(quiet), started: Instant::now(), runs: runs.map(latest).collect() }
     }
 
     /// Takes in an iteration of run `index`.
@@ -36,7 +41,11 @@ impl GroupProgress {
         let run = &mut self.runs[index];
         run.first.get_or_insert(record.report.steps - record.samples);
         run.steps = record.report.steps;
-        (run.return_mean, run.cost_mean) = (record.return_mean(), record.cost_mean());
+        let outcome = record.outcome();
+        run.return_mean = outcome.ret.mean;
+        for ((_, latest), cost) in run.costs.iter_mut().zip(&outcome.costs) {
+            *latest = cost.mean;
+        }
         let last = self.runs.iter().all(|run| run.steps >= run.total);
         let seconds = self.started.elapsed().as_secs_f64();
         self.line.show(last, || text(&self.runs, seconds));
@@ -55,16 +64,25 @@ fn text(runs: &[Latest], seconds: f64) -> String {
     let speed = done as f64 / seconds.max(1e-9);
     let left = begun().map(|(run, _)| run.total.saturating_sub(run.steps)).sum::<u64>() as f64
         + runs.iter().filter(|run| run.first.is_none()).map(|run| run.total as f64).sum::<f64>();
-    format!(
-        "{} runs | {} / {} steps | {} steps/s | ETA {} | return {} | cost {}",
+    let mut text = format!(
+        "{} runs | {} / {} steps | {} steps/s | ETA {} | return {}",
         runs.len(),
         count(steps as f64),
         count(total as f64),
         count(speed),
         duration(left / speed.max(1e-12)),
         range(runs.iter().map(|run| run.return_mean)),
-        range(runs.iter().map(|run| run.cost_mean)),
-    )
+    );
+    let costs = || runs.iter().flat_map(|run| &run.costs);
+    let mut names: Vec<&str> = Vec::new();
+    for (name, _) in costs() {
+        if !names.contains(&name.as_str()) {
+            names.push(name);
+            let values = costs().filter(|(other, _)| other == name).map(|(_, cost)| *cost);
+            text.push_str(&format!(" | {name} {}", range(values)));
+        }
+    }
+    text
 }
 
 /// The smallest and the largest of the numbers known so far.
@@ -81,12 +99,21 @@ mod tests {
 
     #[test]
     fn the_line_adds_up_the_runs() {
-        let run =
-            |first, steps, return_mean| Latest { first, steps, total: 2_000_000, return_mean, cost_mean: f64::NAN };
-        let runs = [run(Some(500_000), 1_000_000, 4.5), run(None, 0, f64::NAN), run(Some(0), 500_000, 3.25)];
+        let run = |first, steps, return_mean, cost| Latest {
+            first,
+            steps,
+            total: 2_000_000,
+            return_mean,
+            costs: vec![("hazards".to_owned(), cost), ("vases".to_owned(), f64::NAN)],
+        };
+        let runs = [
+            run(Some(500_000), 1_000_000, 4.5, 20.0),
+            run(None, 0, f64::NAN, f64::NAN),
+            run(Some(0), 500_000, 3.25, 30.0),
+        ];
         assert_eq!(
             text(&runs, 10.0),
-            "3 runs | 1.50M / 6.00M steps | 100k steps/s | ETA 0:45 | return 3.25 to 4.50 | cost -"
+            "3 runs | 1.50M / 6.00M steps | 100k steps/s | ETA 0:45 | return 3.25 to 4.50 | hazards 20.00 to 30.00 | vases -"
         );
     }
 }

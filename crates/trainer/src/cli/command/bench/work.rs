@@ -114,6 +114,13 @@ pub fn phase(phase: Phase, config: &TrainConfig, spec: &NavigationSpec) -> Resul
             let operations = NORMALIZE * obs + policy.forward() + SAMPLE * actions + one.operations;
             (operations, one.bytes / FLOAT + obs + 2.0 * actions + 1.0, 1.0)
         }
+        Phase::Deployed => {
+            // Of the samples as many as there are environments for it.
+            let one = step(spec, 1.0);
+            let share = config.deployed.measured_envs(config.num_envs) as f64 / config.num_envs as f64;
+            let operations = NORMALIZE * obs / 2.0 + policy.forward() + one.operations;
+            (share * operations, share * (one.bytes / FLOAT + 2.0 * obs + actions), steps)
+        }
         Phase::Assemble => (2.0, 2.0 * record, 1.0),
         Phase::Values => (2.0 * critic.forward(), obs + 2.0, 1.0),
         Phase::Advantages => (2.0 * ADVANTAGE, 2.0 * 6.0, 1.0),

@@ -1,0 +1,94 @@
+//! Which actions are deployed, and how the policy that takes them is measured while it is trained.
+
+use std::fmt;
+
+use anyhow::{Result, ensure};
+use serde::{Deserialize, Serialize};
+
+use super::{MAX_ENVS, within};
+
+/// How a Gaussian policy acts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Actions {
+    /// By its mean.
+    #[default]
+    Mean,
+    /// By samples of its distribution.
+    Sampled,
+}
+
+impl Actions {
+    /// Its name in configurations, files and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mean => "mean",
+            Self::Sampled => "sampled",
+        }
+    }
+}
+
+impl fmt::Display for Actions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The policy that will be deployed: what steers training, and what a run is judged by.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DeployedConfig {
+    /// The actions that `eval`, `record` and an exported policy take unless told otherwise: `mean` or `sampled`.
+    pub actions: Actions,
+    /// Environments of their own on which mean actions are measured while training runs; `null`: a quarter of the training's,
+    /// at least 1; 0: none, and sampled actions are judged. Sampled actions need none: the rollouts are theirs.
+    pub num_envs: Option<usize>,
+    /// Whether the cost that steers is the measured policy's; otherwise the sampled actions' cost steers.
+    pub steer: bool,
+    /// Decay per iteration of the averages of step costs whose difference corrects the rollout's cost.
+    pub average_decay: f64,
+}
+
+impl Default for DeployedConfig {
+    fn default() -> Self {
+        Self { actions: Actions::Mean, num_envs: None, steer: true, average_decay: 0.9 }
+    }
+}
+
+impl DeployedConfig {
+    /// Environments on which the deployed policy is measured, beside so many of the training; 0 where none is needed.
+    pub fn measured_envs(&self, num_envs: usize) -> usize {
+        match self.actions {
+            Actions::Mean => self.num_envs.unwrap_or((num_envs / SHARE).max(1)),
+            Actions::Sampled => 0,
+        }
+    }
+
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// The first value out of its range.
+    pub fn validate(&self) -> Result<()> {
+        let envs = self.num_envs.unwrap_or(0);
+        ensure!(envs <= MAX_ENVS, "deployed.num_envs = {envs}: must be 0 to {MAX_ENVS}");
+        within("deployed.average_decay", self.average_decay, 0.0, 0.999)
+    }
+}
+
+/// The training's environments for one that is measured, unless said: the measurement then stays below a tenth of an
+/// iteration.
+const SHARE: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quarter_is_measured_unless_said() {
+        let config = DeployedConfig::default();
+        assert_eq!([512, 7, 3, 1].map(|envs| config.measured_envs(envs)), [128, 1, 1, 1]);
+        assert_eq!(DeployedConfig { num_envs: Some(0), ..config.clone() }.measured_envs(512), 0);
+        assert_eq!(DeployedConfig { num_envs: Some(3), ..config.clone() }.measured_envs(512), 3);
+        assert_eq!(DeployedConfig { actions: Actions::Sampled, ..config }.measured_envs(512), 0);
+    }
+}
