@@ -61,14 +61,14 @@ impl Runner {
     /// A configuration that does not hold, an unknown environment or algorithm, or a device that cannot be used.
     pub fn new(config: TrainConfig, device: Device) -> Result<Self> {
         config.validate()?;
-        let spec = protocol::training_spec(&config)?;
-        let environments = |num_envs, purpose: Purpose| {
-            Navigation::new(spec.clone(), num_envs, purpose.seed(config.seed), &device).map(Box::new)
+        let environments = |spec, num_envs, purpose: Purpose| {
+            Navigation::new(spec, num_envs, purpose.seed(config.seed), &device).map(Box::new)
         };
-        let env = environments(config.num_envs, Purpose::Training)?;
+        let env = environments(protocol::training_spec(&config)?, config.num_envs, Purpose::Training)?;
+        // The level itself, whatever a protocol makes of it for training.
         let measured = match config.deployed.measured_envs(config.num_envs) {
             0 => None,
-            num_envs => Some(environments(num_envs, Purpose::Measuring)?),
+            num_envs => Some(environments(config.env.spec()?, num_envs, Purpose::Measuring)?),
         };
         let runner = Self::with_env(config, env, device)?;
         match measured {
