@@ -39,7 +39,7 @@ mod tests {
         for _ in 0..6 {
             runner.iterate().unwrap();
         }
-        let recent = runner.recent().unwrap();
+        let recent = runner.sampled().recent.unwrap();
         assert!(recent.length_mean < 1000.0 && recent.cost_mean[0] <= 3.0, "{recent:?}");
     }
 }
