@@ -139,7 +139,7 @@ fn report(py: Python<'_>, run: &Training, callback: Option<&Bound<'_, PyAny>>) -
     let (Some(callback), Some(record)) = (callback, run.last()) else { return Ok(true) };
     let numbers = PyDict::new(py);
     for (name, value) in csv::row(&record) {
-        numbers.set_item(name.as_ref(), value)?;
+        numbers.set_item(&*name, value)?;
     }
     let answer = callback.call1((numbers,))?;
     Ok(answer.cast::<PyBool>().map_or(true, |answer| answer.is_true()))
