@@ -33,7 +33,7 @@ class Simulator:
         """``[B, D]``: observations to act on next."""
     @property
     def final_obs(self) -> NDArray[np.float32]:
-        """``[B, D]``: what the step led to."""
+        """``[B, D]``: what the step led to, written by steps that end an episode."""
     @property
     def reward(self) -> NDArray[np.float32]:
         """``[B]``"""
