@@ -434,8 +434,11 @@ fn episodes_are_recorded_as_a_page() {
         "return_mean",
         "cost_mean",
         "cost_limit",
+        "constraints",
     ];
     assert_eq!(keys(&recorded), documented);
+    let limited = serde_json::json!([{ "name": "cost", "limit": 25.0, "cost_mean": recorded["cost_mean"] }]);
+    assert_eq!(recorded["constraints"], limited);
     assert_eq!((&recorded["frames"], &recorded["out"]), (&2002.into(), &"replay.html".into()));
     let eval = sandbox.succeed(&[&["eval", "run"][..], &same].concat()).json();
     assert_eq!((&recorded["return_mean"], &recorded["cost_mean"]), (&eval["return_mean"], &eval["cost_mean"]));
@@ -461,7 +464,8 @@ fn episodes_are_recorded_as_a_page() {
         assert!(objects.iter().all(|o| numbers(&o["track"])[0] == 0), "every object is there from the beginning");
         assert_lidars_see_the_objects(episode);
         total_return += *returns.last().unwrap() as f64 / 1e3;
-        total_cost += numbers(&episode["costs"]).len() as f64;
+        let [spent] = &episode["costs"].as_array().unwrap()[..] else { panic!("one constraint") };
+        total_cost += numbers(spent).chunks(2).map(|step| step[1] as f64 / 1e3).sum::<f64>();
     }
     assert!((total_return / 2.0 - eval["return_mean"].as_f64().unwrap()).abs() < 1e-3);
     assert_eq!(total_cost / 2.0, eval["cost_mean"].as_f64().unwrap());

@@ -96,7 +96,9 @@
 
     // Scrubbing and the numbers.
     scrub(last);
-    const total = data.episodes[0].costs.length, limit = data.cost_limit;
+    // Frames and the costs of their steps in thousandths.
+    const costOf = (e) => e.costs[0].reduce((sum, value, i) => sum + (i % 2) * value, 0) / 1e3;
+    const total = costOf(data.episodes[0]), limit = data.constraints[0].limit;
     check("the end shows the episode's return", $("return").textContent === (data.episodes[0].returns[last] / 1e3).toFixed(2),
       $("return").textContent);
     check("the end shows cost and limit", $("cost").textContent === total + " / " + limit, $("cost").textContent);
@@ -137,7 +139,7 @@
       check("another episode begins", frame() === 0 && $("return").textContent === "0.00");
       key("End");
       const second = data.episodes[1];
-      check("with its own numbers", $("cost").textContent.startsWith(String(second.costs.length)) &&
+      check("with its own numbers", $("cost").textContent.startsWith(String(costOf(second))) &&
         $("return").textContent === (second.returns[second.returns.length - 1] / 1e3).toFixed(2));
       key("p");
       check("and back", $("episode").value === "0" && frame() === 0);

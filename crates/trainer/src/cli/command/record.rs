@@ -22,7 +22,7 @@ use crate::cli::command::selected;
 use crate::cli::common_args::{ActionArgs, CommonArgs};
 use crate::cli::console::{diagnose, print};
 use crate::cli::statistics::mean;
-use crate::config::Actions;
+use crate::config::{Actions, Constraint};
 use crate::error::UsageError;
 use crate::evaluate::Evaluator;
 use crate::policy::saved::saved_policy;
@@ -118,8 +118,19 @@ struct Recorded {
     bytes: usize,
     /// Means over the episodes of what was recorded of them.
     return_mean: f64,
+    /// By the first constraint, null where there is none.
     cost_mean: f64,
     cost_limit: f64,
+    /// Every constraint.
+    constraints: Vec<RecordedCost>,
+}
+
+/// A cost beside its limit.
+#[derive(Debug, Serialize)]
+struct RecordedCost {
+    name: String,
+    limit: f64,
+    cost_mean: f64,
 }
 
 /// Plays the episodes, writes the file and prints what it holds.
@@ -160,7 +171,7 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode> {
         checkpoint: checkpoint.steps,
         seed: args.seed,
         deterministic: actions == Actions::Mean,
-        cost_limit: config.cost_limit.first(),
+        constraints: config.cost_limit.of(&env.env.constraints)?,
         step_seconds: env.agent.step_seconds(),
         half_extent: env.level.half_extent,
         lidar_range: env.level.lidar_range,
@@ -179,7 +190,13 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode> {
     };
     write_output(&out, &bytes)?;
 
-    let of = |total: fn(&Episode) -> f64| mean(&replay.episodes.iter().map(total).collect::<Vec<f64>>());
+    let of = |total: &dyn Fn(&Episode) -> f64| mean(&replay.episodes.iter().map(total).collect::<Vec<f64>>());
+    let cost = |(k, Constraint { name, limit }): (usize, &Constraint)| RecordedCost {
+        name: name.clone(),
+        limit: *limit,
+        cost_mean: of(&|episode| episode.total_cost(k)),
+    };
+    let costs: Vec<RecordedCost> = replay.constraints.iter().enumerate().map(cost).collect();
     let recorded = Recorded {
         env: replay.env.clone(),
         checkpoint: replay.checkpoint,
@@ -189,23 +206,24 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode> {
         frames,
         out: out.display().to_string(),
         bytes: bytes.len(),
-        return_mean: of(Episode::total_return),
-        cost_mean: of(Episode::total_cost),
-        cost_limit: replay.cost_limit,
+        return_mean: of(&Episode::total_return),
+        cost_mean: costs.first().map_or(f64::NAN, |cost| cost.cost_mean),
+        cost_limit: config.cost_limit.first(),
+        constraints: costs,
     };
     if args.json {
         print(&serde_json::to_string(&recorded)?)?;
     } else {
+        let cost = |cost: &RecordedCost| format!(", {} {:.1} (limit {})", cost.name, cost.cost_mean, cost.limit);
         print(&format!(
-            "{}: {} of {}, {}, {:.0} kB; return {:.2}, cost {:.1} (limit {})",
+            "{}: {} of {}, {}, {:.0} kB; return {:.2}{}",
             recorded.out,
             counted(recorded.episodes, "episode"),
             recorded.env,
             counted(frames, "frame"),
             recorded.bytes as f64 / 1e3,
             recorded.return_mean,
-            recorded.cost_mean,
-            recorded.cost_limit
+            recorded.constraints.iter().map(cost).collect::<String>()
         ))?;
     }
     Ok(ExitCode::SUCCESS)

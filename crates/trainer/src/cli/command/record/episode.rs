@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use envs::{Navigation, NavigationSpec, Scene, SceneObject, StepBatch};
 
+use crate::config::Constraint;
 use crate::evaluate::Evaluator;
 use crate::policy::exported::host;
 
@@ -24,8 +25,8 @@ pub struct Replay {
     pub seed: u64,
     /// Whether the policy's mean was taken as the action.
     pub deterministic: bool,
-    /// Limit on an episode's cost.
-    pub cost_limit: f64,
+    /// What is limited.
+    pub constraints: Vec<Constraint>,
     /// Simulated time of a step \[s\].
     pub step_seconds: f32,
     /// Half-width of the square in which objects are placed \[m\].
@@ -60,8 +61,8 @@ pub struct Episode {
     pub agent: Vec<Pose>,
     /// `[T + 1]` Return until then.
     pub returns: Vec<f32>,
-    /// `[T + 1]` Cost until then.
-    pub costs: Vec<f32>,
+    /// `[C, T + 1]` Cost until then, by every constraint.
+    pub costs: Vec<Vec<f32>>,
     /// `[T, bins of all lidars]` Closeness from 0 (nothing in range) to 1, row-major.
     pub lidar: Vec<f32>,
     /// The objects.
@@ -111,19 +112,29 @@ impl Episode {
         self.returns.last().copied().unwrap_or_default().into()
     }
 
-    /// Cost of all that was recorded.
-    pub fn total_cost(&self) -> f64 {
-        self.costs.last().copied().unwrap_or_default().into()
+    /// Cost of all that was recorded, by constraint `k`.
+    pub fn total_cost(&self, k: usize) -> f64 {
+        self.costs.get(k).and_then(|costs| costs.last()).copied().unwrap_or_default().into()
+    }
+
+    /// Cost until `frame`, by constraint `k`; 0 where there is no such constraint.
+    pub fn cost_at(&self, k: usize, frame: usize) -> f64 {
+        self.costs.get(k).and_then(|costs| costs.get(frame)).copied().unwrap_or_default().into()
+    }
+
+    /// Whether anything costs after frame `since`, up to `frame`.
+    pub fn costs_between(&self, since: usize, frame: usize) -> bool {
+        self.costs.iter().any(|costs| costs[frame] > costs[since])
     }
 
     /// One moment: a scene, what the lidars read in it, return and cost until then. Its only frame is frame 0.
     pub fn moment(scene: &Scene, lidar: impl Iterator<Item = f32>, episode_return: f32, cost: f32) -> Self {
-        let mut moment = Self { returns: vec![episode_return], costs: vec![cost], ..Self::begin(scene) };
+        let mut moment = Self { returns: vec![episode_return], costs: vec![vec![cost]], ..Self::begin(scene, 1) };
         moment.push_scene(scene, lidar);
         moment
     }
 
-    fn begin(scene: &Scene) -> Self {
+    fn begin(scene: &Scene, constraints: usize) -> Self {
         let objects = scene.objects.iter().map(|object| Track {
             kind: object.kind.object_name(),
             size: object.size,
@@ -132,7 +143,7 @@ impl Episode {
         });
         // Last, so that the objects keep their numbers.
         let objects = objects.chain(walls(scene)).collect();
-        Self { returns: vec![0.0], costs: vec![0.0], objects, ..Self::default() }
+        Self { returns: vec![0.0], costs: vec![vec![0.0]; constraints], objects, ..Self::default() }
     }
 
     fn push_scene(&mut self, scene: &Scene, lidar: impl Iterator<Item = f32>) {
@@ -171,7 +182,8 @@ pub fn record(play: &mut Evaluator, most: usize) -> Result<Vec<Episode>> {
     let spec = navigation(play)?.navigation_spec().clone();
     let lidars = lidars(&spec);
     let mut scenes = navigation(play)?.scenes();
-    let mut episodes: Vec<Episode> = scenes.iter().map(Episode::begin).collect();
+    let mut episodes: Vec<Episode> =
+        scenes.iter().map(|scene| Episode::begin(scene, spec.env.constraints.len())).collect();
     let mut running = vec![true; episodes.len()];
     for _ in 0..most {
         let obs = host(play.obs())?;
@@ -180,11 +192,14 @@ pub fn record(play: &mut Evaluator, most: usize) -> Result<Vec<Episode>> {
             episodes[i].push_scene(scene, lidars.iter().flat_map(|l| &row[l.first..l.first + l.bins]).copied());
         }
         let StepBatch { episode_return, episode_costs, terminated, truncated, .. } = play.advance();
-        let (returns, costs) = (host(&episode_return)?, host(&episode_costs.slice([0..1]))?);
+        let (returns, costs) = (host(&episode_return)?, host(&episode_costs)?); // costs row after row
+        let all = episodes.len();
         let done = host(&(terminated + truncated))?;
         for (i, episode) in episodes.iter_mut().enumerate().filter(|(i, _)| running[*i]) {
             episode.returns.push(returns[i]);
-            episode.costs.push(costs[i]);
+            for (until, cost) in episode.costs.iter_mut().zip(costs.iter().skip(i).step_by(all)) {
+                until.push(*cost);
+            }
         }
         for (running, done) in running.iter_mut().zip(done) {
             *running &= done == 0.0;
@@ -231,7 +246,7 @@ mod tests {
 
     #[test]
     fn an_object_is_noted_only_when_it_moves() {
-        let mut episode = Episode::begin(&scene(1.0));
+        let mut episode = Episode::begin(&scene(1.0), 1);
         for goal_x in [1.0, 1.0001, 2.0, 2.0] {
             episode.push_scene(&scene(goal_x), [0.5, 0.25].into_iter());
         }
@@ -240,6 +255,14 @@ mod tests {
         assert_eq!([0, 1, 2, 3, 9].map(|frame| goal.at(frame)[0]), [1000, 1000, 2000, 2000, 2000]);
         assert_eq!((episode.frames(), episode.agent_at(4)), (5, [123, 0, 1500]));
         assert_eq!(episode.lidar_at(4), [0.5, 0.25]);
+    }
+
+    #[test]
+    fn costs_are_kept_by_constraint() {
+        let costs = vec![vec![0.0, 1.0, 1.0], vec![0.0, 0.0, 2.5]];
+        let episode = Episode { agent: vec![[0; 3]; 2], costs, ..Episode::default() };
+        assert_eq!([0, 1, 2].map(|k| episode.total_cost(k)), [1.0, 2.5, 0.0]);
+        assert!(episode.costs_between(0, 1) && episode.costs_between(1, 2) && !episode.costs_between(2, 2));
     }
 
     #[test]

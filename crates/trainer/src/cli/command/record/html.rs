@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::episode::{Episode, Replay};
 use super::picture::color;
+use crate::config::Constraint;
 
 /// The player; the data replaces [`SLOT`].
 const TEMPLATE: &str = include_str!("page.html");
@@ -24,7 +25,7 @@ struct Data<'a> {
     checkpoint: u64,
     seed: u64,
     deterministic: bool,
-    cost_limit: f64,
+    constraints: &'a [Constraint],
     step_seconds: f32,
     half_extent: f32,
     lidar_range: f32,
@@ -40,8 +41,8 @@ struct EpisodeData<'a> {
     agent: Vec<i32>,
     /// Return until frames 0 to T, in thousandths.
     returns: Vec<i64>,
-    /// Frames whose step cost.
-    costs: Vec<usize>,
+    /// Of every constraint, frame after frame whose step cost: the frame, and the step's cost in thousandths.
+    costs: Vec<Vec<i64>>,
     /// One of [`DIGITS`] a bin, frame after frame.
     lidar: String,
     objects: Vec<ObjectData<'a>>,
@@ -65,14 +66,14 @@ pub fn page(replay: &Replay) -> Result<String> {
     let kinds = replay.episodes.iter().flat_map(|e| &e.objects).map(|o| o.kind);
     let kinds = kinds.chain(replay.lidars.iter().map(|l| l.kind));
     let data = Data {
-        format: "kfcpo-replay-1",
+        format: "kfcpo-replay-2",
         env: &replay.env,
         agent: replay.agent,
         algo: &replay.algo,
         checkpoint: replay.checkpoint,
         seed: replay.seed,
         deterministic: replay.deterministic,
-        cost_limit: replay.cost_limit,
+        constraints: &replay.constraints,
         step_seconds: replay.step_seconds,
         half_extent: replay.half_extent,
         lidar_range: replay.lidar_range,
@@ -86,11 +87,15 @@ pub fn page(replay: &Replay) -> Result<String> {
 }
 
 fn episode_data(episode: &Episode) -> EpisodeData<'_> {
-    let steps = episode.costs.windows(2).enumerate();
+    let spent = |until: &Vec<f32>| -> Vec<i64> {
+        let steps =
+            until.windows(2).enumerate().map(|(step, pair)| (step, thousandths(pair[1]) - thousandths(pair[0])));
+        steps.filter(|(_, cost)| *cost != 0).flat_map(|(step, cost)| [step as i64 + 1, cost]).collect()
+    };
     EpisodeData {
         agent: episode.agent.concat(),
-        returns: episode.returns.iter().map(|r| (f64::from(*r) * 1e3).round() as i64).collect(),
-        costs: steps.filter(|(_, pair)| pair[1] > pair[0]).map(|(step, _)| step + 1).collect(),
+        returns: episode.returns.iter().map(|r| thousandths(*r)).collect(),
+        costs: episode.costs.iter().map(spent).collect(),
         lidar: episode.lidar.iter().map(|closeness| digit(*closeness)).collect(),
         objects: (episode.objects.iter())
             .map(|track| ObjectData {
@@ -103,6 +108,10 @@ fn episode_data(episode: &Episode) -> EpisodeData<'_> {
             })
             .collect(),
     }
+}
+
+fn thousandths(value: f32) -> i64 {
+    (f64::from(value) * 1e3).round() as i64
 }
 
 fn digit(closeness: f32) -> char {
@@ -124,12 +133,13 @@ mod tests {
         let episode = Episode {
             agent: vec![[1, 2, 3], [4, 5, 6]],
             returns: vec![0.0, 0.5, -0.25],
-            costs: vec![0.0, 0.0, 1.0],
+            costs: vec![vec![0.0, 0.0, 1.0], vec![0.0, 0.25, 2.0]],
             lidar: vec![0.0, 1.0],
             objects: vec![],
         };
         let data = episode_data(&episode);
-        assert_eq!((data.agent, data.returns, data.costs), (vec![1, 2, 3, 4, 5, 6], vec![0, 500, -250], vec![2]));
+        assert_eq!((data.agent, data.returns), (vec![1, 2, 3, 4, 5, 6], vec![0, 500, -250]));
+        assert_eq!(data.costs, [vec![2, 1000], vec![1, 250, 2, 1750]]);
     }
 
     #[test]

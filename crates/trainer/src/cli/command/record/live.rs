@@ -5,6 +5,7 @@ use envs::{Navigation, VecEnv};
 
 use super::episode::{Episode, Replay, lidars};
 use super::picture::Painter;
+use crate::config::Constraint;
 
 /// A picture of 8-bit RGB.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +23,7 @@ pub struct Picture {
 pub struct Account {
     /// Return of the episode so far.
     pub episode_return: f32,
-    /// Its cost so far.
+    /// Its cost so far, of all constraints together.
     pub cost: f32,
     /// The limit that the cost is shown against.
     pub cost_limit: f64,
@@ -47,7 +48,7 @@ pub fn picture(env: &Navigation, index: usize, obs: &[f32], account: Account, wi
         checkpoint: 0,
         seed: 0,
         deterministic: true,
-        cost_limit: account.cost_limit,
+        constraints: vec![Constraint { name: "cost".to_owned(), limit: account.cost_limit }],
         step_seconds: spec.agent.step_seconds(),
         half_extent: spec.level.half_extent,
         lidar_range: spec.level.lidar_range,

@@ -1,4 +1,4 @@
-//! One frame of an episode as a picture: the arena from above, below it the return and the cost against its limit.
+//! One frame of an episode as a picture: the arena from above, below it the return and every cost against its limit.
 
 use std::f32::consts::TAU;
 
@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use super::canvas::{Canvas, Ink, Px, Rgb};
 use super::episode::{Episode, Pose, Replay, Track};
 use super::text::{text_width, write};
+use crate::config::Constraint;
 
 const FLOOR: Rgb = Rgb([0xf6, 0xf7, 0xf9]);
 const ARENA: Rgb = Rgb([0xd5, 0xd9, 0xe0]);
@@ -31,7 +32,7 @@ const LIDAR_RING: f32 = 0.06;
 const LIDAR_GAP: f32 = 0.16;
 /// Gap between neighbouring bins of a lidar \[pixels\].
 const BIN_GAP: f32 = 1.2;
-/// Height of the panel below the arena, as a fraction of the width.
+/// Height of the panel below the arena for each constraint, as a fraction of the width; without any it is as for one.
 const PANEL_FRACTION: f32 = 0.17;
 /// The cost bar's right end, as a multiple of the limit.
 const BAR_LIMITS: f64 = 1.6;
@@ -59,8 +60,6 @@ pub struct Painter<'a> {
     width: u32,
     /// Half of the arena's side that is seen \[m\].
     reach: f32,
-    /// Right end of the cost bar.
-    most_cost: f64,
 }
 
 /// Where the world lies in the picture.
@@ -130,8 +129,7 @@ impl<'a> Painter<'a> {
         });
         let seen = agent.chain(fixed).fold(half, f32::max) + MARGIN;
         let reach = seen.min(WIDEST * half + MARGIN).max(fixed_reach(episode));
-        let most_cost = (BAR_LIMITS * replay.cost_limit).max(1.05 * episode.total_cost()).max(1.0);
-        Self { replay, episode, width, reach, most_cost }
+        Self { replay, episode, width, reach }
     }
 
     /// Pixels from top to bottom.
@@ -140,6 +138,10 @@ impl<'a> Painter<'a> {
     }
 
     fn panel(&self) -> u32 {
+        self.panel_row() * self.replay.constraints.len().max(1) as u32
+    }
+
+    fn panel_row(&self) -> u32 {
         (self.width as f32 * PANEL_FRACTION).round() as u32
     }
 
@@ -167,7 +169,7 @@ impl<'a> Painter<'a> {
         for object in objects().filter(|o| !standing(o)).chain(objects().filter(standing)) {
             draw_object(&mut canvas, &view, object, object.at(frame), self.is_target(object, frame));
         }
-        let costs = self.episode.costs[frame] > self.episode.costs[since.min(frame)];
+        let costs = self.episode.costs_between(since.min(frame), frame);
         self.draw_agent(&mut canvas, &view, agent, costs);
         self.draw_lidars(&mut canvas, &view, agent, self.episode.lidar_at(frame));
         // Last, over whatever reaches below the arena.
@@ -242,20 +244,32 @@ impl<'a> Painter<'a> {
         let height = self.panel() as f32;
         canvas.rectangle(Ink(PANEL, 1.0), [width / 2.0, top + height / 2.0], [width / 2.0, height / 2.0], [1.0, 0.0]);
         let (pad, letter) = (width * 0.04, width * 0.034);
-        let line = top + height * 0.2;
-        let (cost, limit) = (f64::from(self.episode.costs[frame]), self.replay.cost_limit);
-        let tint = if cost > limit { ALARM } else { WITHIN };
-
+        let line = top + self.panel_row() as f32 * 0.2;
         write(canvas, Ink(TEXT, 1.0), &format!("Return {:.1}", self.episode.returns[frame]), [pad, line], letter);
-        let label = format!("Cost {cost:.0} / {limit}");
-        let left = width - pad - text_width(&label, letter);
-        write(canvas, Ink(if cost > limit { ALARM } else { TEXT }, 1.0), &label, [left, line], letter);
         let id = self.replay.env.trim_start_matches("Safety").trim_end_matches("-v0");
-        let small = letter * 0.85;
-        write(canvas, Ink(FAINT, 1.0), id, [pad * 0.7, pad * 0.7], small);
+        write(canvas, Ink(FAINT, 1.0), id, [pad * 0.7, pad * 0.7], letter * 0.85);
+        for k in 0..self.replay.constraints.len() {
+            self.draw_cost(canvas, k, frame);
+        }
+    }
+
+    /// The row of constraint `k` in the panel: the cost until `frame` in numbers and as a bar on which the limit is marked.
+    fn draw_cost(&self, canvas: &mut Canvas, k: usize, frame: usize) {
+        let width = self.width as f32;
+        let height = self.panel_row() as f32;
+        let top = width + k as f32 * height;
+        let (pad, letter) = (width * 0.04, width * 0.034);
+        let Constraint { name, limit } = &self.replay.constraints[k];
+        let cost = self.episode.cost_at(k, frame);
+        let (tint, ink) = if cost > *limit { (ALARM, ALARM) } else { (WITHIN, TEXT) };
+
+        let label = format!("{} {cost:.0} / {limit}", capitalised(name));
+        let left = width - pad - text_width(&label, letter);
+        write(canvas, Ink(ink, 1.0), &label, [left, top + height * 0.2], letter);
 
         let (y, half) = (top + height * 0.72, height * 0.1);
-        let x = |cost: f64| pad + (cost / self.most_cost).min(1.0) as f32 * (width - 2.0 * pad);
+        let most = (BAR_LIMITS * limit).max(1.05 * self.episode.total_cost(k)).max(1.0);
+        let x = |cost: f64| pad + (cost / most).min(1.0) as f32 * (width - 2.0 * pad);
         let mut bar = |ink: Ink, end: f32| {
             canvas.rectangle(ink, [(pad + end) / 2.0, y], [(end - pad) / 2.0, half], [1.0, 0.0]);
         };
@@ -263,9 +277,14 @@ impl<'a> Painter<'a> {
         if cost > 0.0 {
             bar(Ink(tint, 1.0), x(cost));
         }
-        let limit = x(limit);
-        canvas.rectangle(Ink(TEXT, 1.0), [limit, y], [width * 0.003, half * 1.7], [1.0, 0.0]);
+        canvas.rectangle(Ink(TEXT, 1.0), [x(*limit), y], [width * 0.003, half * 1.7], [1.0, 0.0]);
     }
+}
+
+/// `cost` as `Cost`.
+fn capitalised(name: &str) -> String {
+    let mut letters = name.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// What must be seen however far that is: a circle to drive along.

@@ -1,5 +1,6 @@
 use super::super::episode::Lidar;
 use super::*;
+use crate::config::Constraint;
 
 const WIDTH: u32 = 300;
 
@@ -19,7 +20,7 @@ fn replay(agent: &'static str, half_extent: f32, poses: &[Pose], objects: Vec<Tr
         checkpoint: 0,
         seed: 0,
         deterministic: true,
-        cost_limit: 2.0,
+        constraints: vec![Constraint { name: "cost".into(), limit: 2.0 }],
         step_seconds: 0.02,
         half_extent,
         lidar_range: 3.0,
@@ -27,7 +28,7 @@ fn replay(agent: &'static str, half_extent: f32, poses: &[Pose], objects: Vec<Tr
         episodes: vec![Episode {
             agent: poses.to_vec(),
             returns: vec![0.0; steps + 1],
-            costs: (0..=steps).map(|step| step as f32).collect(),
+            costs: vec![(0..=steps).map(|step| step as f32).collect()],
             lidar,
             objects,
         }],
@@ -135,4 +136,21 @@ fn the_bar_turns_red_above_the_limit() {
     let picture = |frame: usize| painter.draw(frame, frame).expect("a small picture");
     let reds = |frame: usize| picture(frame).pixels().filter(|pixel| *pixel == ALARM).count();
     assert_eq!((reds(2), reds(3) > 500), (0, true));
+}
+
+#[test]
+fn every_constraint_has_a_bar_with_its_limit() {
+    let mut replay = replay("Point", 1.5, &[[0; 3]; 4], vec![]);
+    let alone = draw(&replay, 4);
+    replay.constraints.push(Constraint { name: "vases".into(), limit: 100.0 });
+    replay.episodes[0].costs.push(vec![1.0; 5]);
+    let both = draw(&replay, 4);
+    let height = |canvas: &Canvas| canvas.pixels().count() as u32 / WIDTH;
+    let panel = height(&alone) - WIDTH;
+    assert_eq!(height(&both), WIDTH + 2 * panel);
+    // The first costs 4 of 2 and the second 1 of 100: one bar is red, the other green.
+    let bar = |row: u32| both.pixel(14, (WIDTH + row * panel) as usize + (0.72 * panel as f32) as usize);
+    assert_eq!([bar(0), bar(1)], [ALARM, WITHIN]);
+    replay.constraints.clear();
+    assert_eq!(height(&draw(&replay, 4)), height(&alone));
 }
