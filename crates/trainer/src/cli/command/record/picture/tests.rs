@@ -143,12 +143,12 @@ fn every_constraint_has_a_bar_with_its_limit() {
     let mut replay = replay("Point", 1.5, &[[0; 3]; 4], vec![]);
     let alone = draw(&replay, 4);
     replay.constraints.push(Constraint { name: "vases".into(), limit: 100.0 });
-    replay.episodes[0].costs.push(vec![1.0; 5]);
+    replay.episodes[0].costs.push(vec![50.0; 5]);
     let both = draw(&replay, 4);
     let height = |canvas: &Canvas| canvas.pixels().count() as u32 / WIDTH;
     let panel = height(&alone) - WIDTH;
     assert_eq!(height(&both), WIDTH + 2 * panel);
-    // The first costs 4 of 2 and the second 1 of 100: one bar is red, the other green.
+    // The first costs 4 of 2 and the second 50 of 100: one bar is red, the other green.
     let bar = |row: u32| both.pixel(14, (WIDTH + row * panel) as usize + (0.72 * panel as f32) as usize);
     assert_eq!([bar(0), bar(1)], [ALARM, WITHIN]);
     replay.constraints.clear();
