@@ -26,7 +26,7 @@ fn keys(object: &Value) -> Vec<&str> {
 fn help_is_as_documented() {
     let sandbox = Sandbox::new();
     assert_snapshot("help.txt", &sandbox.succeed(&["--help"]).stdout);
-    for verb in ["train", "eval", "parity", "export", "record", "bench", "report", "envs", "algos", "config"] {
+    for verb in ["train", "sweep", "eval", "parity", "export", "record", "bench", "report", "envs", "algos", "config"] {
         let help = sandbox.succeed(&[verb, "--help"]).stdout;
         assert_snapshot(&format!("help-{verb}.txt"), &help);
     }
@@ -544,18 +544,18 @@ fn a_frame_is_recorded_as_a_png() {
 fn runs_are_compared() {
     let sandbox = Sandbox::new();
     for (name, seed) in [("runs/a", "--seed=1"), ("runs/b", "--seed=2")] {
-        sandbox.train_tiny(name, 16_384, &[seed, "--set=rollout_steps=256"]);
+        sandbox.train_tiny(name, 16_384, &[seed, "--set=rollout_steps=256", "--set=deployed.num_envs=8"]);
     }
     let row = sandbox.succeed(&["report", "runs", "--out", "out", "--json"]).json();
     assert_eq!((&row["seeds"], &row["steps"]), (&serde_json::json!([1, 2]), &16384.0.into()));
-    // Return and cost of a row are the means over the seeds of what each run's last iteration says.
+    // Return and cost of a row are the means over the seeds of what each run's last iteration says of the deployed policy.
     let metrics = ["runs/a", "runs/b"].map(|run| timeless_metrics(&sandbox.path(run)));
-    for column in ["return_mean", "cost_mean"] {
+    for (key, column) in [("return_mean", "Deployed/EpRet"), ("cost_mean", "Deployed/EpCost")] {
         let of_runs = metrics.each_ref().map(|rows| {
             let index = rows[0].iter().position(|name| name == column).unwrap();
             rows.last().unwrap()[index].parse::<f64>().unwrap()
         });
-        let (row, expected) = (row[column].as_f64().unwrap(), (of_runs[0] + of_runs[1]) / 2.0);
+        let (row, expected) = (row[key].as_f64().unwrap(), (of_runs[0] + of_runs[1]) / 2.0);
         assert!(
             of_runs[0] != of_runs[1] && (row - expected).abs() <= 1e-9 * expected.abs(),
             "{column}: {row} for {of_runs:?}"
@@ -584,7 +584,7 @@ fn stdout_that_takes_nothing_is_an_error_not_a_panic() {
 #[test]
 fn shells_and_man_are_told_of_every_verb() {
     let sandbox = Sandbox::new();
-    let verbs = ["train", "eval", "record", "export", "report", "parity", "bench", "envs", "algos", "config"];
+    let verbs = ["train", "sweep", "eval", "record", "export", "report", "parity", "bench", "envs", "algos", "config"];
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let script = sandbox.succeed(&["completions", shell]).stdout;
         assert!(verbs.iter().all(|verb| script.contains(verb)), "{shell}");

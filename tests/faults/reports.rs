@@ -17,7 +17,10 @@ fn a_report_counts_a_run_once_and_only_its_own_evaluation() {
     let (row, _) = evaluated(&sandbox, &["runs", "runs/1", "./runs/../runs/2"]);
     assert_eq!(row["seeds"], serde_json::json!([1, 2]));
     let ways = row["evaluations"].to_string();
-    assert!(ways.contains("2 episodes, mean actions") && ways.contains("last 100 training episodes"), "{ways}");
+    assert!(
+        ways.contains("2 episodes, mean actions") && ways.contains("last 100 episodes of the deployed policy"),
+        "{ways}"
+    );
     #[cfg(unix)]
     {
         std::os::unix::fs::symlink("1", sandbox.path("runs/same")).unwrap();

@@ -11,7 +11,6 @@ mod interrupt;
 pub mod launches;
 mod plot;
 mod progress;
-mod statistics;
 
 use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -61,6 +60,7 @@ fn run_verb(cli: Cli) -> Result<ExitCode> {
     match cli.verb {
         None => command::train::run(&cli.train),
         Some(Verb::Train(args)) => command::train::run(&args),
+        Some(Verb::Sweep(args)) => command::sweep::run(&args),
         Some(Verb::Eval(args)) => command::eval::run(&args),
         Some(Verb::Parity(args)) => command::parity::run(&args),
         Some(Verb::Export(args)) => command::export::run(&args),

@@ -12,6 +12,7 @@ mod cost_limit;
 mod deployed;
 mod env_edit;
 mod env_setting;
+mod leaves;
 pub mod load;
 mod section;
 
@@ -19,6 +20,7 @@ pub use cost_limit::{Constraint, CostLimit};
 pub use deployed::{Actions, DeployedConfig};
 pub use env_edit::edited;
 pub use env_setting::EnvSetting;
+pub use leaves::leaves;
 pub use section::{Section, SectionInfo, Sections};
 
 /// Most environments of a run.
@@ -63,6 +65,8 @@ pub struct TrainConfig {
     pub sections: Sections,
     /// When checkpoints are written and how many are kept.
     pub checkpoint: CheckpointConfig,
+    /// What is written down beside the metrics.
+    pub log: LogConfig,
 }
 
 impl Default for TrainConfig {
@@ -84,6 +88,7 @@ impl Default for TrainConfig {
             normalizer: NormalizerConfig::default(),
             sections: Sections::default(),
             checkpoint: CheckpointConfig::default(),
+            log: LogConfig::default(),
         }
     }
 }
@@ -149,6 +154,20 @@ pub struct CheckpointConfig {
 impl Default for CheckpointConfig {
     fn default() -> Self {
         Self { interval_steps: 500_000, keep: 3 }
+    }
+}
+
+/// Logs beside the metrics.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogConfig {
+    /// Whether `episodes.csv` gets a row per episode of training: some 30 bytes each, 300 kB for 1e7 steps.
+    pub episodes: bool,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { episodes: true }
     }
 }
 

@@ -31,6 +31,7 @@ pub mod protocol;
 pub mod run_dir;
 pub mod runner;
 pub mod seeds;
+pub mod statistics;
 pub mod training;
 
 // The README's Rust is compiled and run with the documentation's tests.

@@ -1,4 +1,4 @@
-//! Where the numbers of a run go: a CSV file and TensorBoard events. Their names stand here and nowhere else.
+//! Where the numbers of a run go: CSV files and TensorBoard events. Their names stand here and nowhere else.
 
 use std::borrow::Cow;
 
@@ -11,6 +11,7 @@ use crate::outcome::Outcome;
 use crate::runner::IterationReport;
 
 pub mod csv;
+pub mod episodes;
 pub mod tensorboard;
 
 /// The deployed policy's mean return over its last 100 episodes.
@@ -168,6 +169,7 @@ pub(crate) mod fixture {
             update_s: 0.75,
             sampled: figures((iteration > 2).then_some(recent)),
             deployed: None,
+            finished: Vec::new(),
             costs: vec![CostEstimate { rollout: 12.5, episodes: f64::NAN }],
             update: UpdateReport {
                 metrics: metrics.into_iter().map(|(name, value)| (name.into(), value)).collect(),

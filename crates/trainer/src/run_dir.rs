@@ -1,6 +1,6 @@
 //! The directory of a run: what lies where, who may write it.
 //!
-//! `config.json`, `meta.json`, `metrics.csv`, TensorBoard events, `checkpoints/`, `summary.json`, `run.lock`.
+//! `config.json`, `meta.json`, `metrics.csv`, `episodes.csv`, TensorBoard events, `checkpoints/`, `summary.json`, `run.lock`.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
@@ -121,6 +121,11 @@ impl RunDir {
     /// `metrics.csv`.
     pub fn metrics(&self) -> PathBuf {
         self.path.join("metrics.csv")
+    }
+
+    /// The file of training's episodes.
+    pub fn episodes(&self) -> PathBuf {
+        self.path.join("episodes.csv")
     }
 
     /// The run's checkpoints, whatever run they are of.

@@ -182,6 +182,7 @@ impl Runner {
             update_s,
             sampled: self.sampled.figures(),
             deployed: self.deployed.as_ref().map(Deployed::report),
+            finished: rollout.finished.iter().filter(|episode| !episode.partial).cloned().collect(),
             costs,
             update,
         };

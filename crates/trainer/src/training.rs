@@ -9,6 +9,7 @@ use crate::config::TrainConfig;
 use crate::device::SelectedDevice;
 use crate::log::Record;
 use crate::log::csv::CsvLog;
+use crate::log::episodes::EpisodeLog;
 use crate::log::tensorboard::TensorBoardLog;
 use crate::outcome::{FULL_WINDOW, Outcome, Rank};
 use crate::run_dir::RunDir;
@@ -42,25 +43,34 @@ pub struct RunPlan {
 /// The sinks of an iteration's numbers.
 struct Logs {
     csv: CsvLog,
+    episodes: Option<EpisodeLog>,
     tensorboard: TensorBoardLog,
 }
 
 impl Logs {
     /// Also returns what went from the metrics, and what is missing there.
     fn open(dir: &RunDir, runner: &Runner, resumed: bool) -> Result<(Self, Vec<String>)> {
-        let (csv, warnings) = CsvLog::open(&dir.metrics(), runner.iteration())?;
+        let (csv, mut warnings) = CsvLog::open(&dir.metrics(), runner.iteration())?;
+        let mut episodes = None;
+        if runner.config().log.episodes {
+            let (log, further) = EpisodeLog::open(&dir.episodes(), runner.iteration(), runner.sampled().episodes)?;
+            episodes = Some(log);
+            warnings.extend(further);
+        }
         let tensorboard = TensorBoardLog::create(dir.path(), resumed.then(|| runner.steps()))?;
-        Ok((Self { csv, tensorboard }, warnings))
+        Ok((Self { csv, episodes, tensorboard }, warnings))
     }
 
     fn append(&mut self, record: &Record) -> Result<()> {
         self.csv.append(record)?;
+        self.episodes.as_mut().map_or(Ok(()), |log| log.append(record))?;
         self.tensorboard.append(record)
     }
 
     /// A power cut must not leave a checkpoint without the rows before it.
     fn sync(&self) -> Result<()> {
         self.csv.sync()?;
+        self.episodes.as_ref().map_or(Ok(()), EpisodeLog::sync)?;
         self.tensorboard.sync()
     }
 }

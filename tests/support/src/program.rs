@@ -171,6 +171,7 @@ pub fn final_state(run: &Path) -> BTreeMap<String, Vec<u8>> {
 /// Two runs must have ended in the same state, bit for bit, by way of the same metrics.
 pub fn assert_same_outcome(a: &Path, b: &Path) {
     assert_eq!(timeless_metrics(a), timeless_metrics(b));
+    assert_eq!(fs::read_to_string(a.join("episodes.csv")).ok(), fs::read_to_string(b.join("episodes.csv")).ok());
     let (a, b) = (final_state(a), final_state(b));
     assert!(a.keys().eq(b.keys()), "{:?} and {:?}", a.keys(), b.keys());
     let differing: Vec<&String> = a.keys().filter(|name| a[*name] != b[*name]).collect();

@@ -11,6 +11,7 @@ use crate::cli::command::list::{EnvsArgs, ListArgs};
 use crate::cli::command::parity::ParityArgs;
 use crate::cli::command::record::RecordArgs;
 use crate::cli::command::report::ReportArgs;
+use crate::cli::command::sweep::SweepArgs;
 use crate::cli::command::train::TrainArgs;
 
 /// Trains policies that earn reward and stay under a cost limit.
@@ -31,6 +32,8 @@ pub struct Cli {
 pub enum Verb {
     /// Train a policy and write a run directory
     Train(TrainArgs),
+    /// Train environments x algorithms x seeds x settings, as a file says
+    Sweep(SweepArgs),
     /// Evaluate a saved policy on fresh episodes, its normaliser frozen
     Eval(EvalArgs),
     /// Replay recorded Safety-Gymnasium trajectories through the simulator and print the errors

@@ -15,6 +15,7 @@ pub mod list;
 pub mod parity;
 pub mod record;
 pub mod report;
+pub mod sweep;
 pub mod train;
 
 /// The checkpoint that a verb was asked for; warns of a configuration that had to be taken from elsewhere.

@@ -66,10 +66,15 @@ pub struct ActionArgs {
 impl ActionArgs {
     /// The actions asked for, or the deployed ones.
     pub fn or(self, deployed: Actions) -> Actions {
+        self.chosen().unwrap_or(deployed)
+    }
+
+    /// The actions asked for, if any are.
+    pub fn chosen(self) -> Option<Actions> {
         match (self.stochastic, self.mean) {
-            (true, _) => Actions::Sampled,
-            (_, true) => Actions::Mean,
-            _ => deployed,
+            (true, _) => Some(Actions::Sampled),
+            (_, true) => Some(Actions::Mean),
+            _ => None,
         }
     }
 }

@@ -1,7 +1,9 @@
 //! The progress of one run as a line.
 
+mod board;
 pub mod group;
-mod status_line;
+pub mod status_line;
+pub mod sweep;
 
 use crate::config::Constraint;
 use crate::figures::Figures;

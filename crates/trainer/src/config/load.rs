@@ -22,7 +22,7 @@ use crate::error::UsageError;
 pub const PRESETS: &[(&str, &str)] = &[("quick", include_str!("../../../../assets/presets/quick.json"))];
 
 /// Keys that may change when a run is resumed; any other would make it a different run.
-const CHANGEABLE_ON_RESUME: &[&str] = &["total_steps", "checkpoint"];
+const CHANGEABLE_ON_RESUME: &[&str] = &["total_steps", "checkpoint", "log"];
 
 /// What the command line says about the configuration.
 #[derive(Debug, Clone, Default)]
@@ -45,19 +45,37 @@ pub struct Sources {
 pub fn resolve(sources: &Sources) -> Result<TrainConfig> {
     let mut tree = Tree::new(&TrainConfig::default())?;
     if let Some(name) = &sources.preset {
-        let known = PRESETS.iter().find(|(preset, _)| preset == name);
-        let (_, text) = known.ok_or_else(|| {
-            let names: Vec<&str> = PRESETS.iter().map(|(preset, _)| *preset).collect();
-            UsageError::new(format!("unknown preset `{name}`; there are: {}", names.join(", ")))
-        })?;
-        let source = format!("preset {name}");
-        let value: Value = serde_json::from_str(text).with_context(|| source.clone())?;
-        tree.lay_section(&source, &value)?;
+        tree.lay_preset(name)?;
     }
     if let Some(path) = &sources.file {
         tree.lay_section(&path.display().to_string(), &parsed(path)?)?;
     }
     lay_command_line(&mut tree, sources)?;
+    finish(tree)
+}
+
+/// The configuration of a new run whose settings stand in layers, each over the one before: (where it stands, an object of
+/// settings; a key may be the path of a setting).
+///
+/// # Errors
+///
+/// As [`resolve`].
+pub fn resolve_layers(preset: Option<&str>, layers: &[(String, Value)]) -> Result<TrainConfig> {
+    let mut tree = Tree::new(&TrainConfig::default())?;
+    if let Some(name) = preset {
+        tree.lay_preset(name)?;
+    }
+    for (source, layer) in layers {
+        let settings = layer.as_object();
+        let settings = settings.ok_or_else(|| UsageError::new(format!("{source}: expected an object of settings")))?;
+        // Together: one change of an environment may only be possible with another.
+        let mut all = Value::Object(Map::new());
+        for (key, value) in settings {
+            let value = if key == "env" { env_value(value)? } else { value.clone() };
+            merge(&mut all, &nested(key, value));
+        }
+        tree.lay_section(source, &all)?;
+    }
     finish(tree)
 }
 
@@ -98,7 +116,11 @@ fn read(path: &Path) -> Result<String> {
 }
 
 /// What a settings file holds: TOML where its name says so, else JSON.
-fn parsed(path: &Path) -> Result<Value> {
+///
+/// # Errors
+///
+/// [`UsageError`] when it cannot be read or is not what its name says.
+pub fn parsed(path: &Path) -> Result<Value> {
     let text = read(path)?;
     let wrong = |kind: &str, error: String| UsageError::new(format!("{}: not valid {kind}: {error}", path.display()));
     let value = if has_ending(&path.to_string_lossy(), "toml") {
@@ -226,6 +248,16 @@ struct Tree {
 impl Tree {
     fn new(base: &TrainConfig) -> Result<Self> {
         Ok(Self { value: serde_json::to_value(base).context("configuration")? })
+    }
+
+    fn lay_preset(&mut self, name: &str) -> Result<()> {
+        let known = PRESETS.iter().find(|(preset, _)| *preset == name);
+        let (_, text) = known.ok_or_else(|| {
+            let names: Vec<&str> = PRESETS.iter().map(|(preset, _)| *preset).collect();
+            UsageError::new(format!("unknown preset `{name}`; there are: {}", names.join(", ")))
+        })?;
+        let source = format!("preset {name}");
+        self.lay_section(&source, &serde_json::from_str(text).context(source.clone())?)
     }
 
     fn lay_section(&mut self, source: &str, value: &Value) -> Result<()> {

@@ -2,22 +2,24 @@
 
 use std::borrow::Cow;
 use std::fs;
-use std::io::ErrorKind;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::append_file::AppendFile;
-use crate::atomic_file::{move_aside, write_atomically};
-use crate::bounded_read::read_bounded;
+use crate::atomic_file::write_atomically;
 use crate::log::Record;
 
-/// The columns by which a file is known to be ours.
-const FIRST_COLUMNS: [&str; 2] = ["iteration", "steps"];
-/// Bytes of a metrics file: some ten million rows.
-const LIMIT: u64 = 4 << 30;
-/// Rows that are named one by one before they are only counted.
-const NAMED_ROWS: usize = 3;
+mod parsed;
+mod table;
+
+#[cfg(test)]
+pub use parsed::parsed_rows;
+pub use parsed::{Layout, Reopened, field, reopened};
+pub use table::Table;
+
+/// A row per iteration.
+const LAYOUT: Layout = Layout { first_columns: &["iteration", "steps"], repeats: false };
 
 /// Appends rows to `metrics.csv`. A metric that appears later becomes a new last column, empty in the rows before.
 #[derive(Debug)]
@@ -34,43 +36,9 @@ impl CsvLog {
     /// # Errors
     /// When the file cannot be read, moved or written.
     pub fn open(path: &Path, last_iteration: u64) -> Result<(Self, Vec<String>)> {
-        let bytes = match read_bounded(path, LIMIT) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
-        };
-        let (parsed, mut warnings) = (Parsed::new(&bytes), Vec::new());
-        let name = path.display();
-        let kept: Vec<&Row> = parsed.rows.iter().filter(|row| row.iteration <= last_iteration).collect();
-        let kept_text = || {
-            let rows = kept.iter().map(|row| row.fields.join(",") + "\n");
-            std::iter::once(parsed.columns.join(",") + "\n").chain(rows).collect::<String>()
-        };
-        if parsed.is_ours() && parsed.faults.is_empty() {
-            let whole = if parsed.columns.is_empty() { String::new() } else { kept_text() };
-            if whole.as_bytes() != bytes {
-                write_atomically(path, whole.as_bytes())?;
-            }
-        } else {
-            let aside = move_aside(path)?;
-            let readable = if parsed.is_ours() { kept.len() } else { 0 };
-            warnings.push(format!(
-                "{name} is not as this program wrote it ({}): moved to {}, {readable} rows kept",
-                parsed.faults.join("; "),
-                aside.display()
-            ));
-            if parsed.is_ours() {
-                write_atomically(path, kept_text().as_bytes())?;
-            }
-        }
-        let columns = if parsed.is_ours() { parsed.columns.clone() } else { Vec::new() };
-        let kept = if parsed.is_ours() { kept.len() as u64 } else { 0 };
-        let after = parsed.rows.iter().filter(|row| row.iteration > last_iteration).count();
-        if after > 0 {
-            warnings.push(format!("{name}: {after} rows after the checkpoint are cut, they are trained again"));
-        }
+        let Reopened { columns, kept, mut warnings } = reopened(path, &LAYOUT, last_iteration)?;
         if kept < last_iteration {
-            let missing = last_iteration - kept;
+            let (name, missing) = (path.display(), last_iteration - kept);
             warnings.push(format!("{name} lacks {missing} of the {last_iteration} iterations before the checkpoint"));
         }
         Ok((Self { file: AppendFile::open(path)?, columns }, warnings))
@@ -122,150 +90,6 @@ impl CsvLog {
 /// from run to run.
 pub fn row<'a>(record: &Record<'a>) -> Vec<(Cow<'a, str>, f64)> {
     record.numbers().into_iter().filter_map(|number| Some((number.column?, number.value))).collect()
-}
-
-fn field(value: f64) -> String {
-    if value.is_nan() { String::new() } else { value.to_string() }
-}
-
-/// A row that can be read: whole iterations in ascending order, as many numbers as there are columns.
-#[derive(Debug)]
-struct Row {
-    iteration: u64,
-    fields: Vec<String>,
-    values: Vec<f64>,
-}
-
-/// A metrics file as far as it can be read.
-#[derive(Debug, Default)]
-struct Parsed {
-    columns: Vec<String>,
-    rows: Vec<Row>,
-    /// What is there that this program does not write.
-    faults: Vec<String>,
-}
-
-impl Parsed {
-    /// Reads what is there: fields may be quoted, lines may end as on Windows, a byte-order mark may stand before all.
-    /// What follows the last line end was never finished and is left out.
-    fn new(bytes: &[u8]) -> Self {
-        let complete = &bytes[..bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1)];
-        let mut parsed = Self::default();
-        let unmarked = complete.strip_prefix(b"\xef\xbb\xbf").unwrap_or(complete);
-        for (found, what) in [
-            (unmarked.len() < complete.len(), "a byte-order mark"),
-            (unmarked.contains(&b'\r'), "Windows line ends"),
-            (unmarked.contains(&b'"'), "quoted fields"),
-        ] {
-            if found {
-                parsed.faults.push(what.to_owned());
-            }
-        }
-        let mut bad_rows = 0;
-        for (index, line) in unmarked.split_inclusive(|byte| *byte == b'\n').enumerate() {
-            let fields: Option<Vec<String>> = line.split(|byte| *byte == b',').map(text_of).collect();
-            if index == 0 {
-                parsed.columns = fields.unwrap_or_default();
-                if !parsed.is_ours() {
-                    parsed.faults.push("its first line is not the names of our columns".to_owned());
-                    break;
-                }
-                continue;
-            }
-            let read = fields.context("not UTF-8").and_then(|fields| parsed.row(fields));
-            match read {
-                Ok(row) => parsed.rows.push(row),
-                Err(error) => {
-                    bad_rows += 1;
-                    if bad_rows <= NAMED_ROWS {
-                        parsed.faults.push(format!("line {}: {error}", index + 1));
-                    }
-                }
-            }
-        }
-        if bad_rows > NAMED_ROWS {
-            parsed.faults.push(format!("{} more such lines", bad_rows - NAMED_ROWS));
-        }
-        parsed
-    }
-
-    /// Whether it is a file of this program, or empty.
-    fn is_ours(&self) -> bool {
-        self.columns.is_empty() || self.columns.iter().take(2).eq(FIRST_COLUMNS.iter())
-    }
-
-    fn row(&self, fields: Vec<String>) -> Result<Row> {
-        if fields.len() != self.columns.len() {
-            bail!("{} fields for {} columns", fields.len(), self.columns.len());
-        }
-        let value = |text: &String| if text.is_empty() { Ok(f64::NAN) } else { text.parse::<f64>() };
-        let values: Vec<f64> =
-            fields.iter().map(value).collect::<Result<_, _>>().context("not all fields are numbers")?;
-        let iteration = fields[0].parse::<u64>().ok().filter(|number| *number > 0).context("no iteration's number")?;
-        if self.rows.last().is_some_and(|last| last.iteration >= iteration) {
-            bail!("iteration {iteration} is not after the one before");
-        }
-        Ok(Row { iteration, fields, values })
-    }
-}
-
-/// Iterations of the rows that can be read, for the tests that damage files.
-#[cfg(test)]
-pub fn parsed_rows(bytes: &[u8]) -> Vec<u64> {
-    Parsed::new(bytes).rows.iter().map(|row| row.iteration).collect()
-}
-
-/// A field without its quotes; names and numbers hold none, nor commas.
-fn text_of(field: &[u8]) -> Option<String> {
-    let text = std::str::from_utf8(field).ok()?.trim();
-    let unquoted = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-    Some(unquoted.unwrap_or(text).to_owned())
-}
-
-/// A metrics file read back: column names and rows of numbers (NaN where a field is empty).
-#[derive(Debug, Clone, PartialEq)]
-pub struct Table {
-    /// Names, in order.
-    pub columns: Vec<String>,
-    /// Rows; each as long as `columns`.
-    pub rows: Vec<Vec<f64>>,
-}
-
-impl Table {
-    /// Reads `path`; an incomplete last row is ignored. Rows that cannot be read are left out and returned as warnings, as
-    /// are iterations that are not there.
-    ///
-    /// # Errors
-    /// When the file cannot be read or is no metrics file.
-    pub fn read(path: &Path) -> Result<(Self, Vec<String>)> {
-        let bytes = read_bounded(path, LIMIT).with_context(|| format!("cannot read {}", path.display()))?;
-        let parsed = Parsed::new(&bytes);
-        let name = path.display();
-        if parsed.columns.is_empty() && parsed.faults.is_empty() {
-            bail!("{name} is empty");
-        }
-        if !parsed.is_ours() {
-            bail!("{name} is no metrics file: {}", parsed.faults.join("; "));
-        }
-        let mut warnings: Vec<String> = parsed.faults.iter().map(|fault| format!("{name}: {fault}")).collect();
-        let last = parsed.rows.last().map_or(0, |row| row.iteration);
-        let missing = last - parsed.rows.len() as u64;
-        if missing > 0 {
-            warnings.push(format!("{name} lacks {missing} of {last} iterations"));
-        }
-        let rows = parsed.rows.into_iter().map(|row| row.values).collect();
-        Ok((Self { columns: parsed.columns, rows }, warnings))
-    }
-
-    /// The values of a column.
-    ///
-    /// # Errors
-    /// When there is none of that name.
-    pub fn column(&self, name: &str) -> Result<Vec<f64>> {
-        let index = self.columns.iter().position(|column| column == name);
-        let index = index.with_context(|| format!("no column `{name}`"))?;
-        Ok(self.rows.iter().map(|row| row[index]).collect())
-    }
 }
 
 #[cfg(test)]

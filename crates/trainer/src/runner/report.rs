@@ -1,5 +1,6 @@
 //! What an iteration did, and sums over the run.
 
+use safe_rl::FinishedEpisode;
 use serde::{Deserialize, Serialize};
 
 use crate::algorithm::{CostEstimate, UpdateReport};
@@ -72,6 +73,8 @@ pub struct IterationReport {
     pub sampled: Figures,
     /// Figures of the deployed policy, where its mean actions are measured.
     pub deployed: Option<DeployedReport>,
+    /// Whole episodes of the sampled actions that this iteration ended, oldest first.
+    pub finished: Vec<FinishedEpisode>,
     /// The costs that the algorithm steered by, per constraint.
     pub costs: Vec<CostEstimate>,
     /// What the update did, with the critics' numbers behind the algorithm's; nothing in the first iteration.

@@ -4,22 +4,23 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use burn::tensor::Device;
 use clap::Args;
 use envs::Navigation;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::checkpoint::Selector;
+use crate::checkpoint::{Checkpoint, Selector};
 use crate::cli::command::selected;
 use crate::cli::common_args::{ActionArgs, CommonArgs};
 use crate::cli::console::{diagnose, print};
-use crate::cli::statistics::{bootstrap_interval, mean, std};
 use crate::config::{Actions, Constraint};
 use crate::evaluate::{EpisodeResult, evaluate};
 use crate::policy::saved::saved_policy;
 use crate::protocol;
 use crate::run_dir::RunDir;
 use crate::seeds::Purpose;
+use crate::statistics::{bootstrap_interval, mean, std};
 
 /// The evaluation that a run keeps: the last one.
 pub const EVALUATION: &str = "eval.json";
@@ -165,23 +166,39 @@ impl Evaluation {
     }
 }
 
-/// Evaluates the selected checkpoint, prints the result and keeps it as `eval.json` in the run.
+/// The episodes of an evaluation.
+#[derive(Debug, Clone, Copy)]
+pub struct Play {
+    /// How many.
+    pub episodes: u32,
+    /// Their seed.
+    pub seed: u64,
+    /// The policy's actions; those that the run deploys where none are asked for.
+    pub actions: Option<Actions>,
+}
+
+/// An evaluation with its intervals.
+pub struct Evaluated {
+    result: Evaluation,
+    return_ci: (f64, f64),
+    cost_cis: Vec<(f64, f64)>,
+    /// What a run keeps of it.
+    pub kept: Value,
+}
+
+/// Plays fresh episodes of a checkpoint's policy.
 ///
 /// # Errors
 ///
-/// When the run or checkpoint cannot be read or the device fails.
-pub fn run(args: &EvalArgs) -> Result<ExitCode> {
-    let dir = RunDir::open(&args.run)?;
-    let checkpoint = selected(&dir, args.checkpoint)?;
-    args.common.apply_threads()?;
-    let selected = args.common.select_device()?;
-    let policy = saved_policy(&checkpoint, &selected.device)?;
+/// When policy and environment do not fit or the device fails.
+pub fn evaluated(checkpoint: &Checkpoint, play: Play, device: &Device) -> Result<Evaluated> {
+    let policy = saved_policy(checkpoint, device)?;
     let config = &checkpoint.config;
     let env = config.env.spec()?;
-    let actions = args.actions.or(policy.deployed_actions);
-    let seed = Purpose::Evaluating.seed(args.seed);
-    let all = Navigation::new(env.clone(), args.episodes as usize, seed, &selected.device)?;
-    let episodes = evaluate(&policy, protocol::wrap(config, Box::new(all))?, args.seed, actions)?;
+    let actions = play.actions.unwrap_or(policy.deployed_actions);
+    let seed = Purpose::Evaluating.seed(play.seed);
+    let all = Navigation::new(env.clone(), play.episodes as usize, seed, device)?;
+    let episodes = evaluate(&policy, protocol::wrap(config, Box::new(all))?, play.seed, actions)?;
     let constraints = config.cost_limit.of(&env.env.constraints)?;
     let result = Evaluation::new(&env.env.id, checkpoint.steps, actions, &constraints, &episodes);
 
@@ -190,7 +207,7 @@ pub fn run(args: &EvalArgs) -> Result<ExitCode> {
     let return_ci = bootstrap_interval(&returns, mean);
     let cost_cis: Vec<(f64, f64)> = costs.iter().map(|costs| bootstrap_interval(costs, mean)).collect();
     let mut kept = serde_json::to_value(&result)?;
-    kept["seed"] = json!(args.seed);
+    kept["seed"] = json!(play.seed);
     kept["cost_limit"] = json!(config.cost_limit);
     kept["return_ci95"] = json!([return_ci.0, return_ci.1]);
     kept["returns"] = json!(returns);
@@ -202,10 +219,24 @@ pub fn run(args: &EvalArgs) -> Result<ExitCode> {
         kept["cost_ci95"] = json!([ci.0, ci.1]);
         kept["costs"] = json!(costs);
     }
+    Ok(Evaluated { result, return_ci, cost_cis, kept })
+}
+
+/// Evaluates the selected checkpoint, prints the result and keeps it as `eval.json` in the run.
+///
+/// # Errors
+///
+/// When the run or checkpoint cannot be read or the device fails.
+pub fn run(args: &EvalArgs) -> Result<ExitCode> {
+    let dir = RunDir::open(&args.run)?;
+    let checkpoint = selected(&dir, args.checkpoint)?;
+    args.common.apply_threads()?;
+    let selected = args.common.select_device()?;
+    let play = Play { episodes: args.episodes, seed: args.seed, actions: args.actions.chosen() };
+    let Evaluated { result, return_ci, cost_cis, kept } = evaluated(&checkpoint, play, &selected.device)?;
     if let Err(error) = dir.write_json(EVALUATION, &kept) {
         diagnose(&format!("warning: the result is not kept for `report`: {error:#}"));
     }
-
     print(&if args.json { serde_json::to_string(&result)? } else { result.text(return_ci, &cost_cis) })?;
     Ok(ExitCode::SUCCESS)
 }

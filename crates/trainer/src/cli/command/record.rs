@@ -21,7 +21,6 @@ use crate::checkpoint::Selector;
 use crate::cli::command::selected;
 use crate::cli::common_args::{ActionArgs, CommonArgs};
 use crate::cli::console::{diagnose, print};
-use crate::cli::statistics::mean;
 use crate::config::{Actions, Constraint};
 use crate::error::UsageError;
 use crate::evaluate::Evaluator;
@@ -29,6 +28,7 @@ use crate::policy::saved::saved_policy;
 use crate::protocol;
 use crate::run_dir::RunDir;
 use crate::seeds::Purpose;
+use crate::statistics::mean;
 use episode::{Episode, Replay, record};
 use picture::Painter;
 

@@ -1,6 +1,6 @@
 //! `train`: runs the loop, feeds the logs, writes checkpoints, survives interruption; one run, or several at once.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -20,8 +20,8 @@ use crate::run_dir::RunDir;
 use crate::training::{Resources, RunPlan, Training};
 
 mod group;
-mod pool;
-mod summary;
+pub mod pool;
+pub mod summary;
 
 use group::{Group, Member, members};
 pub use summary::Summary;
@@ -260,22 +260,28 @@ fn reopen(args: &TrainArgs) -> Result<Reopened> {
     Ok(reopened)
 }
 
-/// A run's configuration and its newest readable checkpoint, if it has one.
 fn reopen_one(member: Member, sources: &Sources) -> Result<RunPlan> {
-    let path = match member {
-        Member::Begun(path) => path,
+    match member {
+        Member::Begun(path) => {
+            let (plan, warnings) = continued(&path, sources)?;
+            warnings.iter().for_each(|warning| diagnose(&format!("warning: {warning}")));
+            Ok(plan)
+        }
         Member::Missing(path, config) => {
             diagnose(&format!("warning: {} had not begun: starting it", path.display()));
             let config = resolve_resumed(&config, sources)?;
-            return Ok(RunPlan {
-                dir: RunDir::create(Some(&path), &config)?,
-                config,
-                checkpoint: None,
-                resumed: false,
-            });
+            Ok(RunPlan { dir: RunDir::create(Some(&path), &config)?, config, checkpoint: None, resumed: false })
         }
-    };
-    let dir = RunDir::open_for_training(&path)?;
+    }
+}
+
+/// A run's configuration and its newest readable checkpoint, if it has one; also warnings.
+///
+/// # Errors
+///
+/// When it is no run, is being trained, cannot be read or would become another run.
+pub fn continued(path: &Path, sources: &Sources) -> Result<(RunPlan, Vec<String>)> {
+    let dir = RunDir::open_for_training(path)?;
     let (saved, warning) = dir.config()?;
     let config = resolve_resumed(&saved, sources)?;
     let store = dir.checkpoints().of_run(saved);
@@ -289,6 +295,5 @@ fn reopen_one(member: Member, sources: &Sources) -> Result<RunPlan> {
         (Some(checkpoint), warnings)
     };
     warnings.extend(warning);
-    warnings.iter().for_each(|warning| diagnose(&format!("warning: {warning}")));
-    Ok(RunPlan { dir, config, checkpoint, resumed: true })
+    Ok((RunPlan { dir, config, checkpoint, resumed: true }, warnings))
 }

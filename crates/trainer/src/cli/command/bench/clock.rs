@@ -5,8 +5,8 @@ use std::time::Instant;
 use anyhow::Result;
 use burn::tensor::Device;
 
-use crate::cli::statistics::median;
 use crate::device::{DeviceChoice, SelectedDevice, synchronize};
+use crate::statistics::median;
 
 /// Rounds of a measurement.
 const ROUNDS: usize = 7;

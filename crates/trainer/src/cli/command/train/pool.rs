@@ -97,7 +97,11 @@ fn work(queue: &Mutex<Queue>) {
 }
 
 /// A thread pool for each worker; the first ones take what an even share leaves over.
-fn pools(workers: usize, threads: usize) -> Result<Vec<ThreadPool>> {
+///
+/// # Errors
+///
+/// When the threads cannot be started.
+pub fn pools(workers: usize, threads: usize) -> Result<Vec<ThreadPool>> {
     let share = |worker: usize| (threads / workers + usize::from(worker < threads % workers)).max(1);
     let pool = |worker| ThreadPoolBuilder::new().num_threads(share(worker)).build();
     (0..workers).map(|worker| pool(worker).context("cannot start the thread pools")).collect()

@@ -2,10 +2,11 @@
 
 use serde::Serialize;
 
-use crate::cli::statistics::{mean, std};
+use crate::cli::progress::status_line::{count, duration};
 use crate::config::{Actions, Constraint};
 use crate::figures::Figures;
 use crate::outcome::{Basis, Measured, Outcome};
+use crate::statistics::{mean, std};
 use crate::training::{Resources, Training};
 
 /// `summary.json` and `--json`. Return and costs are those of the policy that the run is judged by, over its last 100
@@ -134,6 +135,12 @@ impl Summary {
         }
         lines.push(self.run_dir.clone());
         lines.join("\n")
+    }
+
+    /// The outcome of the judged policy and what it took, in one line.
+    pub fn line(&self) -> String {
+        let outcome = outcome_text((self.return_mean, self.return_std), &self.constraints);
+        format!("{outcome}; {} steps in {}", count(self.steps as f64), duration(self.wall_s))
     }
 }
 

@@ -1,9 +1,18 @@
-//! Summaries of samples: mean, spread, interquartile mean, bootstrap intervals.
+//! Summaries of samples: mean, spread, interquartile mean, bootstrap intervals, comparisons of algorithms over tasks.
 //!
-//! Intervals are percentile bootstraps with a fixed stream of random numbers: the same data give the same interval.
+//! # References
+//!
+//! Agarwal et al. 2021, "Deep Reinforcement Learning at the Edge of the Statistical Precipice", and its package rliable,
+//! whose numbers the tests hold these to.
 
-/// Resamples of a bootstrap interval; its ends then vary by about a hundredth of its width.
-const RESAMPLES: usize = 10_000;
+mod bootstrap;
+#[cfg(test)]
+mod rliable_tests;
+mod scores;
+
+pub use bootstrap::bootstrap_interval;
+pub use scores::{Scores, probability_of_improvement, probability_of_improvement_interval};
+
 /// Share of the samples cut off at either end for the interquartile mean.
 const TRIMMED_SHARE: f64 = 0.25;
 
@@ -37,25 +46,6 @@ pub fn interquartile_mean(samples: &[f64]) -> f64 {
     mean(&sorted[cut..sorted.len() - cut])
 }
 
-/// 95 % percentile-bootstrap interval of `statistic`; NaN for no samples.
-pub fn bootstrap_interval(samples: &[f64], statistic: impl Fn(&[f64]) -> f64) -> (f64, f64) {
-    if samples.is_empty() {
-        return (f64::NAN, f64::NAN);
-    }
-    let mut random = SplitMix64(0x5eed);
-    let mut resample = vec![0.0; samples.len()];
-    let mut values: Vec<f64> = (0..RESAMPLES)
-        .map(|_| {
-            for slot in &mut resample {
-                *slot = samples[random.below(samples.len())];
-            }
-            statistic(&resample)
-        })
-        .collect();
-    values.sort_by(f64::total_cmp);
-    (quantile(&values, 0.025), quantile(&values, 0.975))
-}
-
 /// Quantile `q` of ascending `sorted`, interpolated linearly; NaN for no samples.
 pub fn quantile(sorted: &[f64], q: f64) -> f64 {
     if sorted.is_empty() {
@@ -74,24 +64,6 @@ pub fn median(samples: &[f64]) -> f64 {
     quantile(&sorted, 0.5)
 }
 
-/// Steele, Lea and Flood's generator.
-struct SplitMix64(u64);
-
-impl SplitMix64 {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// Uniform in `0..n`, by multiplication: the bias is below n / 2^64.
-    fn below(&mut self, n: usize) -> usize {
-        ((u128::from(self.next()) * n as u128) >> 64) as usize
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,17 +80,5 @@ mod tests {
         assert!(mean(&[]).is_nan() && std(&[]).is_nan() && median(&[]).is_nan());
         assert!(interquartile_mean(&[]).is_nan());
         assert_eq!(quantile(&[0.0, 10.0], 0.25), 2.5);
-    }
-
-    #[test]
-    fn the_interval_of_a_mean_has_the_textbook_width() {
-        // 400 evenly spread numbers: standard error = std / 20, interval = mean +- 1.96 of it.
-        let samples: Vec<f64> = (0..400).map(f64::from).collect();
-        let (low, high) = bootstrap_interval(&samples, mean);
-        let half = 1.96 * std(&samples) / 20.0;
-        assert!((low - (199.5 - half)).abs() < 0.05 * half, "{low}");
-        assert!((high - (199.5 + half)).abs() < 0.05 * half, "{high}");
-        assert_eq!(bootstrap_interval(&[3.0], mean), (3.0, 3.0));
-        assert!(bootstrap_interval(&[], mean).0.is_nan());
     }
 }
