@@ -8,6 +8,7 @@ use safe_rl::{Normalizer, NormalizerConfig, Rollout, RolloutBuilder};
 use test_support::device::{cpu_and_gpu, gpu, gpu_is_software, skip};
 use test_support::numbers::{Apart, values};
 use trainer::config::TrainConfig;
+use trainer::deployed::Deployed;
 use trainer::policy::rollout::gpu::collect;
 use trainer::policy::{Act, Policy};
 use trainer::runner::rollout_step;
@@ -184,6 +185,25 @@ fn car_on_the_bare_floor() {
         return;
     }
     compare("CarGoal0", &[24], Activation::Tanh);
+}
+
+/// The deployed policy is measured in one launch as it is on the CPU step by step, by its means.
+#[test]
+fn means_are_measured() {
+    let Some([cpu, gpu]) = cpu_and_gpu() else { return };
+    let measured = |device: &Device| {
+        let Start { env, normalizer, policy, .. } = start("PointGoal1", &[64, 64], Activation::Tanh, device);
+        let mut deployed = Deployed::new(Box::new(env), 0.9, 3);
+        deployed.measure(&policy, &normalizer, STEPS).expect("a device that works");
+        let report = deployed.report();
+        (report.figures.step_return, report.figures.step_costs[0], report.steps)
+    };
+    let ((host_return, host_cost, host_steps), (gpu_return, gpu_cost, gpu_steps)) = (measured(&cpu), measured(&gpu));
+    eprintln!("return {host_return} {gpu_return}, cost {host_cost} {gpu_cost}");
+    assert_eq!((host_steps, gpu_steps), ((STEPS * ENVS) as u64, (STEPS * ENVS) as u64));
+    // Means of 1,152 steps, times 1,000: a tenth is a reward's rounding, 2 are two contacts that fall to the other side.
+    assert!((host_return - gpu_return).abs() < 0.1, "{host_return} {gpu_return}");
+    assert!((host_cost - gpu_cost).abs() < 2.0, "{host_cost} {gpu_cost}");
 }
 
 /// Several steps a launch give the same bits as one: software Vulkan ends long loops, so the rollout is short.

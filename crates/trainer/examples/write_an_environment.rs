@@ -65,7 +65,8 @@ fn train() -> Result<[f32; 2]> {
     let mut config = TrainConfig { num_envs: 128, rollout_steps: STEPS, cost_limit: 5.0.into(), ..Default::default() };
     config.total_steps = 150 * config.batch_size() as u64;
     (config.policy.hidden, config.critic.hidden) = (vec![16, 16], vec![16, 16]);
-    let mut runner = Runner::with_env(config, carts(128)?, device.clone())?;
+    // The mean action is what is deployed: carts of its own measure it, and its cost steers.
+    let mut runner = Runner::with_env(config, carts(128)?, device.clone())?.with_deployed_env(carts(16)?)?;
     while !runner.done() {
         runner.iterate()?;
     }
