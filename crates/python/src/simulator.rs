@@ -124,11 +124,12 @@ impl Simulator {
         Ok(())
     }
 
-    /// Steps every environment under `action` `[B, A]`, float32 or float64, clipped to [-1, 1], and writes all arrays.
+    /// Steps every environment under `action` `[B, A]`, float32 or float64, clipped to [-1, 1], and writes all arrays; whether
+    /// an episode ended.
     ///
     /// Raises `TypeError` or `ValueError` for an unfit action, NaN included, and `RuntimeError` after `close` or, in mode
     /// `disabled`, where an environment must be reset first.
-    fn step(&mut self, py: Python<'_>, action: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn step(&mut self, py: Python<'_>, action: &Bound<'_, PyAny>) -> PyResult<bool> {
         let live = self.live.as_mut().ok_or_else(closed)?;
         let shape = [self.num_envs, self.spec.env.action_dim];
         copy_floats("action", action, shape, &mut self.action)?;
@@ -139,6 +140,7 @@ impl Simulator {
         threads.run(py, || {
             step_all(env, action, shape, held.as_deref(), &mut out);
             autoreset.finish_step(held.as_deref(), &mut out);
+            out.terminated.contains(&true) || out.truncated.contains(&true)
         })
     }
 

@@ -127,6 +127,7 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         self.metadata = {"render_modes": RENDER_MODES, "render_fps": RENDER_FPS, "autoreset_mode": mode}
         self.single_observation_space = spaces.observation(self._simulator)
         self.single_action_space = spaces.action(self._simulator)
+        self._everywhere = np.ones(num_envs, bool)
         self.observation_space = spaces.batch(self.single_observation_space, num_envs)
         self.action_space = spaces.batch(self.single_action_space, num_envs)
 
@@ -147,14 +148,12 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         Returns observations ``[B, D]``, rewards, terminated and truncated ``[B]`` and infos.
         """
         simulator = self._simulator
-        simulator.step(actions)
+        ended = simulator.step(actions)
         infos = costs_of(simulator)
-        infos.update({f"_{name}": np.ones(self.num_envs, bool) for name in list(infos)})
+        infos.update({f"_{name}": self._everywhere for name in list(infos)})
         terminated, truncated = simulator.terminated, simulator.truncated
-        if self.metadata["autoreset_mode"] == AutoresetMode.SAME_STEP:
-            done = terminated | truncated
-            if done.any():
-                infos.update(self._finals(infos, done))
+        if ended and self.metadata["autoreset_mode"] == AutoresetMode.SAME_STEP:
+            infos.update(self._finals(infos, terminated | truncated))
         return self._out(simulator.obs), self._out(simulator.reward), self._out(terminated), self._out(truncated), infos
 
     def _finals(self, infos, done):

@@ -69,10 +69,10 @@ class FastSafetyEnv(CMDP):
         simulator = self._simulator
         # OmniSafe's random warm-up draws one action for all environments.
         action = action.detach().to("cpu", torch.float32).expand(self._num_envs, simulator.action_dim)
-        simulator.step(action.numpy())
-        done = simulator.terminated | simulator.truncated
+        ended = simulator.step(action.numpy())
         info = {}
-        if done.any():
+        if ended:
+            done = simulator.terminated | simulator.truncated
             info["final_observation"] = self._out(simulator.final_obs)
             info["_final_observation"] = torch.tensor(done, device=self._device) if self._num_envs > 1 else True
         arrays = (simulator.obs, simulator.reward, simulator.costs.sum(axis=0), simulator.terminated, simulator.truncated)

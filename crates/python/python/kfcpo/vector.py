@@ -153,17 +153,18 @@ class VectorEnv:
 
         Raises ``TypeError`` or ``ValueError`` for an unfit action, NaN included, and ``RuntimeError`` after ``close``.
         """
-        self._simulator.step(action)
+        ended = self._simulator.step(action)
         out, info = self._out, {}
         if len(self._constraints) != 1:
             np.sum(self._costs, axis=0, out=self._cost)
             for name, row in zip(self._constraints, self._costs):
                 info[f"cost_{name}"] = out(row)
-        done = np.logical_or(self._terminated, self._truncated, out=self._done)
-        if done.any():
+        if ended:
+            done = np.logical_or(self._terminated, self._truncated, out=self._done)
             info["final_observation"] = out(self._final_obs)
             info["_final_observation"] = out(done)
-        return out(self._obs), out(self._reward), out(self._cost), out(self._terminated), out(self._truncated), info
+        arrays = (self._obs, self._reward, self._cost, self._terminated, self._truncated)
+        return (*map(out, arrays), info) if self._copy else (*arrays, info)
 
     def _out(self, array):
         return array.copy() if self._copy else array
