@@ -40,6 +40,10 @@ const OTHERS: &[&str] = &[
     "ncu ",
 ];
 
+/// A sweep of a second in the place of the example, which tests/sweep.rs runs.
+const SWEEP: &str = r#"{"envs": ["PointGoal1"], "algos": ["kfcpo"], "seeds": [0], "eval": {"episodes": 2},
+    "settings": {"total_steps": 1024, "num_envs": 8, "rollout_steps": 32, "kfcpo.minibatch_size": 128}}"#;
+
 /// The repository's root.
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -153,6 +157,8 @@ fn every_command_of_the_documents_works() {
     fs::write(sandbox.path("my.json"), r#"{"seed": 5}"#).unwrap();
     let level = sandbox.succeed(&["envs", "--json", "PointGoal1"]).stdout;
     fs::write(sandbox.path("my-level.json"), level).unwrap();
+    fs::create_dir_all(sandbox.path("assets/sweeps")).unwrap();
+    fs::write(sandbox.path("assets/sweeps/quick.json"), SWEEP).unwrap();
     let (mut tried, mut wrong) = (0, Vec::new());
     for (page, lines) in documents() {
         for line in lines {

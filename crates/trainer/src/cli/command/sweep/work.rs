@@ -45,10 +45,12 @@ pub struct Outcome {
     pub unprinted: Option<Error>,
 }
 
-/// How a run ended.
-enum Ended {
-    Finished { summary: Option<Summary>, evaluation: Option<Value> },
-    Stopped,
+/// What this session brought a finished run.
+struct Finished {
+    /// None if it was trained before.
+    summary: Option<Summary>,
+    /// None if none was asked for.
+    evaluation: Option<Value>,
 }
 
 /// What the jobs change together.
@@ -93,7 +95,7 @@ impl Work<'_> {
         next
     }
 
-    /// Brings one run to its end and says so.
+    /// Takes up one run and says what came of it.
     fn on_one(&self, job: usize, run: &PlannedRun, stand: Stand, shared: &Mutex<Shared>) {
         lock(shared).progress.begin(job, &run.name(), run.config.total_steps, stand.steps_left(run.config.total_steps));
         // A panic is a bug; even so it costs one run, not the night.
@@ -103,14 +105,14 @@ impl Work<'_> {
         shared.progress.end(job);
         let (outcome, progress) = (&mut shared.outcome, &mut shared.progress);
         match ended {
-            Ok(Ended::Finished { summary, evaluation }) => {
+            Ok(Some(finished)) => {
                 outcome.finished += 1;
-                let line = self.line(run, outcome.finished, summary.as_ref(), evaluation.as_ref());
+                let line = self.line(run, outcome.finished, &finished);
                 if let Err(error) = line.and_then(|line| progress.print(&line)) {
                     outcome.unprinted.get_or_insert(error);
                 }
             }
-            Ok(Ended::Stopped) => outcome.stopped += 1,
+            Ok(None) => outcome.stopped += 1,
             Err(error) => {
                 progress.note(&format!("error: {} failed: {error:#}", run.name()));
                 outcome.failures.push((run.name(), error));
@@ -118,7 +120,14 @@ impl Work<'_> {
         }
     }
 
-    fn train(&self, job: usize, planned: &PlannedRun, stand: Stand, shared: &Mutex<Shared>) -> Result<Ended> {
+    /// Brings one run to its end; none if the process was asked to stop before.
+    fn train(
+        &self,
+        job: usize,
+        planned: &PlannedRun,
+        stand: Stand,
+        shared: &Mutex<Shared>,
+    ) -> Result<Option<Finished>> {
         let summary = match stand {
             Stand::Unevaluated | Stand::Finished => None,
             Stand::Unfinished(_) => {
@@ -146,7 +155,7 @@ impl Work<'_> {
                 let summary = Summary::new(&run, &self.resources);
                 run.dir().write_json("summary.json", &summary)?;
                 if !run.done() {
-                    return Ok(Ended::Stopped);
+                    return Ok(None);
                 }
                 if let Some(why) = run.futility() {
                     bail!(why);
@@ -155,7 +164,7 @@ impl Work<'_> {
             }
         };
         let evaluation = self.eval.map(|eval| self.evaluate(planned, eval)).transpose()?;
-        Ok(Ended::Finished { summary, evaluation })
+        Ok(Some(Finished { summary, evaluation }))
     }
 
     fn evaluate(&self, run: &PlannedRun, eval: Episodes) -> Result<Value> {
@@ -168,17 +177,12 @@ impl Work<'_> {
     }
 
     /// The one line about a run that has ended.
-    fn line(
-        &self,
-        run: &PlannedRun,
-        number: usize,
-        summary: Option<&Summary>,
-        evaluation: Option<&Value>,
-    ) -> Result<String> {
+    fn line(&self, run: &PlannedRun, number: usize, finished: &Finished) -> Result<String> {
+        let Finished { summary, evaluation } = finished;
         if self.json {
             let mut object = serde_json::json!({"run": run.name()});
             object["summary"] = serde_json::to_value(summary)?;
-            object["evaluation"] = evaluation.cloned().unwrap_or_default();
+            object["evaluation"] = evaluation.clone().unwrap_or_default();
             return Ok(object.to_string());
         }
         let mut line = format!("[{number}/{}] {}", self.runs.len(), run.name());
