@@ -16,6 +16,7 @@ use crate::agent::AgentKind;
 use crate::error::EnvError;
 use crate::spec::NavigationSpec;
 use crate::state::LANES;
+use crate::step::SCALARS;
 use crate::task::TaskKind;
 
 /// What one step of all environments returns.
@@ -24,7 +25,7 @@ pub(crate) struct Stepped {
     pub obs: Tensor<2>,
     /// `[num_envs, obs_dim]`, before autoreset.
     pub final_obs: Tensor<2>,
-    /// `[SCALARS, num_envs]`
+    /// `[scalars, num_envs]`, see `crate::step`
     pub scalars: Tensor<2>,
 }
 
@@ -38,6 +39,8 @@ pub(crate) struct Batch {
     pub obs_dim: usize,
     pub action_dim: usize,
     pub state_dim: usize,
+    /// Rows of the per-step scalars.
+    pub scalars: usize,
     pub device: Device,
     // None only while a step owns it, so that the step updates it in place.
     state: Option<Tensor<3>>,
@@ -67,6 +70,7 @@ impl Batch {
             obs_dim: spec.env.obs_dim,
             action_dim: spec.env.action_dim,
             state_dim: spec.state_dim(),
+            scalars: SCALARS + 2 * spec.further_costs(),
             state: Some(Tensor::zeros(shape, &device)),
             device,
             buffers: Buffers::default(),

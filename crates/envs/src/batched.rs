@@ -228,6 +228,7 @@ impl<E: Env<C>, const C: usize> VecEnv for Batched<E, C> {
             episode_partial: row(&|row| flag(row.partial)),
             obs: self.upload(obs, [n, obs_dim]),
             final_obs: self.upload(last, [n, obs_dim]),
+            kinds: None,
         }
     }
 

@@ -76,7 +76,7 @@ pub const CONTACT_TOUCH: usize = 2;
 /// Scratch offset: 1 where two movable bodies touch each other, else 0; set by the collision loop, read by [`solve`]'s
 /// callers.
 pub const LINKED: usize = 6;
-/// Scratch offset: 1 where one of the touched objects costs, else 0.
+/// Scratch offset: the bits of the kinds of cost that the touched objects bring, buttons apart.
 pub const TOUCH_COSTS: usize = 7;
 pub(crate) const SPARE_GEOM: usize = 8;
 /// Scratch offset: sum of 2^i over the touched buttons i.

@@ -3,10 +3,12 @@
 //! Scalar bodies read a level from a parameter slice (`spec/params.rs`), so one compiled step serves every level of a
 //! task.
 
+mod costs;
 mod fixed_layout;
 mod table;
 mod validate;
 
+pub use costs::{CostKind, CostRule, CostSum};
 pub use fixed_layout::{Layout, PlacedLayout, Pose};
 pub use table::levels;
 pub use validate::MAX_OBJECTS;
@@ -66,6 +68,12 @@ pub struct Level {
     /// Cost at which an episode ends (`terminated`): as soon as its costs add up to so much. Never where there is none.
     #[serde(default)]
     pub terminate_at_cost: Option<f32>,
+    /// How the kinds of cost that a step breaks make up its cost.
+    #[serde(default)]
+    pub cost: CostRule,
+    /// What is limited, sums of kinds of cost by name; where there are none, one constraint `cost` of all kinds.
+    #[serde(default)]
+    pub constraints: Vec<CostSum>,
     /// Layouts of which every episode draws one; where there are none, it is laid out at random.
     #[serde(default)]
     pub layouts: Vec<Layout>,

@@ -45,7 +45,7 @@ pub use agent::AgentKind;
 pub use batched::Batched;
 pub use env::{Env, Outcome};
 pub use error::EnvError;
-pub use level::{Layout, Level, PlacedLayout, Pose};
+pub use level::{CostKind, CostRule, CostSum, Layout, Level, PlacedLayout, Pose};
 pub use navigation::Navigation;
 pub use object::{ObjectGroup, ObjectKind};
 pub use registry::{find, registry};

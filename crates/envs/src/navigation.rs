@@ -8,7 +8,8 @@ use crate::error::EnvError;
 use crate::spec::{EnvSpec, NavigationSpec};
 use crate::state::TOUCH;
 use crate::step::{
-    EPISODE_COST, EPISODE_LENGTH, EPISODE_PARTIAL, EPISODE_RETURN, REWARD, SCALARS, STEP_COST, TERMINATED, TRUNCATED,
+    EPISODE_COST, EPISODE_LENGTH, EPISODE_PARTIAL, EPISODE_RETURN, KINDS, REWARD, SCALARS, STEP_COST, TERMINATED,
+    TRUNCATED,
 };
 use crate::vec_env::{MAX_ENVS, StepBatch, VecEnv};
 
@@ -31,6 +32,8 @@ use crate::vec_env::{MAX_ENVS, StepBatch, VecEnv};
 pub struct Navigation {
     pub(crate) spec: NavigationSpec,
     pub(crate) batch: Batch,
+    /// Kinds of cost that steps are told apart by.
+    cost_kinds: usize,
 }
 
 impl Navigation {
@@ -46,7 +49,7 @@ impl Navigation {
         let mut batch = Batch::new(&spec, num_envs, seed, device)?;
         // Never hold a state that no episode has: stepping before the first reset is then harmless.
         batch.reset(false);
-        Ok(Self { spec, batch })
+        Ok(Self { cost_kinds: spec.cost_kinds().len(), spec, batch })
     }
 
     /// The agent and its level.
@@ -58,7 +61,7 @@ impl Navigation {
     /// environments. Working memory of a launch comes on top on a GPU.
     pub fn bytes(&self) -> usize {
         let state: usize = self.batch.state_shape().iter().product();
-        let outputs = self.batch.num_envs * (2 * self.batch.obs_dim + SCALARS);
+        let outputs = self.batch.num_envs * (2 * self.batch.obs_dim + self.batch.scalars);
         (state + outputs) * size_of::<f32>()
     }
 
@@ -115,15 +118,21 @@ impl VecEnv for Navigation {
         let stepped = self.batch.step(&action);
         let rows = |i: usize| stepped.scalars.clone().slice([i..i + 1, 0..n]);
         let row = |i: usize| rows(i).reshape([n]);
+        // The first constraint's row, then every other one from `further` on.
+        let constraints = |first: usize, further: usize| match self.batch.scalars {
+            SCALARS => rows(first),
+            count => Tensor::cat([first].into_iter().chain((further..count).step_by(2)).map(rows).collect(), 0),
+        };
         StepBatch {
             reward: row(REWARD),
-            costs: rows(STEP_COST),
+            costs: constraints(STEP_COST, SCALARS),
             terminated: row(TERMINATED),
             truncated: row(TRUNCATED),
             episode_return: row(EPISODE_RETURN),
-            episode_costs: rows(EPISODE_COST),
+            episode_costs: constraints(EPISODE_COST, SCALARS + 1),
             episode_length: row(EPISODE_LENGTH),
             episode_partial: row(EPISODE_PARTIAL),
+            kinds: (self.cost_kinds > 1).then(|| row(KINDS)),
             obs: stepped.obs,
             final_obs: stepped.final_obs,
         }

@@ -24,7 +24,7 @@ pub const PARAM_BODIES: usize = 11;
 pub const PARAM_BODY_FIELDS: usize = 12;
 /// Their [`crate::ObjectKind::code`].
 pub const PARAM_BODY_KIND: usize = 13;
-/// 1 where touching one costs.
+/// The bit of the kind of cost that touching one brings; 0 where it costs nothing.
 pub const PARAM_BODY_COSTS: usize = 14;
 /// Half-width of the box \[m\].
 pub const PARAM_BODY_HALF: usize = 15;
@@ -46,7 +46,7 @@ pub const PARAM_SOLIDS: usize = 22;
 pub const PARAM_SOLID_KIND: usize = 23;
 /// Their radius \[m\].
 pub const PARAM_SOLID_RADIUS: usize = 24;
-/// 1 where touching one costs (of buttons: a wrong one).
+/// The bit of the kind of cost that touching one (of buttons: a wrong one) brings; 0 where it costs nothing.
 pub const PARAM_SOLID_COSTS: usize = 25;
 /// MuJoCo's timestep \[s\], ten of which are a step.
 pub const PARAM_SUBSTEP: usize = 26;
@@ -62,8 +62,14 @@ pub const PARAM_LAYOUT_FIRST: usize = 30;
 pub const PARAM_LAYOUT_ROW: usize = 31;
 /// Column of a layout's row where the poses of the free objects begin.
 pub const PARAM_LAYOUT_BODIES: usize = 32;
+/// Number of constraints.
+pub const PARAM_COSTS: usize = 33;
+/// First number of the first constraint's row, in this slice.
+pub const PARAM_COST_FIRST: usize = 34;
+/// Field of the state with the sum of the second constraint's cost; the others follow.
+pub const PARAM_COST_STATE: usize = 35;
 /// First number of the first group's row.
-pub const PARAM_GROUP: usize = 33;
+pub const PARAM_GROUP: usize = 36;
 /// Length of a group's row.
 pub const GROUP_ROW: usize = 9;
 
@@ -85,6 +91,15 @@ pub const GROUP_CONSTRAINED: usize = 6;
 pub const GROUP_LIDAR: usize = 7;
 /// Column: objects are placed within plus or minus this, on either axis \[m\].
 pub const GROUP_RANGE: usize = 8;
+
+/// Length of a constraint's row.
+pub const COST_ROW: usize = COST_WEIGHT + crate::level::CostKind::COUNT;
+/// Column of a constraint's row: the bits of the kinds that count.
+pub const COST_KINDS: usize = 0;
+/// Column: 1 where their weights are added up, 0 where any of them makes the cost 1.
+pub const COST_SUMMED: usize = 1;
+/// Column: weight of the first kind; the others follow.
+pub const COST_WEIGHT: usize = 2;
 
 /// Columns of a layout's row: the agent's x, y \[m\] and yaw \[rad\].
 pub const LAYOUT_AGENT: usize = 0;

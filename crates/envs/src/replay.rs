@@ -17,7 +17,8 @@ use crate::agent::AgentModel;
 use crate::error::EnvError;
 use crate::kinds::for_kind;
 use crate::math::{sin_cos, wrap_angle};
-use crate::object::{GREMLIN_HOME, GREMLIN_HOME_QUAT, ObjectKind};
+use crate::object::{GREMLIN_HOME, GREMLIN_HOME_QUAT, ObjectKind, cost_of};
+use crate::params::PARAM_COST_FIRST;
 use crate::registry::find;
 use crate::spec::NavigationSpec;
 use crate::state::{AGE, COS, LANES, OMEGA, SIN, TOUCH, TOUCHED, VX, VY, X, Y, YAW};
@@ -75,7 +76,7 @@ fn compare_step<A: AgentModel, T: TaskModel>(
     let action: Vec<f32> = action.iter().map(|number| *number as f32).collect();
     A::advance(params, &mut state, 0, &action, 0, &mut scratch, 0);
     let reward = f64::from(T::reward(params, &mut state, 0));
-    let cost = f64::from(T::cost(params, &mut state, 0));
+    let cost = f64::from(cost_of(params, params[PARAM_COST_FIRST] as usize, T::costs(params, &mut state, 0)));
     set_task::<T>(recording, rows, after, &mut state);
     let mut obs = vec![0.0; spec.env.obs_dim];
     observe::<A, T>(params, &mut state, 0, &mut obs, 0);

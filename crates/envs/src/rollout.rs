@@ -14,7 +14,7 @@ use crate::batch::Batch;
 use crate::batch::gpu::{CUBE, Sizes, base_of, envs_per_launch};
 use crate::kinds::for_kind;
 use crate::navigation::Navigation;
-use crate::step::{SCALARS, SCRATCH, TRUNCATED, end_step};
+use crate::step::{KINDS, SCRATCH, TRUNCATED, end_step, in_order};
 use crate::task::Task;
 
 /// Chooses an action from an observation, within a kernel: everything is of one environment and one step.
@@ -71,9 +71,11 @@ pub struct Trajectory {
     pub mean: Tensor<2>,
     /// `[N]` Their log-probabilities.
     pub log_prob: Tensor<1>,
-    /// `[8, N]` Reward, cost, terminated, truncated, and of the episode return, cost, length and whether it is partial: the
-    /// fields of [`crate::StepBatch`] in its order.
+    /// `[6 + 2 C, N]` Reward, C costs, terminated, truncated, and of the episode return, C costs, length and whether it is
+    /// partial: the fields of [`crate::StepBatch`] in its order.
     pub scalars: Tensor<2>,
+    /// `[N]` The bits of the kinds of cost ([`crate::CostKind`]) that the steps brought.
+    pub kinds: Tensor<1>,
     /// `[C * B, D]` Raw last observations of truncated episodes: row `t / max_episode_steps * B + b` belongs to the one
     /// truncation that environment b can have had in those steps, and is arbitrary where it had none.
     pub final_obs: Tensor<2>,
@@ -183,7 +185,7 @@ fn fits(batch: &Batch, chunks: usize, steps: usize, memory: usize) -> bool {
     let (n, rows) = (batch.num_envs, steps * batch.num_envs);
     let acts = rows * (2 * batch.action_dim + 1);
     let finals = (chunks + 1) * n * batch.obs_dim;
-    let largest = (rows * batch.obs_dim).max(acts).max(rows * SCALARS).max(finals).max(memory * n);
+    let largest = (rows * batch.obs_dim).max(acts).max(rows * batch.scalars).max(finals).max(memory * n);
     steps > 0 && largest <= largest_buffer(&probe)
 }
 
@@ -198,7 +200,7 @@ fn run<P: Policy>(batch: &mut Batch, max_episode_steps: usize, plan: RolloutPlan
     // Stretches of steps in which an environment is truncated once at most.
     let chunks = steps.div_ceil(max_episode_steps);
     let final_obs = empty_like(&state, [(chunks + 1) * n, obs_dim]);
-    let scalars = empty_like(&state, [SCALARS, rows]);
+    let scalars = empty_like(&state, [batch.scalars, rows]);
     let normalized_obs = empty_like(&state, [rows, obs_dim]);
     let acts = empty_like(&state, [rows * (2 * action_dim + 1)]);
     let envs_per_launch = envs_per_launch(&state, n);
@@ -236,6 +238,8 @@ fn run<P: Policy>(batch: &mut Batch, max_episode_steps: usize, plan: RolloutPlan
         }
     }
     batch.set_state(into_tensor(state));
+    let scalars: Tensor<2> = into_tensor(scalars);
+    let ordered = Tensor::cat(in_order(batch.scalars).map(|row| scalars.clone().narrow(0, row, 1)).collect(), 0);
     let acts: Tensor<1> = into_tensor(acts);
     let part = |i: usize| acts.clone().slice([i * rows * action_dim..(i + 1) * rows * action_dim]);
     Some(Trajectory {
@@ -244,7 +248,8 @@ fn run<P: Policy>(batch: &mut Batch, max_episode_steps: usize, plan: RolloutPlan
         action: part(0).reshape([rows, action_dim]),
         mean: part(1).reshape([rows, action_dim]),
         log_prob: acts.clone().slice([2 * rows * action_dim..rows * (2 * action_dim + 1)]),
-        scalars: into_tensor(scalars),
+        kinds: scalars.clone().narrow(0, KINDS, 1).reshape([rows]),
+        scalars: ordered,
         final_obs: into_tensor::<2>(final_obs).slice([n..(chunks + 1) * n]),
         memory: into_tensor(memory),
     })

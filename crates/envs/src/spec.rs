@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::agent::AgentKind;
 use crate::error::EnvError;
 use crate::layout::failed_attempts;
-use crate::level::{Layout, Level};
+use crate::level::{CostKind, Layout, Level};
 use crate::lidar::LIDAR_BINS;
 use crate::object::ObjectGroup;
 use crate::state::{AGENT_OWN, LANES};
@@ -126,7 +126,7 @@ impl NavigationSpec {
             obs_dim: agent.sensor_dim() + level.groups.len() * LIDAR_BINS,
             action_dim: agent.action_dim(),
             max_episode_steps: level.max_episode_steps,
-            constraints: vec!["cost".to_owned()],
+            constraints: level.cost_sums().into_iter().map(|sum| sum.name).collect(),
         };
         Self { env, agent, level }
     }
@@ -144,7 +144,18 @@ impl NavigationSpec {
     /// Numbers one environment has in the state tensor.
     pub fn state_dim(&self) -> usize {
         let objects: usize = self.level.groups.iter().map(|group| group.count * group.kind.fields()).sum();
-        AGENT_OWN + self.agent.state_fields() + objects
+        AGENT_OWN + self.agent.state_fields() + objects + self.further_costs()
+    }
+
+    /// Constraints behind the first, each of which keeps its sum behind the objects in the state.
+    pub(crate) fn further_costs(&self) -> usize {
+        self.env.constraints.len() - 1
+    }
+
+    /// The kinds of cost that steps are told apart by: what costs in the level, where it is more than one kind.
+    pub fn cost_kinds(&self) -> Vec<CostKind> {
+        let kinds = self.level.cost_kinds();
+        if kinds.len() > 1 { kinds.into_iter().collect() } else { Vec::new() }
     }
 
     /// The objects as the agent meets them, in the order they are placed and observed.

@@ -18,7 +18,7 @@ pub const DRAW: usize = 2;
 pub const PARTIAL: usize = 3;
 /// Sum of rewards of the current episode.
 pub const RETURN: usize = 4;
-/// Sum of costs of the current episode.
+/// Sum of the first constraint's costs of the current episode; those of others stand behind the objects.
 pub const COST: usize = 5;
 /// First of three numbers a task may keep.
 pub const TASK: usize = 6;
@@ -53,7 +53,7 @@ pub const DY: usize = AGENT + 9;
 pub const Z: usize = AGENT + 10;
 /// 1 where the agent touches a solid or movable object at the end of the step, else 0.
 pub const TOUCH: usize = AGENT + 11;
-/// 1 where one of the touched objects costs (buttons apart), else 0.
+/// The bits of the kinds of cost that the touched objects bring, buttons apart.
 pub const TOUCH_COSTS: usize = AGENT + 12;
 /// Sum of 2^i over the buttons i that the agent touches at the end of the step.
 pub const TOUCH_BUTTONS: usize = AGENT + 13;

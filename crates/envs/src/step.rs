@@ -9,17 +9,19 @@ use crate::contact::SCRATCH_LEN;
 use crate::layout::{place_fixed, sample_layout};
 use crate::lidar::observe_lidars;
 use crate::math::{TAU, wrap_angle};
-use crate::object::settle_bodies;
-use crate::params::{DRAWN, LAYOUT_AGENT, PARAM_COST_END, PARAM_MAX_STEPS};
+use crate::object::{cost_of, settle_bodies};
+use crate::params::{
+    COST_ROW, DRAWN, LAYOUT_AGENT, PARAM_COST_END, PARAM_COST_FIRST, PARAM_COST_STATE, PARAM_COSTS, PARAM_MAX_STEPS,
+};
 use crate::rng::draw;
 use crate::state::{AGE, COST, DRAW, EPISODE, LANES, LAYOUT, PARTIAL, RETURN, STEPS, TASK};
 use crate::task::Task;
 
-/// Rows of the per-step scalars `[SCALARS, num_envs]`.
-pub const SCALARS: usize = 8;
+/// Rows of the per-step scalars where there is one constraint; every further one adds two, its cost and its episode's.
+pub const SCALARS: usize = 9;
 /// Row: reward of the step.
 pub const REWARD: usize = 0;
-/// Row: cost of the step, 0 or 1.
+/// Row: cost of the step by the first constraint.
 pub const STEP_COST: usize = 1;
 /// Row: 1 where the episode ended by itself.
 pub const TERMINATED: usize = 2;
@@ -27,19 +29,33 @@ pub const TERMINATED: usize = 2;
 pub const TRUNCATED: usize = 3;
 /// Row: sum of rewards of the episode up to and including this step.
 pub const EPISODE_RETURN: usize = 4;
-/// Row: sum of costs of the episode up to and including this step.
+/// Row: sum of that cost over the episode up to and including this step.
 pub const EPISODE_COST: usize = 5;
 /// Row: steps of the episode up to and including this one.
 pub const EPISODE_LENGTH: usize = 6;
 /// Row: 1 where the episode began in its middle (a staggered reset).
 pub const EPISODE_PARTIAL: usize = 7;
+/// Row: the bits of the kinds of cost that the step brought.
+pub const KINDS: usize = 8;
+
+/// The rows of scalars of which there are `rows` in the order of [`crate::StepBatch`]: reward, costs, terminated, truncated,
+/// episode's return, costs, length, partial.
+#[cfg(feature = "gpu")]
+pub fn in_order(rows: usize) -> impl Iterator<Item = usize> {
+    [REWARD, STEP_COST].into_iter().chain((SCALARS..rows).step_by(2)).chain([TERMINATED, TRUNCATED]).chain(
+        [EPISODE_RETURN, EPISODE_COST]
+            .into_iter()
+            .chain((SCALARS + 1..rows).step_by(2))
+            .chain([EPISODE_LENGTH, EPISODE_PARTIAL]),
+    )
+}
 
 /// Numbers of working memory a step needs.
 pub const SCRATCH: usize = SCRATCH_LEN;
 
 /// Clears the account of the episode that ended; the layout comes next.
 #[cfg_attr(feature = "gpu", cube)]
-pub fn begin_episode(state: &mut [f32], base: usize) {
+pub fn begin_episode(params: &[f32], state: &mut [f32], base: usize) {
     state[base + EPISODE * LANES] += 1.0;
     state[base + DRAW * LANES] = 0.0;
     state[base + RETURN * LANES] = 0.0;
@@ -49,6 +65,10 @@ pub fn begin_episode(state: &mut [f32], base: usize) {
         state[base + (TASK + i) * LANES] = 0.0;
     }
     state[base + LAYOUT * LANES] = 0.0;
+    let further = (params[PARAM_COSTS] as usize) - 1;
+    for i in 0..further {
+        state[base + (params[PARAM_COST_STATE] as usize + i) * LANES] = 0.0;
+    }
 }
 
 /// What follows a fresh layout: yaws, agent and objects at rest, task. A `staggered` episode begins at a uniform random
@@ -75,7 +95,7 @@ pub fn settle_episode<A: Agent, T: Task>(params: &[f32], state: &mut [f32], base
 #[cfg(any(feature = "gpu", test))]
 #[cfg_attr(feature = "gpu", cube)]
 pub fn reset_env<A: Agent, T: Task>(params: &[f32], state: &mut [f32], base: usize, env: u32, staggered: bool) {
-    begin_episode(state, base);
+    begin_episode(params, state, base);
     if !place_fixed(params, state, base, env) {
         sample_layout(params, state, base, env);
     }
@@ -101,7 +121,9 @@ pub fn finish_step<T: Task>(
     stride: usize,
 ) -> bool {
     let reward = T::reward(params, state, base);
-    let cost = T::cost(params, state, base);
+    let kinds = T::costs(params, state, base);
+    let first_cost = params[PARAM_COST_FIRST] as usize;
+    let cost = cost_of(params, first_cost, kinds);
     let alive = T::update(params, state, base, env);
 
     let steps = state[base + STEPS * LANES] + 1.0;
@@ -112,7 +134,21 @@ pub fn finish_step<T: Task>(
     state[base + RETURN * LANES] = episode_return;
     state[base + COST * LANES] = episode_cost;
 
-    let terminated = if alive && episode_cost < params[PARAM_COST_END] { 0.0f32 } else { 1.0f32 };
+    // The further constraints', and the sum of all.
+    let costs = params[PARAM_COSTS] as usize;
+    let mut total_cost = episode_cost;
+    for c in 1..costs {
+        let further = cost_of(params, first_cost + c * COST_ROW, kinds);
+        let at = base + (params[PARAM_COST_STATE] as usize + c - 1) * LANES;
+        let sum = state[at] + further;
+        state[at] = sum;
+        total_cost += sum;
+        let row = SCALARS + 2 * (c - 1);
+        scalars[offset + row * stride] = further;
+        scalars[offset + (row + 1) * stride] = sum;
+    }
+
+    let terminated = if alive && total_cost < params[PARAM_COST_END] { 0.0f32 } else { 1.0f32 };
     let truncated = if steps >= params[PARAM_MAX_STEPS] { 1.0f32 } else { 0.0f32 };
     scalars[offset + REWARD * stride] = reward;
     scalars[offset + STEP_COST * stride] = cost;
@@ -122,6 +158,7 @@ pub fn finish_step<T: Task>(
     scalars[offset + EPISODE_COST * stride] = episode_cost;
     scalars[offset + EPISODE_LENGTH * stride] = steps;
     scalars[offset + EPISODE_PARTIAL * stride] = state[base + PARTIAL * LANES];
+    scalars[offset + KINDS * stride] = kinds as f32;
     terminated + truncated > 0.5
 }
 
@@ -130,7 +167,7 @@ pub fn finish_step<T: Task>(
 ///
 /// `state[base..]` is the environment in its block, `obs[obs_offset..]` and `final_obs[obs_offset..]` its observations after and
 /// before an autoreset (equal where the episode goes on), `scalars[scalars_offset + row * scalars_stride]` its row of
-/// [`SCALARS`] numbers.
+/// scalars.
 #[cfg(any(feature = "gpu", test))]
 #[cfg_attr(feature = "gpu", cube)]
 pub fn end_step<A: Agent, T: Task>(

@@ -44,8 +44,8 @@ pub trait Task: 'static + Send + Sync {
     /// Reward of the step just simulated; called once per step.
     fn reward(params: &[f32], state: &mut [f32], base: usize) -> f32;
 
-    /// Cost of the step just simulated: 1 where a rule of the level or the task is broken, else 0.
-    fn cost(params: &[f32], state: &mut [f32], base: usize) -> f32;
+    /// The bits of the kinds of cost ([`crate::CostKind`]) that the step just simulated brings.
+    fn costs(params: &[f32], state: &mut [f32], base: usize) -> u32;
 
     /// What the task does after reward and cost: a reached goal moves. False ends the episode.
     fn update(params: &[f32], state: &mut [f32], base: usize, env: u32) -> bool;

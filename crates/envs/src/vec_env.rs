@@ -34,6 +34,9 @@ pub struct StepBatch {
     pub episode_length: Tensor<1>,
     /// `[B]` 1 where the episode was begun in its middle by a staggered [`VecEnv::reset`].
     pub episode_partial: Tensor<1>,
+    /// `[B]` Which kinds of cost the step brought, the sum of their bits ([`crate::CostKind`]), where there is more than one kind
+    /// in the environment and it tells them apart.
+    pub kinds: Option<Tensor<1>>,
 }
 
 /// A batch of B independent environments of one kind, with same-step autoreset.

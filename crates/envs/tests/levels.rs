@@ -1,7 +1,7 @@
 //! What a level says beyond its objects: fixed layouts, and what ends an episode.
 
 use burn::tensor::{Device, Tensor};
-use envs::{AgentKind, Layout, Level, Navigation, NavigationSpec, Scene, StepBatch, VecEnv, find};
+use envs::{AgentKind, CostKind, CostSum, Layout, Level, Navigation, NavigationSpec, Scene, StepBatch, VecEnv, find};
 use serde_json::{Value, json};
 
 fn level(name: &str) -> Level {
@@ -112,6 +112,80 @@ fn an_episode_ends_when_its_cost_reaches_the_bound() {
         let over = step % 3 == 0;
         assert_eq!(values(batch.terminated), [if over { 1.0 } else { 0.0 }; 2], "step {step}");
         assert_eq!(values(batch.episode_costs.reshape([-1])), [((step - 1) % 3 + 1) as f32; 2]);
+    }
+}
+
+#[test]
+fn constraints_are_sums_of_kinds_by_the_rule_of_the_level() {
+    let sum =
+        |name: &str, kinds: &[CostKind]| CostSum { name: name.to_owned(), kinds: kinds.iter().copied().collect() };
+    // In a hazard and beyond the right wall.
+    let layout = json!([{"agent": [1.3, 0.0], "objects": {"goal": [[0.0, 1.0]], "hazard": [[1.3, 0.0]], "vase": [[-1.0, -1.0]]}}]);
+    for (rule, expected) in [
+        (json!("indicator"), [1.0, 1.0, 1.0]),
+        (json!("sum"), [1.0, 1.0, 2.0]),
+        (json!({"hazards": 1, "walls": 0.25}), [1.0, 0.25, 1.25]),
+    ] {
+        let mut own = Level { walls: 2, layouts: layouts(layout.clone()), ..level("Goal1") };
+        own.groups[1].count = 1;
+        own.cost = serde_json::from_value(rule).unwrap();
+        let both = [CostKind::Hazards, CostKind::Walls];
+        own.constraints = vec![sum("hazards", &both[..1]), sum("walls", &both[1..]), sum("both", &both)];
+        own.terminate_at_cost = Some(5.0);
+        let mut env = begun(AgentKind::Point, own, 3, 0);
+        assert_eq!(env.spec().constraints, ["hazards", "walls", "both"]);
+        let steps_to_end = (5.0f32 / expected.iter().sum::<f32>()).ceil() as usize;
+        for step in 1..=2 * steps_to_end {
+            let batch = stand_still(&mut env);
+            assert_eq!(batch.costs.dims(), [3, 3]);
+            let each: Vec<f32> = expected.iter().flat_map(|cost| [*cost; 3]).collect();
+            assert_eq!(values(batch.costs.reshape([-1])), each);
+            let age = (step - 1) % steps_to_end + 1;
+            let sums: Vec<f32> = each.iter().map(|cost| cost * age as f32).collect();
+            assert_eq!(values(batch.episode_costs.reshape([-1])), sums);
+            assert_eq!(
+                values(batch.terminated),
+                [if age == steps_to_end { 1.0 } else { 0.0 }; 3],
+                "the sum of all ends it"
+            );
+            let bits = (CostKind::Hazards.bit() | CostKind::Walls.bit()) as f32;
+            assert_eq!(values(batch.kinds.unwrap()), [bits; 3]);
+        }
+    }
+}
+
+#[test]
+fn kinds_are_told_apart_without_a_change_to_the_environment() {
+    for id in ["PointGoal2", "CarButton2", "PointPush2"] {
+        let spec = find(id).unwrap();
+        let mut split = Level::clone(&spec.level);
+        split.constraints = (split.cost_kinds().into_iter())
+            .map(|kind| CostSum { name: kind.name().to_owned(), kinds: [kind].into() })
+            .collect();
+        let mut plain = begun(spec.agent, Level::clone(&spec.level), 64, 3);
+        let mut apart = begun(spec.agent, split, 64, 3);
+        let kinds = spec.cost_kinds();
+        assert_eq!(apart.spec().constraints, kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>());
+        let mut met = vec![0; kinds.len()];
+        for step in 0..400 {
+            // Mostly ahead, now and then to the side.
+            let turn = |env: usize| if (env + step / 50) % 3 == 0 { -0.3 } else { 0.04 };
+            let action: Vec<f32> = (0..64).flat_map(|env| [0.05, turn(env)]).collect();
+            let action = || Tensor::<1>::from_floats(action.as_slice(), &Device::flex()).reshape([64, 2]);
+            let (one, other) = (plain.step(action()), apart.step(action()));
+            assert_eq!(values(one.obs.reshape([-1])), values(other.obs.reshape([-1])), "{id}");
+            let (cost, costs) = (values(one.costs.reshape([-1])), values(other.costs.reshape([-1])));
+            let bits = values(one.kinds.unwrap());
+            for env in 0..64 {
+                let broken = |k: usize| bits[env] as u32 & kinds[k].bit() != 0;
+                for k in 0..kinds.len() {
+                    assert_eq!(costs[k * 64 + env] == 1.0, broken(k), "{id} {}", kinds[k].name());
+                    met[k] += usize::from(broken(k));
+                }
+                assert_eq!(cost[env] == 1.0, (0..kinds.len()).any(broken), "{id}");
+            }
+        }
+        assert!(met.iter().all(|count| *count > 0), "{id}: {met:?}");
     }
 }
 

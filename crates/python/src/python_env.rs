@@ -150,6 +150,7 @@ impl VecEnv for PythonEnv {
             episode_costs,
             episode_length,
             episode_partial: Tensor::zeros([n], &self.device),
+            kinds: None,
         }
     }
 

@@ -13,6 +13,7 @@ mod deployed;
 mod env_edit;
 mod env_setting;
 mod leaves;
+mod limits;
 pub mod load;
 mod section;
 
@@ -21,6 +22,7 @@ pub use deployed::{Actions, DeployedConfig};
 pub use env_edit::edited;
 pub use env_setting::EnvSetting;
 pub use leaves::leaves;
+pub use limits::Limited;
 pub use section::{Section, SectionInfo, Sections};
 
 /// Most environments of a run.

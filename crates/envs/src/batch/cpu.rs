@@ -50,12 +50,19 @@ pub fn step(batch: &mut Batch, action: &Tensor<2>) -> Option<Stepped> {
     let mut state = Memory::of(batch.take_state())?;
     let mut obs = batch.buffers.take([n, obs_dim]);
     let mut final_obs = batch.buffers.take([n, obs_dim]);
-    let mut scalars = vec![0.0; n * SCALARS];
+    let rows_of_scalars = batch.scalars;
+    let mut scalars = vec![0.0; n * rows_of_scalars];
 
-    // Row-major [SCALARS, n]: hand every block its part of each row.
-    let mut rows: Vec<_> = scalars.chunks_exact_mut(n).map(|row| row.chunks_mut(LANES)).collect();
-    let parts: Vec<[&mut [f32]; SCALARS]> = (0..n.div_ceil(LANES))
-        .map(|_| core::array::from_fn(|row| rows[row].next().expect("one part per block")))
+    // Row-major [scalars, n]: hand every block its part of each row. The rows of further constraints stand apart: most
+    // levels have none, and an empty vector is free.
+    let (common, further) = scalars.split_at_mut(n * SCALARS);
+    let mut rows: Vec<_> = common.chunks_exact_mut(n).map(|row| row.chunks_mut(LANES)).collect();
+    let mut further: Vec<_> = further.chunks_exact_mut(n).map(|row| row.chunks_mut(LANES)).collect();
+    let parts: Vec<([&mut [f32]; SCALARS], Vec<&mut [f32]>)> = (0..n.div_ceil(LANES))
+        .map(|_| {
+            let common = core::array::from_fn(|row| rows[row].next().expect("one part per block"));
+            (common, further.iter_mut().map(|row| row.next().expect("one part per block")).collect())
+        })
         .collect();
 
     state
@@ -66,12 +73,14 @@ pub fn step(batch: &mut Batch, action: &Tensor<2>) -> Option<Stepped> {
         .zip(final_obs.values_mut().par_chunks_mut(obs_dim * LANES))
         .zip(parts)
         .enumerate()
-        .for_each(|(i, ((((state, action), obs), final_obs), mut parts))| {
-            let mut out = [0.0; SCALARS * LANES];
+        .for_each(|(i, ((((state, action), obs), final_obs), (mut common, mut further)))| {
+            let mut few = [0.0; SCALARS * LANES];
+            let mut many = vec![0.0; if further.is_empty() { 0 } else { rows_of_scalars * LANES }];
+            let out = if further.is_empty() { &mut few[..] } else { &mut many[..] };
             let (params, first_env, action_dim) = (&batch.params, i * LANES, batch.action_dim);
             let step = for_kind!(batch.agent, batch.task, step_block);
-            step(params, state, first_env, action, action_dim, obs, final_obs, obs_dim, &mut out);
-            for (part, row) in parts.iter_mut().zip(out.chunks_exact(LANES)) {
+            step(params, state, first_env, action, action_dim, obs, final_obs, obs_dim, out);
+            for (part, row) in common.iter_mut().chain(&mut further).zip(out.chunks_exact(LANES)) {
                 part.copy_from_slice(&row[..part.len()]);
             }
         });
@@ -79,5 +88,9 @@ pub fn step(batch: &mut Batch, action: &Tensor<2>) -> Option<Stepped> {
     batch.buffers.remember(&obs);
     batch.buffers.remember(&final_obs);
     batch.set_state(state.into_tensor());
-    Some(Stepped { obs: obs.into_tensor(), final_obs: final_obs.into_tensor(), scalars: tensor(scalars, [SCALARS, n]) })
+    Some(Stepped {
+        obs: obs.into_tensor(),
+        final_obs: final_obs.into_tensor(),
+        scalars: tensor(scalars, [rows_of_scalars, n]),
+    })
 }

@@ -148,7 +148,7 @@ pub fn most_envs(device: &Device, spec: &NavigationSpec) -> Option<usize> {
         return None;
     }
     let probe = primitive(&Tensor::<1>::zeros([1], device))?;
-    let envs = largest_buffer(&probe) / spec.state_dim().max(spec.env.obs_dim).max(SCALARS);
+    let envs = largest_buffer(&probe) / spec.state_dim().max(spec.env.obs_dim).max(SCALARS + 2 * spec.further_costs());
     Some(envs / LANES * LANES)
 }
 
@@ -185,7 +185,7 @@ pub fn step(batch: &mut Batch, action: &Tensor<2>) -> Option<Stepped> {
     let params = batch.device_params()?;
     let obs = empty_like(&state, [n, batch.obs_dim]);
     let final_obs = empty_like(&state, [n, batch.obs_dim]);
-    let scalars = empty_like(&state, [SCALARS, n]);
+    let scalars = empty_like(&state, [batch.scalars, n]);
     let envs_per_launch = envs_per_launch(&state, n);
     let scratch = empty_like(&state, [envs_per_launch, SCRATCH]);
     let advance = for_agent!(batch.agent, advance_kernel::launch);

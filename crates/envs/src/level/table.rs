@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::Level;
+use super::{CostRule, Level};
 use crate::object::{ObjectGroup, ObjectKind};
 use crate::task::TaskKind;
 
@@ -68,6 +68,8 @@ fn level(task: TaskKind, number: u8, half_extent: f32, groups: &[ObjectGroup]) -
         max_episode_steps: MAX_EPISODE_STEPS,
         continue_goal: true,
         terminate_at_cost: None,
+        cost: CostRule::Indicator,
+        constraints: Vec::new(),
         layouts: Vec::new(),
     }
 }

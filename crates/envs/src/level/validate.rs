@@ -10,6 +10,12 @@ use crate::task::TaskKind;
 pub const MAX_OBJECTS: usize = 39;
 /// Buttons that one float32 can tell apart.
 const MAX_BUTTONS: usize = 24;
+/// Longest lengths \[m\], far beyond any arena: positions stay exact to a hundredth of a millimetre.
+const FARTHEST: f32 = 100.0;
+/// Smallest radius or half-width \[m\]: lighter bodies are lost in float32.
+const SMALLEST: f32 = 0.01;
+/// Largest radius or half-width \[m\].
+const LARGEST: f32 = 10.0;
 /// Steps that float32 counts exactly.
 const MAX_STEPS: usize = 1 << 24;
 
@@ -21,7 +27,7 @@ impl Level {
     pub fn validate(&self) -> Result<(), EnvError> {
         let result =
             self.check_fields().and_then(|()| self.check_groups()).and_then(|()| self.task.check(&self.groups));
-        let result = result.and_then(|()| self.check_layouts());
+        let result = result.and_then(|()| self.check_costs()).and_then(|()| self.check_layouts());
         result.map_err(|problem| EnvError::Level { level: self.name.clone(), problem })
     }
 
@@ -30,9 +36,10 @@ impl Level {
         if self.name.is_empty() || !self.name.chars().all(named) {
             return Err("`name` must consist of letters, digits, - and _".to_owned());
         }
-        let positive = [("half_extent", self.half_extent), ("lidar_range", self.lidar_range)];
-        if let Some((name, value)) = positive.into_iter().find(|(_, value)| !(value.is_finite() && *value > 0.0)) {
-            return Err(format!("`{name}` = {value}: must be positive"));
+        let lengths =
+            [("half_extent", self.half_extent), ("agent_extent", self.agent_extent), ("lidar_range", self.lidar_range)];
+        if let Some((name, value)) = lengths.into_iter().find(|(_, value)| !(*value > 0.0 && *value <= FARTHEST)) {
+            return Err(format!("`{name}` = {value}: must be above 0, at most {FARTHEST} m"));
         }
         let room = self.agent_extent - self.agent_keepout;
         if !(self.agent_keepout >= 0.0 && room.is_finite() && room >= 0.0) {
@@ -94,8 +101,8 @@ impl Level {
         if group.count == 0 || group.count > most {
             return Err(format!("`count` = {}: must be from 1 to {most}", group.count));
         }
-        if !(group.size.is_finite() && group.size > 0.0) {
-            return Err(format!("`size` = {}: must be positive", group.size));
+        if !(SMALLEST..=LARGEST).contains(&group.size) {
+            return Err(format!("`size` = {}: must be from {SMALLEST} to {LARGEST} m", group.size));
         }
         let circle = group.kind == ObjectKind::Circle;
         if circle && self.task != TaskKind::Circle {

@@ -331,7 +331,8 @@ pub fn obstacles_collide<M: ContactBody>(
                             scratch[scratch_base + CONTACT_TOUCH] = 1.0;
                             let costs = if is_body { params[PARAM_BODY_COSTS] } else { params[PARAM_SOLID_COSTS] };
                             if costs > 0.5 && (is_body || pillars) {
-                                scratch[scratch_base + TOUCH_COSTS] = 1.0;
+                                let seen = scratch[scratch_base + TOUCH_COSTS] as u32;
+                                scratch[scratch_base + TOUCH_COSTS] = (seen | (costs as u32)) as f32;
                             }
                             if !is_body && !pillars {
                                 let bit = 1u32 << ((other - active - 1) as u32);

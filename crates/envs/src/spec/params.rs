@@ -1,11 +1,25 @@
 //! Fills the parameter slice from an agent and a level.
 
 use super::NavigationSpec;
+use crate::level::{CostKind, CostRule};
 use crate::lidar::LIDAR_BINS;
 use crate::object::{BodyModel, ObjectGroup, ObjectKind};
 use crate::params::*;
 use crate::rng::seed_parts;
 use crate::state::AGENT_OWN;
+
+/// The bit of the kind of cost that touching an object of the group brings.
+fn touch_cost(group: &ObjectGroup) -> f32 {
+    let kind = match group.kind {
+        ObjectKind::Vase => CostKind::VasesContact,
+        ObjectKind::Pillar => CostKind::Pillars,
+        ObjectKind::Gremlin => CostKind::Gremlins,
+        ObjectKind::Button => CostKind::Buttons,
+        ObjectKind::PushBox => CostKind::PushBox,
+        ObjectKind::Goal | ObjectKind::Hazard | ObjectKind::Circle => return 0.0,
+    };
+    if group.constrained { kind.bit() as f32 } else { 0.0 }
+}
 
 impl NavigationSpec {
     /// Parameters of the scalar bodies for this environment under `seed`.
@@ -31,7 +45,7 @@ impl NavigationSpec {
                 p[PARAM_BODIES] = group.count as f32;
                 p[PARAM_BODY_FIELDS] = group.kind.fields() as f32;
                 p[PARAM_BODY_KIND] = group.kind.code();
-                p[PARAM_BODY_COSTS] = flag(group.constrained);
+                p[PARAM_BODY_COSTS] = touch_cost(group);
                 p[PARAM_BODY_HALF] = group.size;
                 p[PARAM_BODY_MASS] = model.mass;
                 p[PARAM_BODY_MOMENT] = model.moment;
@@ -46,7 +60,7 @@ impl NavigationSpec {
                 p[PARAM_SOLIDS] = group.count as f32;
                 p[PARAM_SOLID_KIND] = group.kind.code();
                 p[PARAM_SOLID_RADIUS] = group.size;
-                p[PARAM_SOLID_COSTS] = flag(group.constrained);
+                p[PARAM_SOLID_COSTS] = touch_cost(group);
             }
             let row = &mut p[PARAM_GROUP + i * GROUP_ROW..][..GROUP_ROW];
             row[GROUP_KIND] = group.kind.code();
@@ -59,6 +73,15 @@ impl NavigationSpec {
             row[GROUP_LIDAR] = (agent.sensor_dim() + i * LIDAR_BINS) as f32;
             row[GROUP_RANGE] = self.range_of(group);
             offset += group.count * group.kind.fields();
+        }
+        let sums = level.cost_sums();
+        p[PARAM_COSTS] = sums.len() as f32;
+        p[PARAM_COST_FIRST] = p.len() as f32;
+        p[PARAM_COST_STATE] = offset as f32;
+        for sum in &sums {
+            let bits: u32 = sum.kinds.iter().map(|kind| kind.bit()).sum();
+            p.extend([bits as f32, flag(level.cost != CostRule::Indicator)]);
+            p.extend(CostKind::ALL.iter().map(|kind| level.weight(*kind)));
         }
         let layouts = self.layout_rows();
         p[PARAM_LAYOUTS] = layouts.len() as f32;

@@ -9,7 +9,7 @@ use cubecl::prelude::*;
 
 use super::goal::{GOAL_REWARD, progress};
 use super::{Task, TaskModel};
-use crate::object::{ObjectGroup, ObjectKind, object_cost};
+use crate::object::{ObjectGroup, ObjectKind, object_costs};
 use crate::params::{
     DRAWN, GROUP_OFFSET, GROUP_ROW, LAYOUT_TARGET, PARAM_CONTINUE, PARAM_GROUP, PARAM_SOLID_COSTS, PARAM_SOLID_FIRST,
     PARAM_SOLID_KIND, PARAM_SOLIDS,
@@ -86,13 +86,13 @@ impl Task for Button {
         if touches(state, base, target) { nearer + GOAL_REWARD } else { nearer }
     }
 
-    fn cost(params: &[f32], state: &mut [f32], base: usize) -> f32 {
-        let mut cost = object_cost(params, state, base);
+    fn costs(params: &[f32], state: &mut [f32], base: usize) -> u32 {
+        let mut kinds = object_costs(params, state, base);
         let buttons = params[PARAM_SOLID_KIND] == BUTTON && params[PARAM_SOLID_COSTS] > 0.5;
         if buttons && presses_wrong(state, base) {
-            cost = 1.0;
+            kinds |= params[PARAM_SOLID_COSTS] as u32;
         }
-        cost
+        kinds
     }
 
     fn update(params: &[f32], state: &mut [f32], base: usize, env: u32) -> bool {

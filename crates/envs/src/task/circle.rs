@@ -7,7 +7,7 @@
 use cubecl::prelude::*;
 
 use super::{Task, TaskModel};
-use crate::object::{ObjectGroup, ObjectKind, object_cost};
+use crate::object::{ObjectGroup, ObjectKind, object_costs};
 use crate::params::{GROUP_SIZE, PARAM_GROUP};
 use crate::state::{LANES, VX, VY, X, Y};
 
@@ -29,8 +29,8 @@ impl Task for Circle {
         REWARD_FACTOR * (along / radius.max(1e-12f32)) / (1.0 + away)
     }
 
-    fn cost(params: &[f32], state: &mut [f32], base: usize) -> f32 {
-        object_cost(params, state, base)
+    fn costs(params: &[f32], state: &mut [f32], base: usize) -> u32 {
+        object_costs(params, state, base)
     }
 
     fn update(_params: &[f32], _state: &mut [f32], _base: usize, _env: u32) -> bool {

@@ -9,7 +9,7 @@ use cubecl::prelude::*;
 use super::{Task, TaskModel};
 use crate::layout::resample;
 use crate::math::square;
-use crate::object::{ObjectGroup, ObjectKind, object_cost};
+use crate::object::{ObjectGroup, ObjectKind, object_costs};
 use crate::params::{GROUP_OFFSET, GROUP_SIZE, PARAM_CONTINUE, PARAM_GROUP};
 use crate::state::{DX, DY, LANES, LAYOUT, X, Y};
 
@@ -72,8 +72,8 @@ impl Task for Goal {
         if reached(params, state, base) { nearer + GOAL_REWARD } else { nearer }
     }
 
-    fn cost(params: &[f32], state: &mut [f32], base: usize) -> f32 {
-        object_cost(params, state, base)
+    fn costs(params: &[f32], state: &mut [f32], base: usize) -> u32 {
+        object_costs(params, state, base)
     }
 
     fn update(params: &[f32], state: &mut [f32], base: usize, env: u32) -> bool {

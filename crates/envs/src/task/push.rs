@@ -11,7 +11,7 @@ use super::goal::{GOAL_REWARD, single_goal_first};
 use super::{Task, TaskModel};
 use crate::layout::resample;
 use crate::math::square;
-use crate::object::{ObjectGroup, ObjectKind, object_cost};
+use crate::object::{ObjectGroup, ObjectKind, object_costs};
 use crate::params::{GROUP_OFFSET, GROUP_SIZE, PARAM_BODY_FIRST, PARAM_CONTINUE, PARAM_GROUP};
 use crate::state::{LANES, LAYOUT, TASK, X, Y, Z};
 
@@ -77,8 +77,8 @@ impl Task for Push {
         if far <= params[PARAM_GROUP + GROUP_SIZE] { nearer + GOAL_REWARD } else { nearer }
     }
 
-    fn cost(params: &[f32], state: &mut [f32], base: usize) -> f32 {
-        object_cost(params, state, base)
+    fn costs(params: &[f32], state: &mut [f32], base: usize) -> u32 {
+        object_costs(params, state, base)
     }
 
     fn update(params: &[f32], state: &mut [f32], base: usize, env: u32) -> bool {

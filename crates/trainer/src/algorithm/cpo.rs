@@ -3,14 +3,18 @@
 //! With `g` the reward's gradient, `b` the cost's, `c` the violation and `F` the Fisher matrix, the step is the solution of
 //! `max g^T x  s.t.  c + b^T x <= 0, x^T F x / 2 <= delta`, known in closed form by two dual variables. Achiam and others,
 //! "Constrained Policy Optimization" (arXiv 1705.10528), section 6 and appendix 10.2, which minimises a loss: its `r` is
-//! `-g^T F^-1 b` here. The cases and the line search are OmniSafe's (`cpo.py`).
+//! `-g^T F^-1 b` here. The cases and the line search are OmniSafe's (`cpo.py`). Under several constraints the dual problem is
+//! solved by descent (`dual.rs`), and the line search holds every one of them.
+
+mod dual;
 
 use anyhow::{Result, ensure};
 use burn::tensor::Tensor;
 use safe_rl::Samples;
 
-use super::second_order::{Trial, TrpoConfig, TrustRegion};
-use super::{Algorithm, AlgorithmInfo, Context, Number, Setup, Update};
+use self::dual::{Dual, Step};
+use super::second_order::{NaturalDirection, Trial, TrpoConfig, TrustRegion};
+use super::{Algorithm, AlgorithmInfo, Context, CostEstimate, Number, Setup, Update};
 use crate::config::{Constraint, SectionInfo};
 use crate::error::UsageError;
 use crate::policy::Policy;
@@ -30,24 +34,63 @@ const TINY: f64 = 1e-8;
 /// Squared norm of the cost's gradient below which there is nothing to keep from.
 const NO_GRADIENT: f64 = 1e-6;
 
-/// CPO, for one constraint.
+/// CPO.
 pub struct Cpo {
     config: TrpoConfig,
-    constraint: Constraint,
+    constraints: Vec<Constraint>,
     /// Steps of an episode.
     horizon: f64,
 }
 
 impl Cpo {
-    /// The algorithm for one constraint.
+    /// The algorithm for one constraint or several.
     ///
     /// # Errors
-    /// When there is not exactly one.
+    /// When there is none.
     pub fn new(setup: &Setup) -> Result<Self> {
-        let count = setup.constraints.len();
-        ensure!(count == 1, UsageError::new(format!("cpo takes one constraint, the environment has {count}")));
-        let (constraint, horizon) = (setup.constraints[0].clone(), setup.horizon as f64);
-        Ok(Self { config: setup.config.section(), constraint, horizon })
+        let none = setup.constraints.is_empty();
+        ensure!(!none, UsageError::new("cpo steers by a cost: the environment has no constraint"));
+        let (constraints, horizon) = (setup.constraints.to_vec(), setup.horizon as f64);
+        Ok(Self { config: setup.config.section(), constraints, horizon })
+    }
+
+    /// How to weigh the natural directions of the reward, `x`, and of the costs, `p`, with gradients `[S, P + A]` and violations
+    /// `c`: whatever the case, the reward's weight and one per cost.
+    fn weights(
+        &self,
+        gradients: &Tensor<2>,
+        x: &NaturalDirection,
+        p: &[NaturalDirection],
+        c: &[f64],
+    ) -> Result<(Case, f64, Vec<f64>)> {
+        let row = |i: usize| gradients.clone().narrow(0, i, 1).squeeze_dim::<1>(0);
+        let product = |i: usize, p: &NaturalDirection| scalar((row(i) * p.direction.clone()).sum());
+        let delta = self.config.target_kl;
+        if let ([p], [c]) = (p, c) {
+            let r = -product(0, p)?;
+            let bounded = scalar(row(1).square().sum())? > NO_GRADIENT;
+            let weights = Problem { q: x.squared, r, s: p.squared, c: *c, delta, bounded }.solve();
+            return Ok((weights.case, weights.reward, vec![weights.cost]));
+        }
+        let r = p.iter().map(|p| product(0, p)).collect::<Result<_>>()?;
+        let products = |i: usize| p.iter().map(|p| product(1 + i, p)).collect::<Result<Vec<f64>>>();
+        let mut s = (0..p.len()).map(products).collect::<Result<Vec<_>>>()?;
+        for (i, p) in p.iter().enumerate() {
+            // Against the damped matrix, as the directions are; conjugate gradients leave the products uneven by rounding.
+            s[i][i] = p.squared;
+            for j in 0..i {
+                let even = 0.5 * (s[i][j] + s[j][i]);
+                (s[i][j], s[j][i]) = (even, even);
+            }
+        }
+        let Step { reward, costs, recovers } = Dual { q: x.squared, r, s, c: c.to_vec(), delta }.solve();
+        let case = match () {
+            () if recovers => Case::Recover,
+            () if c.iter().any(|c| *c >= 0.0) => Case::Return,
+            () if costs.iter().all(|cost| *cost == 0.0) => Case::Free,
+            () => Case::Bounded,
+        };
+        Ok((case, reward, costs))
     }
 }
 
@@ -119,25 +162,26 @@ impl Problem {
 
 impl Algorithm for Cpo {
     fn update(&mut self, policy: &mut Policy, batch: &Samples, context: &Context) -> Result<Update> {
-        let cost = context.costs.first().map_or(f64::NAN, |cost| cost.of_episodes());
-        let c = (cost - self.constraint.limit) / self.horizon;
+        let violation =
+            |(cost, constraint): (&CostEstimate, &Constraint)| (cost.of_episodes() - constraint.limit) / self.horizon;
+        let c: Vec<f64> = context.costs.iter().zip(&self.constraints).map(violation).collect();
         let region = TrustRegion::new(&self.config, policy, batch, context);
         let (before, gradients) = region.gradients(&batch.advantage)?;
-        // The cost is to fall, so that along b it rises: the reward's natural direction is x, the cost's p.
-        let row = |i: usize| gradients.clone().narrow(0, i, 1).squeeze_dim::<1>(0);
-        let (g, b): (Tensor<1>, Tensor<1>) = (row(0), row(1));
-        let (x, p) = (region.natural(&g)?, region.natural(&b)?);
-        let r = -scalar((g * p.direction.clone()).sum())?;
-        let bounded = scalar(b.square().sum())? > NO_GRADIENT;
-        let problem = Problem { q: x.squared, r, s: p.squared, c, delta: self.config.target_kl, bounded };
-        let weights = problem.solve();
-        let usable = [weights.reward, weights.cost, r, c].iter().all(|number| number.is_finite());
+        // The costs are to fall, so that along their gradients they rise: the reward's natural direction is x, the costs' p.
+        let natural = |i: usize| region.natural(&gradients.clone().narrow(0, i, 1).squeeze_dim(0));
+        let x = natural(0)?;
+        let p = (1..=c.len()).map(natural).collect::<Result<Vec<_>>>()?;
+        let (case, reward, costs) = self.weights(&gradients, &x, &p, &c)?;
+        let usable = costs.iter().chain(&c).chain([&reward]).all(|number| number.is_finite());
         let (mut kl, mut refused, mut accepted) = (0.0, 0, false);
         if usable {
-            let step = x.direction * weights.reward as f32 - p.direction * weights.cost as f32;
-            let rises = matches!(weights.case, Case::Bounded | Case::Free);
+            let step = (p.into_iter().zip(&costs))
+                .fold(x.direction * reward as f32, |step, (p, weight)| step - p.direction * *weight as f32);
+            let rises = matches!(case, Case::Bounded | Case::Free);
             let acceptable = |trial: &Trial| {
-                (!rises || trial.values[0] >= before[0]) && trial.values[1] - before[1] <= (-c).max(0.0)
+                let changes = trial.values[1..].iter().zip(&before[1..]);
+                (!rises || trial.values[0] >= before[0])
+                    && changes.zip(&c).all(|((value, before), c)| value - before <= (-c).max(0.0))
             };
             let found = region.search(&step, &batch.advantage, acceptable)?;
             (refused, accepted) = (found.refused, found.trial.is_some());
@@ -155,10 +199,10 @@ impl Algorithm for Cpo {
         update.push("Train/KL", kl);
         update.push("Train/LogStd", policy.log_std().clone().mean());
         update.push("CPO/Refused", refused as f64);
-        update.push("CPO/Case", f64::from(weights.case as u8));
-        update.push("CPO/RewardWeight", weights.reward);
-        update.push("CPO/CostWeight", weights.cost);
-        update.push("CPO/Violation", c);
+        update.push("CPO/Case", f64::from(case as u8));
+        update.push("CPO/RewardWeight", reward);
+        update.push_each("CPO/CostWeight", &costs);
+        update.push_each("CPO/Violation", &c);
         Ok(update)
     }
 }

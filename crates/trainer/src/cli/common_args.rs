@@ -8,8 +8,8 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::cli::console::diagnose;
-use crate::config::Actions;
-use crate::config::load::Sources;
+use crate::config::load::{CONSTRAINTS, Sources};
+use crate::config::{Actions, Limited};
 use crate::device::{DeviceChoice, SelectedDevice, select_device};
 
 /// Options every computing verb has.
@@ -100,6 +100,9 @@ pub struct ConfigSourceArgs {
     /// Limit on the undiscounted episodic cost; one per constraint, separated by commas
     #[arg(long, value_name = "X", value_delimiter = ',', value_parser = parse_finite)]
     pub cost_limit: Vec<f64>,
+    /// Limit on a kind of cost, or on several together: hazards=10, hazards+vases=12; repeated, each is a constraint
+    #[arg(long, value_name = "KINDS=X", conflicts_with = "cost_limit", value_parser = Limited::parse)]
+    pub limit: Vec<Limited>,
     /// Built-in configuration to start from
     #[arg(long, value_name = "NAME")]
     pub preset: Option<String>,
@@ -121,6 +124,7 @@ impl ConfigSourceArgs {
             ("--total-steps", "total_steps", self.total_steps.map(Value::from)),
             ("--num-envs", "num_envs", self.num_envs.map(Value::from)),
             ("--cost-limit", "cost_limit", limits(&self.cost_limit)),
+            ("--limit", CONSTRAINTS, (!self.limit.is_empty()).then(|| json!(self.limit))),
         ];
         let given = flags.into_iter().filter_map(|(flag, key, value)| Some((flag, key, value?)));
         Sources {

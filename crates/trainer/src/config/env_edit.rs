@@ -1,6 +1,6 @@
 //! Changes of a level by keys: `hazards.count=4` laid over an environment, and the name that a changed level gets.
 
-use envs::{NavigationSpec, ObjectGroup, ObjectKind};
+use envs::{Level, NavigationSpec, ObjectGroup, ObjectKind};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -16,7 +16,8 @@ pub fn is_edit(value: &Value) -> bool {
 
 /// `spec` with the changes `edits` laid over it: `agent`, fields of the level (also below `level`), and groups by their kind,
 /// such as `{"half_extent": 2, "hazards": {"count": 4}}`. A count of 0 takes a group out, and a kind that the level lacks
-/// is added with the measures of the suite. The level gets a name of its own unless `edits` names it or nothing changed.
+/// is added with the measures of the suite. The level gets a name of its own unless `edits` names it or what happens in it is
+/// the same.
 ///
 /// # Errors
 /// An unknown key, or a level that cannot be simulated; the message names the key or group and what is allowed.
@@ -25,12 +26,18 @@ pub fn edited(spec: &NavigationSpec, edits: &Map<String, Value>) -> Result<Navig
     lay(&mut value, edits)?;
     let changed = NavigationSpec::deserialize(value).map_err(|error| error.to_string())?;
     let named = changed.level.name != spec.level.name;
-    if changed == *spec || named { Ok(changed) } else { Ok(renamed(&changed)) }
+    if named || is_same_task(&changed, spec) { Ok(changed) } else { Ok(renamed(&changed)) }
+}
+
+/// Whether two environments differ at most in what of their costs is limited.
+pub fn is_same_task(one: &NavigationSpec, other: &NavigationSpec) -> bool {
+    let unlimited = |spec: &NavigationSpec| Level { constraints: Vec::new(), ..Level::clone(&spec.level) };
+    one.agent == other.agent && unlimited(one) == unlimited(other)
 }
 
 /// `spec` under a name of its own: its level's, and a number that follows from everything in the level.
 pub fn renamed(spec: &NavigationSpec) -> NavigationSpec {
-    let mut level = envs::Level::clone(&spec.level);
+    let mut level = Level::clone(&spec.level);
     let base = match level.name.rsplit_once('-') {
         Some((base, number)) if number.len() == DIGITS && number.chars().all(|c| c.is_ascii_hexdigit()) => base,
         _ => &level.name,

@@ -7,7 +7,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use super::env_edit::{edited, is_edit, renamed};
+use super::env_edit::{edited, is_edit, is_same_task, renamed};
 
 /// The environment of a run; as data an id, `{"agent": .., "level": {..}}`, or what differs from an environment of the
 /// suite: `{"base": "PointGoal1", "hazards": {"count": 4}}`.
@@ -65,8 +65,8 @@ impl From<NavigationSpec> for EnvSetting {
     fn from(spec: NavigationSpec) -> Self {
         match envs::find(&spec.env.id) {
             Ok(known) if known == spec => Self::Named(spec.env.id),
-            Ok(_) => Self::Own(Box::new(renamed(&spec))),
-            Err(_) => Self::Own(Box::new(spec)),
+            Ok(known) if !is_same_task(&known, &spec) => Self::Own(Box::new(renamed(&spec))),
+            _ => Self::Own(Box::new(spec)),
         }
     }
 }

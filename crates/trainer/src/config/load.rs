@@ -15,11 +15,14 @@ use strsim::levenshtein;
 use crate::algorithm;
 use crate::bounded_read::{JSON_LIMIT, read_text};
 use crate::config::env_edit::{edited, is_edit};
-use crate::config::{EnvSetting, TrainConfig};
+use crate::config::{EnvSetting, Limited, TrainConfig, limits};
 use crate::error::UsageError;
 
 /// Tuned configurations compiled into the program: (name, JSON).
 pub const PRESETS: &[(&str, &str)] = &[("quick", include_str!("../../../../assets/presets/quick.json"))];
+
+/// A key beside those of the configuration: limits on sums of kinds of cost, which become part of `env` and `cost_limit`.
+pub const CONSTRAINTS: &str = "constraints";
 
 /// Keys that may change when a run is resumed; any other would make it a different run.
 const CHANGEABLE_ON_RESUME: &[&str] = &["total_steps", "checkpoint", "log"];
@@ -219,7 +222,8 @@ fn nested(key: &str, value: Value) -> Value {
     key.rsplit('.').fold(value, |inner, part| Value::Object(Map::from_iter([(part.to_owned(), inner)])))
 }
 
-fn finish(tree: Tree) -> Result<TrainConfig> {
+fn finish(mut tree: Tree) -> Result<TrainConfig> {
+    tree.limit()?;
     checked(TrainConfig::deserialize(&tree.value)?)
 }
 
@@ -243,11 +247,13 @@ pub fn checked(mut config: TrainConfig) -> Result<TrainConfig> {
 /// The configuration as JSON while sources are laid over it.
 struct Tree {
     value: Value,
+    /// The limits by kinds of cost, where the last word on limits was such.
+    limited: Option<(String, Vec<Limited>)>,
 }
 
 impl Tree {
     fn new(base: &TrainConfig) -> Result<Self> {
-        Ok(Self { value: serde_json::to_value(base).context("configuration")? })
+        Ok(Self { value: serde_json::to_value(base).context("configuration")?, limited: None })
     }
 
     fn lay_preset(&mut self, name: &str) -> Result<()> {
@@ -267,6 +273,25 @@ impl Tree {
         self.lay(source, &mut Vec::new(), value)
     }
 
+    fn lay_constraints(&mut self, source: &str, patch: &Value) -> Result<()> {
+        let limited = Vec::<Limited>::deserialize(patch)
+            .map_err(|error| UsageError::new(format!("{source}: `{CONSTRAINTS}`: {error}")))?;
+        self.limited = (!limited.is_empty()).then(|| (source.to_owned(), limited));
+        Ok(())
+    }
+
+    /// Limits what the constraints say in the environment that was chosen.
+    fn limit(&mut self) -> Result<()> {
+        let Some((source, limited)) = self.limited.take() else { return Ok(()) };
+        let wrong = |error: String| UsageError::new(format!("{source}: `{CONSTRAINTS}`: {error}"));
+        let present = EnvSetting::deserialize(&self.value["env"]).map_err(|error| wrong(error.to_string()))?;
+        let spec = present.spec().map_err(|error| wrong(error.to_string()))?;
+        let (edit, limits) = limits::split(&limited, &spec).map_err(wrong)?;
+        self.lay_env(&source, &edit)?;
+        self.value["cost_limit"] = serde_json::to_value(limits).context("limits")?;
+        Ok(())
+    }
+
     /// Lays an environment, or changes of the present one, over the node `env`.
     fn lay_env(&mut self, source: &str, patch: &Value) -> Result<()> {
         let wrong = |error: String| UsageError::new(format!("{source}: `env`: {error}"));
@@ -284,12 +309,19 @@ impl Tree {
 
     /// Lays `patch` over the node at `path`.
     fn lay(&mut self, source: &str, path: &mut Vec<String>, patch: &Value) -> Result<()> {
+        match path.as_slice() {
+            // An environment is one value, though it may be written as an object.
+            [key] if key == "env" => return self.lay_env(source, patch),
+            [key] if key == CONSTRAINTS => return self.lay_constraints(source, patch),
+            [key] if key == "cost_limit" => self.limited = None,
+            _ => {}
+        }
+        let is_root = path.is_empty();
         let node = path.iter().fold(&mut self.value, |node, key| &mut node[key]);
         match (node, patch) {
-            // An environment is one value, though it may be written as an object.
-            _ if path[..] == ["env"] => self.lay_env(source, patch),
             (Value::Object(section), Value::Object(entries)) => {
-                if let Some(key) = entries.keys().find(|key| !section.contains_key(*key)) {
+                let is_known = |key: &str| section.contains_key(key) || is_root && key == CONSTRAINTS;
+                if let Some(key) = entries.keys().find(|key| !is_known(key)) {
                     bail!(unknown_key(source, path, key, section));
                 }
                 for (key, entry) in entries {
@@ -467,6 +499,32 @@ mod tests {
         assert_eq!(resolve_resumed(&saved, &same).unwrap(), saved);
         let other = Sources { sets: vec!["env.hazards.count=5".into()], ..Sources::default() };
         assert!(message(resolve_resumed(&saved, &other)).contains("`env`"));
+    }
+
+    #[test]
+    fn limits_by_kind_become_constraints_of_the_environment() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("c.toml");
+        fs::write(&file, "env = \"PointGoal2\"\n[[constraints]]\nname = \"hazards\"\nlimit = 10\n[[constraints]]\nname = \"soft\"\nkinds = [\"vases\"]\nlimit = 5.5\n").unwrap();
+        let from = |flags| resolve(&Sources { file: Some(file.clone()), flags, ..Sources::default() });
+        let config = from(vec![]).unwrap();
+        let spec = config.env.spec().unwrap();
+        assert_eq!((spec.env.id.as_str(), config.cost_limit.values()), ("SafetyPointGoal2-v0", &[10.0, 5.5][..]));
+        assert_eq!(spec.env.constraints, ["hazards", "soft"]);
+        // The saved configuration says the same in other words.
+        fs::write(dir.path().join("saved.json"), serde_json::to_string(&config).unwrap()).unwrap();
+        let saved = Sources { file: Some(dir.path().join("saved.json")), ..Sources::default() };
+        assert_eq!(resolve(&saved).unwrap(), config);
+        // Another environment keeps the limits, a plain limit replaces them, others come in their place.
+        let other = from(vec![("--env", "env", json!("CarGoal2"))]).unwrap();
+        assert_eq!(other.env.spec().unwrap().env.constraints, ["hazards", "soft"]);
+        let plain = from(vec![("--cost-limit", "cost_limit", json!(25.0))]).unwrap();
+        assert_eq!(plain.env, EnvSetting::from("SafetyPointGoal2-v0"));
+        let limits = json!([{"name": "vases", "limit": 3}]);
+        let config = from(vec![("--limit", CONSTRAINTS, limits)]).unwrap();
+        assert_eq!((config.env.spec().unwrap().env.constraints, config.cost_limit), (vec!["vases".into()], 3.0.into()));
+        let text = message(from(vec![("--limit", CONSTRAINTS, json!([{"name": "pillars", "limit": 3}]))]));
+        assert!(text.contains("--limit") && text.contains("what does: hazards, vases_contact"), "{text}");
     }
 
     #[test]

@@ -295,6 +295,7 @@ mod tests {
             episode_costs: row([6.0, 2.0]).unsqueeze(),
             episode_length: row([2.0, 2.0]),
             episode_partial: row([0.0, 0.0]),
+            kinds: None,
         }
     }
 

@@ -18,11 +18,11 @@ use crate::params::{
     PARAM_LIDAR_RANGE,
 };
 use crate::state::{LANES, X, Y};
-use crate::step::{SCALARS, SCRATCH, begin_episode, finish_step, observe, settle_episode};
+use crate::step::{SCRATCH, begin_episode, finish_step, observe, settle_episode};
 use crate::task::Task;
 
 /// A step ([`Agent::advance`], then [`crate::step::end_step`]) of the first `obs.len() / obs_dim` environments of a block;
-/// `scalars` is `[SCALARS, 32]`.
+/// `scalars` is `[scalars, 32]`, see [`crate::step`].
 pub(super) fn step_block<A: SimdAgent + AgentModel, T: Task>(
     params: &[f32],
     state: &mut [f32],
@@ -32,7 +32,7 @@ pub(super) fn step_block<A: SimdAgent + AgentModel, T: Task>(
     obs: &mut [f32],
     final_obs: &mut [f32],
     obs_dim: usize,
-    scalars: &mut [f32; SCALARS * LANES],
+    scalars: &mut [f32],
 ) {
     let mut scratch = [0.0; SCRATCH];
     let lanes = obs.len() / obs_dim;
@@ -61,7 +61,7 @@ pub(super) fn step_block<A: SimdAgent + AgentModel, T: Task>(
 
 /// Begins a new episode in one lane: `reset_env` with the faster sampler of layouts.
 fn reset_lane<A: Agent, T: Task>(params: &[f32], state: &mut [f32], lane: usize, env: u32, staggered: bool) {
-    begin_episode(state, lane);
+    begin_episode(params, state, lane);
     if !place_fixed(params, state, lane, env) {
         sample_layout_simd(params, state, lane, env);
     }
@@ -169,7 +169,7 @@ mod tests {
     use crate::kinds::for_kind;
     use crate::registry::registry;
     use crate::spec::NavigationSpec;
-    use crate::step::end_step;
+    use crate::step::{SCALARS, end_step};
 
     #[test]
     fn a_block_steps_to_the_bits_of_the_scalar_step() {
@@ -179,14 +179,20 @@ mod tests {
         }
     }
 
-    /// The levels' further means: fixed layouts, goals and costs that end episodes.
+    /// What levels may have beyond the suite: fixed layouts, goals and costs that end episodes, several constraints.
     #[test]
-    fn a_block_steps_to_the_bits_of_the_scalar_step_where_episodes_end_early() {
+    fn a_block_steps_to_the_bits_of_the_scalar_step_in_levels_of_ones_own() {
         for id in ["PointGoal2", "CarButton1", "PointPush1"] {
             let spec = crate::registry::find(id).unwrap();
             let mut level = crate::level::Level::clone(&spec.level);
             level.continue_goal = false;
             level.terminate_at_cost = Some(20.0);
+            level.cost = crate::level::CostRule::Sum;
+            let sum = |kind: crate::level::CostKind| crate::level::CostSum {
+                name: kind.name().to_owned(),
+                kinds: [kind].into(),
+            };
+            level.constraints = level.cost_kinds().into_iter().map(sum).collect();
             level.layouts = (0..3).map(|number| crate::level::Layout::Numbered { seed: 4, number }).collect();
             let spec = NavigationSpec::new(spec.agent, level).unwrap();
             let compare = for_kind!(spec.agent, spec.level.task, compare);
@@ -201,7 +207,8 @@ mod tests {
         reset_block::<A, T>(&params, &mut blocked, 64, true, &mut obs, dim);
         let mut single = blocked.clone();
         let (mut obs_single, mut last_single) = (obs.clone(), last.clone());
-        let (mut scalars, mut scalars_single) = ([0.0; SCALARS * LANES], [0.0; SCALARS * LANES]);
+        let rows = SCALARS + 2 * spec.further_costs();
+        let (mut scalars, mut scalars_single) = (vec![0.0; rows * LANES], vec![0.0; rows * LANES]);
         let mut scratch = vec![0.0; SCRATCH];
         for t in 0..1500u32 {
             let action: Vec<f32> = (0..lanes as u32 * 2)

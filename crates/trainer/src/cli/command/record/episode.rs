@@ -1,7 +1,7 @@
 //! What is recorded of an episode: who was where at every step, what the lidars read, return and cost.
 
 use anyhow::{Context, Result};
-use envs::{Navigation, NavigationSpec, Scene, SceneObject, StepBatch};
+use envs::{CostKind, Navigation, NavigationSpec, Scene, SceneObject, StepBatch};
 
 use crate::config::Constraint;
 use crate::evaluate::Evaluator;
@@ -63,6 +63,8 @@ pub struct Episode {
     pub returns: Vec<f32>,
     /// `[C, T + 1]` Cost until then, by every constraint.
     pub costs: Vec<Vec<f32>>,
+    /// `[T]` The kinds of cost ([`CostKind`]) that step 1 to T brought, by their bits; empty where they are not told apart.
+    pub kinds: Vec<u32>,
     /// `[T, bins of all lidars]` Closeness from 0 (nothing in range) to 1, row-major.
     pub lidar: Vec<f32>,
     /// The objects.
@@ -99,6 +101,12 @@ impl Episode {
     /// The agent's pose in `frame`.
     pub fn agent_at(&self, frame: usize) -> Pose {
         self.agent[frame.min(self.agent.len() - 1)]
+    }
+
+    /// The steps that brought cost of this kind.
+    pub fn steps_with(&self, kind: CostKind) -> Vec<usize> {
+        let steps = self.kinds.iter().enumerate().filter(|(_, kinds)| *kinds & kind.bit() != 0);
+        steps.map(|(step, _)| step + 1).collect()
     }
 
     /// What the lidars read in `frame`, bins of all lidars one after another.
@@ -191,12 +199,14 @@ pub fn record(play: &mut Evaluator, most: usize) -> Result<Vec<Episode>> {
         for (i, (scene, row)) in scenes.iter().zip(rows).enumerate().filter(|(i, _)| running[*i]) {
             episodes[i].push_scene(scene, lidars.iter().flat_map(|l| &row[l.first..l.first + l.bins]).copied());
         }
-        let StepBatch { episode_return, episode_costs, terminated, truncated, .. } = play.advance();
+        let StepBatch { episode_return, episode_costs, terminated, truncated, kinds, .. } = play.advance();
+        let kinds = kinds.map(|kinds| host(&kinds)).transpose()?;
         let (returns, costs) = (host(&episode_return)?, host(&episode_costs)?); // costs row after row
         let all = episodes.len();
         let done = host(&(terminated + truncated))?;
         for (i, episode) in episodes.iter_mut().enumerate().filter(|(i, _)| running[*i]) {
             episode.returns.push(returns[i]);
+            episode.kinds.extend(kinds.as_ref().map(|kinds| kinds[i] as u32));
             for (until, cost) in episode.costs.iter_mut().zip(costs.iter().skip(i).step_by(all)) {
                 until.push(*cost);
             }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
+use envs::CostKind;
 use serde::Serialize;
 
 use super::episode::{Episode, Replay};
@@ -43,6 +44,8 @@ struct EpisodeData<'a> {
     returns: Vec<i64>,
     /// Of every constraint, frame after frame whose step cost: the frame, and the step's cost in thousandths.
     costs: Vec<Vec<i64>>,
+    /// Frames whose step cost by a kind, where kinds are told apart.
+    kinds: BTreeMap<&'static str, Vec<usize>>,
     /// One of [`DIGITS`] a bin, frame after frame.
     lidar: String,
     objects: Vec<ObjectData<'a>>,
@@ -92,10 +95,12 @@ fn episode_data(episode: &Episode) -> EpisodeData<'_> {
             until.windows(2).enumerate().map(|(step, pair)| (step, thousandths(pair[1]) - thousandths(pair[0])));
         steps.filter(|(_, cost)| *cost != 0).flat_map(|(step, cost)| [step as i64 + 1, cost]).collect()
     };
+    let kinds = CostKind::ALL.into_iter().map(|kind| (kind.name(), episode.steps_with(kind)));
     EpisodeData {
         agent: episode.agent.concat(),
         returns: episode.returns.iter().map(|r| thousandths(*r)).collect(),
         costs: episode.costs.iter().map(spent).collect(),
+        kinds: kinds.filter(|(_, steps)| !steps.is_empty()).collect(),
         lidar: episode.lidar.iter().map(|closeness| digit(*closeness)).collect(),
         objects: (episode.objects.iter())
             .map(|track| ObjectData {
@@ -134,12 +139,14 @@ mod tests {
             agent: vec![[1, 2, 3], [4, 5, 6]],
             returns: vec![0.0, 0.5, -0.25],
             costs: vec![vec![0.0, 0.0, 1.0], vec![0.0, 0.25, 2.0]],
+            kinds: vec![0, CostKind::Hazards.bit() | CostKind::Walls.bit()],
             lidar: vec![0.0, 1.0],
             objects: vec![],
         };
         let data = episode_data(&episode);
         assert_eq!((data.agent, data.returns), (vec![1, 2, 3, 4, 5, 6], vec![0, 500, -250]));
         assert_eq!(data.costs, [vec![2, 1000], vec![1, 250, 2, 1750]]);
+        assert_eq!(data.kinds, BTreeMap::from([("hazards", vec![2]), ("walls", vec![2])]));
     }
 
     #[test]

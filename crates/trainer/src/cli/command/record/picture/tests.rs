@@ -29,6 +29,7 @@ fn replay(agent: &'static str, half_extent: f32, poses: &[Pose], objects: Vec<Tr
             agent: poses.to_vec(),
             returns: vec![0.0; steps + 1],
             costs: vec![(0..=steps).map(|step| step as f32).collect()],
+            kinds: Vec::new(),
             lidar,
             objects,
         }],
