@@ -70,6 +70,34 @@ fn a_printed_level_is_the_environment_again() {
 }
 
 #[test]
+fn limits_by_kind_of_cost_are_trained_and_told() {
+    let sandbox = Sandbox::new();
+    let limits = ["--env", "PointGoal2", "--limit", "hazards=10", "--limit", "vases=15", "--json"];
+    let summary = sandbox.train_tiny("run", 1024, &limits).json();
+    let named = |constraints: &Value| -> Vec<(String, f64)> {
+        let each = constraints.as_array().unwrap().iter();
+        each.map(|c| (c["name"].as_str().unwrap().to_owned(), c["limit"].as_f64().unwrap())).collect()
+    };
+    let expected = [("hazards".to_owned(), 10.0), ("vases".to_owned(), 15.0)];
+    assert_eq!(
+        (summary["env"].as_str(), named(&summary["constraints"])),
+        (Some("SafetyPointGoal2-v0"), expected.to_vec())
+    );
+    let metrics = fs::read_to_string(sandbox.path("run/metrics.csv")).unwrap();
+    for kind in ["Kinds/hazards", "Kinds/vases_contact", "Kinds/vases_velocity"] {
+        assert!(metrics.contains(kind), "{metrics}");
+    }
+    let evaluation = sandbox.succeed(&["eval", "run", "--episodes", "4", "--json", "--device", "cpu"]).json();
+    assert_eq!(named(&evaluation["constraints"]), expected);
+    // The run has all of it: nothing must be said again.
+    sandbox.succeed(&["train", "--resume", "run", "--total-steps", "1536", "--device", "cpu", "--quiet"]);
+    let page = sandbox.succeed(&["record", "run", "--out", "a.html", "--device", "cpu"]).stdout;
+    assert!(page.contains("a.html"), "{page}");
+    let refused = sandbox.fail(&["train", "--env", "PointGoal1", "--limit", "vases=15"], 2);
+    assert!(refused.contains("what does: hazards"), "{refused}");
+}
+
+#[test]
 fn lists_name_what_the_flags_accept() {
     let sandbox = Sandbox::new();
     for (verb, key, flag, expected) in
@@ -276,6 +304,7 @@ fn a_policy_is_evaluated_and_exported() {
         "length_mean",
         "within_limits",
         "constraints",
+        "kinds",
     ];
     assert_eq!(keys(&first), documented);
     assert_eq!((&first["episodes"], &first["checkpoint"]), (&3.into(), &512.into()));

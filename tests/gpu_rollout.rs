@@ -74,7 +74,7 @@ fn stepwise(start: &mut Start) -> Rollout {
 
 fn fused(start: &mut Start, steps_per_launch: usize) -> Rollout {
     let Start { env, obs, normalizer, policy } = start;
-    let arrays = collect(env, obs, normalizer, policy, key(0), STEPS, steps_per_launch).expect("a GPU");
+    let arrays = collect(env, obs, normalizer, policy, key(0), STEPS, steps_per_launch).expect("a GPU").arrays;
     Rollout::from_arrays(arrays, |obs| start.normalizer.apply(obs)).expect("a device that works")
 }
 

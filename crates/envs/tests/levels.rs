@@ -1,7 +1,9 @@
 //! What a level says beyond its objects: fixed layouts, and what ends an episode.
 
 use burn::tensor::{Device, Tensor};
-use envs::{AgentKind, CostKind, CostSum, Layout, Level, Navigation, NavigationSpec, Scene, StepBatch, VecEnv, find};
+use envs::{
+    AgentKind, CostKind, CostSum, Layout, Level, Navigation, NavigationSpec, Purpose, Scene, StepBatch, VecEnv, find,
+};
 use serde_json::{Value, json};
 
 fn level(name: &str) -> Level {
@@ -60,7 +62,7 @@ fn a_placed_layout_is_where_it_says_in_every_episode() {
 fn a_numbered_layout_is_the_one_that_an_evaluation_of_the_seed_begins_with() {
     for agent in [AgentKind::Point, AgentKind::Car] {
         for name in ["Goal2", "Button2", "Push2", "Circle1"] {
-            let met = begun(agent, level(name), 40, 1_000_000).scenes();
+            let met = begun(agent, level(name), 40, Purpose::Evaluating.seed(1_000_000)).scenes();
             let mut own = level(name);
             own.layouts = layouts(json!([{"seed": 1_000_000, "number": 37}]));
             let scenes = begun(agent, own, 3, 9).scenes();

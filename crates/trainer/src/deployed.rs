@@ -71,10 +71,10 @@ impl Deployed {
         // What it records of the observations goes with the copy.
         let mut frozen = normalizer.clone();
         let (env, obs) = (self.env.as_mut(), &mut self.obs);
-        let Some(arrays) = self.kernel.collect(env, obs, &mut frozen, &policy.noiseless(), key, steps) else {
+        let Some(collected) = self.kernel.collect(env, obs, &mut frozen, &policy.noiseless(), key, steps) else {
             return Ok(None);
         };
-        let numbers = read("steps of the deployed policy", arrays.scalars.flatten::<1>(0, 1))?;
+        let numbers = read("steps of the deployed policy", collected.arrays.scalars.flatten::<1>(0, 1))?;
         Ok(Some(StepScalars::new(numbers, samples)?))
     }
 

@@ -6,7 +6,7 @@ use crate::policy::exported::{PolicySnapshot, host};
 use anyhow::{Result, ensure};
 use burn::tensor::Tensor;
 use compute::noise::{NoiseKey, Stream};
-use envs::{StepBatch, VecEnv};
+use envs::{CostKind, StepBatch, VecEnv};
 use safe_rl::Normalizer;
 
 /// One finished episode.
@@ -18,6 +18,8 @@ pub struct EpisodeResult {
     pub costs: Vec<f64>,
     /// Steps.
     pub length: u64,
+    /// Steps that each kind of cost ([`CostKind::ALL`]) was brought in; empty where kinds are not told apart.
+    pub kinds: Vec<u64>,
 }
 
 /// A policy at play: fresh episodes at once, one an environment.
@@ -98,8 +100,18 @@ pub fn evaluate(
     let episodes = env.num_envs();
     let mut evaluator = Evaluator::new(policy, env, seed, actions)?;
     let mut results: Vec<Option<EpisodeResult>> = vec![None; episodes];
+    let mut kinds: Vec<Vec<u64>> = vec![Vec::new(); episodes];
     while results.iter().any(Option::is_none) {
         let batch = evaluator.advance();
+        if let Some(bits) = &batch.kinds {
+            let running = host(bits)?.into_iter().zip(&mut kinds).zip(&results).filter(|(_, result)| result.is_none());
+            for ((bits, kinds), _) in running {
+                kinds.resize(CostKind::COUNT, 0);
+                for (kind, count) in CostKind::ALL.iter().zip(kinds) {
+                    *count += u64::from(bits as u32 & kind.bit() != 0);
+                }
+            }
+        }
         let done = host(&(batch.terminated + batch.truncated))?;
         if done.iter().any(|d| *d > 0.0) {
             let returns = host(&batch.episode_return)?;
@@ -107,7 +119,8 @@ pub fn evaluate(
             let length = host(&batch.episode_length)?;
             for (i, result) in results.iter_mut().enumerate().filter(|(i, r)| done[*i] > 0.0 && r.is_none()) {
                 let costs = costs.iter().skip(i).step_by(episodes).map(|cost| f64::from(*cost)).collect();
-                *result = Some(EpisodeResult { ret: returns[i].into(), costs, length: length[i] as u64 });
+                let kinds = std::mem::take(&mut kinds[i]);
+                *result = Some(EpisodeResult { ret: returns[i].into(), costs, length: length[i] as u64, kinds });
             }
         }
     }
@@ -142,6 +155,22 @@ mod tests {
         assert_eq!(run(Actions::Mean), episodes);
         assert_ne!(run(Actions::Sampled), episodes);
         assert_eq!(run(Actions::Sampled), run(Actions::Sampled));
+    }
+
+    #[test]
+    fn steps_are_counted_by_the_kind_of_cost_they_bring() {
+        let config = TrainConfig { env: "PointGoal2".into(), num_envs: 4, rollout_steps: 4, ..TrainConfig::default() };
+        let runner = Runner::new(config, Device::flex()).expect("a valid configuration");
+        let policy = runner.snapshot().expect("readable");
+        let episodes = evaluate(&policy, environments("PointGoal2", 20), 5, Actions::Sampled).expect("it runs");
+        for EpisodeResult { costs, kinds, .. } in &episodes {
+            let (most, all) = (*kinds.iter().max().unwrap() as f64, kinds.iter().sum::<u64>() as f64);
+            assert!(most <= costs[0] && costs[0] <= all, "{costs:?} {kinds:?}");
+        }
+        let hazards: u64 = episodes.iter().map(|episode| episode.kinds[CostKind::Hazards as usize]).sum();
+        assert!(hazards > 0);
+        let single = evaluate(&self::policy(), environments("PointGoal1", 1), 5, Actions::Mean).expect("it runs");
+        assert!(single[0].kinds.is_empty());
     }
 
     #[test]

@@ -30,7 +30,6 @@ pub mod policy;
 pub mod protocol;
 pub mod run_dir;
 pub mod runner;
-pub mod seeds;
 pub mod statistics;
 pub mod training;
 

@@ -1,10 +1,12 @@
 //! The training loop: rollout, values, advantages, the policy's update, the critics' update.
 
+mod kinds;
 #[cfg(test)]
 mod not_finite_tests;
 mod phase;
 mod report;
 
+use kinds::Kinds;
 pub use phase::{Phase, PhaseObserver};
 pub use report::{IterationReport, Totals};
 
@@ -16,14 +18,13 @@ use crate::deployed::{Deployed, DeployedReport, steering};
 use crate::figures::{FigureTracker, Figures};
 use crate::policy::Policy;
 use crate::policy::exported::PolicySnapshot;
-use crate::policy::rollout::RolloutKernel;
+use crate::policy::rollout::{Collected, RolloutKernel};
 use crate::protocol;
-use crate::seeds::Purpose;
 use anyhow::{Context as _, Result, ensure};
 use burn::tensor::{Device, Tensor};
 use compute::State;
 use compute::noise::{NoiseKey, Stream};
-use envs::{Navigation, StepBatch, VecEnv};
+use envs::{Navigation, Purpose, StepBatch, VecEnv};
 use safe_rl::{
     EpisodeTotals, GaeConfig, Normalizer, Rollout, RolloutBuilder, RolloutStep, Samples, center, explained_variance,
     gae, standardize,
@@ -46,6 +47,8 @@ pub struct Runner {
     comm: Box<dyn Comm>,
     /// Figures of the sampled actions.
     sampled: FigureTracker,
+    /// Costs by kind of the sampled actions.
+    kinds: Kinds,
     /// Measures the mean actions, where they are deployed.
     deployed: Option<Deployed>,
     iteration: u64,
@@ -93,6 +96,7 @@ impl Runner {
             config.rollout_steps
         );
         protocol::ensure_trains(&config, env.as_mut())?;
+        let kinds = Kinds::of(env.as_mut());
         let mut env = protocol::wrap(&config, env)?;
         let (obs_dim, action_dim) = (env.spec().obs_dim, env.spec().action_dim);
         let constraints = config.cost_limit.of(&env.spec().constraints)?;
@@ -110,6 +114,7 @@ impl Runner {
             algorithm,
             comm: Box::new(Alone),
             sampled,
+            kinds,
             deployed: None,
             iteration: 0,
             vector_steps: 0,
@@ -192,6 +197,7 @@ impl Runner {
 
     /// T steps of every environment under the current policy: in one launch where the device can.
     fn collect(&mut self, observer: PhaseObserver) -> Result<Rollout> {
+        self.kinds.clear();
         let rollout = match self.collect_in_kernel(observer)? {
             Some(rollout) => rollout,
             None => self.collect_stepwise(observer)?,
@@ -214,9 +220,11 @@ impl Runner {
         let key = NoiseKey { seed: self.config.seed, stream: Stream::Action, step: self.vector_steps };
         let steps = self.config.rollout_steps;
         let (env, obs, normalizer) = (self.env.as_mut(), &mut self.obs, &mut self.normalizer);
-        let Some(arrays) = self.kernel.collect(env, obs, normalizer, &self.policy, key, steps) else {
+        let Some(collected) = self.kernel.collect(env, obs, normalizer, &self.policy, key, steps) else {
             return Ok(None);
         };
+        let Collected { arrays, kinds } = collected;
+        self.kinds.push(Some(kinds));
         self.vector_steps += steps as u64;
         observer(Phase::Rollout);
         Ok(Some(Rollout::from_arrays(arrays, |obs| self.normalizer.apply(obs))?))
@@ -233,6 +241,7 @@ impl Runner {
             observer(Phase::Act);
             let step = self.env.step(act.action.clone());
             self.obs = step.obs.clone();
+            self.kinds.push(step.kinds.clone());
             self.vector_steps += 1;
             builder.push(rollout_step(obs, act.action, act.mean, act.log_prob, step))?;
             observer(Phase::Step);
@@ -256,6 +265,7 @@ impl Runner {
         for (objective, explained) in self.objectives().into_iter().zip(explained) {
             update.push(format!("Value/{objective}Explained"), explained);
         }
+        self.kinds.report(&mut update);
         update.read()
     }
 

@@ -8,6 +8,7 @@ use crate::kinds::for_kind;
 use crate::level::{Layout, Level, PlacedLayout, Pose};
 use crate::object::ObjectKind;
 use crate::params::{DRAWN, LAYOUT_AGENT, LAYOUT_OBJECTS, LAYOUT_TARGET, POSE};
+use crate::purpose::Purpose;
 use crate::state::{AGENT_OWN, EPISODE, LANES, STATIC_FIELDS, X, Y, YAW};
 use crate::task::TARGET;
 
@@ -61,7 +62,7 @@ impl NavigationSpec {
         let mut state = vec![0.0; drawn.state_dim() * LANES];
         state[EPISODE * LANES] = 1.0;
         let reset = for_kind!(self.agent, self.level.task, reset_first);
-        reset(&drawn.params(seed), &mut state, number);
+        reset(&drawn.params(Purpose::Evaluating.seed(seed)), &mut state, number);
         let get = |field: usize| state[field * LANES];
         let mut row = self.empty_row();
         row[LAYOUT_AGENT..LAYOUT_AGENT + POSE].copy_from_slice(&[get(X), get(Y), get(YAW)]);

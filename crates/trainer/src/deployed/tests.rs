@@ -1,13 +1,12 @@
 //! The deployed policy is measured beside training, without touching it, and steers where it shall.
 
 use burn::tensor::Device;
-use envs::{Batched, Env, EnvSpec, Navigation, Outcome};
+use envs::{Batched, Env, EnvSpec, Navigation, Outcome, Purpose};
 
 use super::*;
 use crate::config::{Actions, CostLimit, TrainConfig};
 use crate::policy::exported::host;
 use crate::runner::{IterationReport, Runner};
-use crate::seeds::Purpose;
 use compute::State;
 
 fn config() -> TrainConfig {

@@ -10,6 +10,14 @@ use safe_rl::{Normalizer, RolloutArrays};
 
 use crate::policy::Policy;
 
+/// What a whole rollout gave.
+pub struct Collected {
+    /// Its arrays.
+    pub arrays: RolloutArrays,
+    /// `[N]` The bits of the kinds of cost ([`envs::CostKind`]) that its steps brought.
+    pub kinds: Tensor<1>,
+}
+
 /// The way to whole rollouts on a device.
 #[derive(Clone, Copy, Debug)]
 pub struct RolloutKernel {
@@ -40,7 +48,7 @@ impl RolloutKernel {
         policy: &Policy,
         key: NoiseKey,
         steps: usize,
-    ) -> Option<RolloutArrays> {
+    ) -> Option<Collected> {
         gpu::collect(env, obs, normalizer, policy, key, steps, self.steps_per_launch)
     }
 
@@ -54,7 +62,7 @@ impl RolloutKernel {
         _policy: &Policy,
         _key: NoiseKey,
         _steps: usize,
-    ) -> Option<RolloutArrays> {
+    ) -> Option<Collected> {
         None
     }
 }

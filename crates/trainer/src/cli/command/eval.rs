@@ -1,12 +1,13 @@
 //! `eval`: runs a saved policy on fresh episodes.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use burn::tensor::Device;
 use clap::Args;
-use envs::Navigation;
+use envs::{CostKind, Navigation, Purpose};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -19,7 +20,6 @@ use crate::evaluate::{EpisodeResult, evaluate};
 use crate::policy::saved::saved_policy;
 use crate::protocol;
 use crate::run_dir::RunDir;
-use crate::seeds::Purpose;
 use crate::statistics::{bootstrap_interval, mean, std};
 
 /// The evaluation that a run keeps: the last one.
@@ -78,6 +78,8 @@ pub struct Evaluation {
     pub within_limits: bool,
     /// Every constraint.
     pub constraints: Vec<EvaluatedCost>,
+    /// Steps per episode that each kind of cost was brought in, where kinds are told apart.
+    pub kinds: BTreeMap<&'static str, f64>,
 }
 
 /// A cost beside its limit.
@@ -112,6 +114,16 @@ impl EvaluatedCost {
     }
 }
 
+/// The mean number of steps that each kind of cost was brought in; kinds that never were are left out.
+fn kinds_of(episodes: &[EpisodeResult]) -> BTreeMap<&'static str, f64> {
+    let steps = |kind: &CostKind| {
+        let counts = episodes.iter().filter_map(|episode| episode.kinds.get(*kind as usize));
+        mean(&counts.map(|count| *count as f64).collect::<Vec<f64>>())
+    };
+    let all = CostKind::ALL.iter().map(|kind| (kind.name(), steps(kind)));
+    all.filter(|(_, mean)| *mean > 0.0).collect()
+}
+
 /// The costs of all episodes by constraint `k`.
 fn costs_of(episodes: &[EpisodeResult], k: usize) -> Vec<f64> {
     episodes.iter().map(|episode| episode.costs.get(k).copied().unwrap_or(f64::NAN)).collect()
@@ -138,6 +150,7 @@ impl Evaluation {
             length_mean: mean(&of(|e| e.length as f64)),
             within_limits: constraints.iter().all(|cost| cost.within),
             constraints,
+            kinds: kinds_of(episodes),
         }
     }
 
@@ -156,6 +169,10 @@ impl Evaluation {
             let verdict = if cost.within { "within" } else { "above" };
             let numbers = line(&cost.name, cost.cost_mean, cost.cost_std, *ci);
             lines.push(format!("{numbers}, {verdict} the limit {}", cost.limit));
+        }
+        if !self.kinds.is_empty() {
+            let kinds: Vec<String> = self.kinds.iter().map(|(name, steps)| format!("{name} {steps:.2}")).collect();
+            lines.push(format!("steps that cost, per episode: {}", kinds.join(", ")));
         }
         lines.push(format!(
             "violations {:.0} % of the episodes, length {:.0} steps",
@@ -248,7 +265,7 @@ mod tests {
     #[test]
     fn a_violation_is_a_cost_above_the_limit() {
         let limits = [Constraint { name: "cost".to_owned(), limit: 25.0 }];
-        let episode = |ret, cost| EpisodeResult { ret, costs: vec![cost], length: 1000 };
+        let episode = |ret, cost| EpisodeResult { ret, costs: vec![cost], length: 1000, kinds: Vec::new() };
         let episodes = [episode(1.0, 25.0), episode(3.0, 25.5), episode(2.0, 0.0), episode(2.0, 40.0)];
         let result = Evaluation::new("E", 7, Actions::Mean, &limits, &episodes);
         assert_eq!((result.return_mean, result.violation_rate), (2.0, 0.5));
@@ -259,7 +276,7 @@ mod tests {
     fn every_constraint_is_told_and_all_must_hold() {
         let limits =
             [("hazards", 25.0), ("speed", 1.0)].map(|(name, limit)| Constraint { name: name.to_owned(), limit });
-        let episode = |costs| EpisodeResult { ret: 1.0, costs, length: 10 };
+        let episode = |costs| EpisodeResult { ret: 1.0, costs, length: 10, kinds: vec![2, 0, 0, 0, 1, 0, 0, 0] };
         let episodes = [episode(vec![20.0, 0.0]), episode(vec![30.0, 0.0]), episode(vec![10.0, 6.0])];
         let result = Evaluation::new("E", 7, Actions::Sampled, &limits, &episodes);
         assert_eq!((result.cost_mean, result.violation_rate, result.within_limits), (20.0, 2.0 / 3.0, false));
@@ -268,6 +285,7 @@ mod tests {
         assert_eq!(told, [("hazards", 20.0, 1.0 / 3.0, true), ("speed", 2.0, 1.0 / 3.0, false)]);
         let text = result.text((1.0, 1.0), &[(10.0, 30.0), (0.0, 6.0)]);
         assert!(text.contains("sampled actions") && text.contains("within the limit 25"), "{text}");
+        assert!(text.contains("steps that cost, per episode: gremlins 1.00, hazards 2.00"), "{text}");
         assert!(text.lines().any(|line| line.starts_with("speed") && line.ends_with("above the limit 1")), "{text}");
     }
 }

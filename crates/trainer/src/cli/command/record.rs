@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use envs::Navigation;
+use envs::{Navigation, Purpose};
 use serde::Serialize;
 
 use crate::atomic_file::write_output;
@@ -27,7 +27,6 @@ use crate::evaluate::Evaluator;
 use crate::policy::saved::saved_policy;
 use crate::protocol;
 use crate::run_dir::RunDir;
-use crate::seeds::Purpose;
 use crate::statistics::mean;
 use episode::{Episode, Replay, record};
 use picture::Painter;

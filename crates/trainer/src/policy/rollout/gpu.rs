@@ -10,6 +10,7 @@ use kfac::gpu::forward_unit;
 use safe_rl::{Normalizer, RolloutArrays, act_unit, observe_unit};
 
 use crate::policy::Policy;
+use crate::policy::rollout::Collected;
 
 /// A Gaussian policy over normalised observations.
 ///
@@ -58,7 +59,7 @@ pub fn collect(
     key: NoiseKey,
     steps: usize,
     steps_per_launch: usize,
-) -> Option<RolloutArrays> {
+) -> Option<Collected> {
     let (envs, obs_dim, device) = (env.num_envs(), env.spec().obs_dim, obs.device());
     let horizon = env.spec().max_episode_steps;
     let memory = 2 * obs_dim + policy.spec().num_nodes();
@@ -93,7 +94,7 @@ pub fn collect(
     let moment = |at: usize| moments.clone().narrow(0, at * obs_dim, obs_dim);
     normalizer.record(moment(0), moment(1), steps * envs);
     *obs = done.obs.clone();
-    Some(RolloutArrays {
+    let arrays = RolloutArrays {
         steps,
         obs: done.normalized_obs,
         last_obs: done.obs,
@@ -104,5 +105,6 @@ pub fn collect(
         scalars: done.scalars,
         final_obs: done.final_obs,
         horizon,
-    })
+    };
+    Some(Collected { arrays, kinds: done.kinds })
 }
