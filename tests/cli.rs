@@ -72,17 +72,15 @@ fn a_printed_level_is_the_environment_again() {
 #[test]
 fn limits_by_kind_of_cost_are_trained_and_told() {
     let sandbox = Sandbox::new();
-    let limits = ["--env", "PointGoal2", "--limit", "hazards=10", "--limit", "vases=15", "--json"];
+    let limits = ["--set=env.vases.constrained=true", "--limit=hazards=10", "--limit=vases=15", "--json"];
     let summary = sandbox.train_tiny("run", 1024, &limits).json();
     let named = |constraints: &Value| -> Vec<(String, f64)> {
         let each = constraints.as_array().unwrap().iter();
         each.map(|c| (c["name"].as_str().unwrap().to_owned(), c["limit"].as_f64().unwrap())).collect()
     };
     let expected = [("hazards".to_owned(), 10.0), ("vases".to_owned(), 15.0)];
-    assert_eq!(
-        (summary["env"].as_str(), named(&summary["constraints"])),
-        (Some("SafetyPointGoal2-v0"), expected.to_vec())
-    );
+    assert!(summary["env"].as_str().unwrap().starts_with("SafetyPointGoal1-"), "{summary}");
+    assert_eq!(named(&summary["constraints"]), expected);
     let metrics = fs::read_to_string(sandbox.path("run/metrics.csv")).unwrap();
     for kind in ["Kinds/hazards", "Kinds/vases_contact", "Kinds/vases_velocity"] {
         assert!(metrics.contains(kind), "{metrics}");
