@@ -171,7 +171,7 @@ fn kinds_are_told_apart_without_a_change_to_the_environment() {
         let mut met = vec![0; kinds.len()];
         for step in 0..400 {
             // Mostly ahead, now and then to the side.
-            let turn = |env: usize| if (env + step / 50) % 3 == 0 { -0.3 } else { 0.04 };
+            let turn = |env: usize| if (env + step / 50).is_multiple_of(3) { -0.3 } else { 0.04 };
             let action: Vec<f32> = (0..64).flat_map(|env| [0.05, turn(env)]).collect();
             let action = || Tensor::<1>::from_floats(action.as_slice(), &Device::flex()).reshape([64, 2]);
             let (one, other) = (plain.step(action()), apart.step(action()));

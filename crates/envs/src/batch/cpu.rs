@@ -41,6 +41,9 @@ pub fn reset(batch: &mut Batch, staggered: bool) -> Option<Tensor<2>> {
     Some(tensor(obs, [batch.num_envs, batch.obs_dim]))
 }
 
+/// A block's part of every row of scalars: those that all levels have, and those of further constraints.
+type Parts<'a> = ([&'a mut [f32]; SCALARS], Vec<&'a mut [f32]>);
+
 pub fn step(batch: &mut Batch, action: &Tensor<2>) -> Option<Stepped> {
     if !is_cpu(&batch.device) {
         return None;
@@ -58,7 +61,7 @@ pub fn step(batch: &mut Batch, action: &Tensor<2>) -> Option<Stepped> {
     let (common, further) = scalars.split_at_mut(n * SCALARS);
     let mut rows: Vec<_> = common.chunks_exact_mut(n).map(|row| row.chunks_mut(LANES)).collect();
     let mut further: Vec<_> = further.chunks_exact_mut(n).map(|row| row.chunks_mut(LANES)).collect();
-    let parts: Vec<([&mut [f32]; SCALARS], Vec<&mut [f32]>)> = (0..n.div_ceil(LANES))
+    let parts: Vec<Parts> = (0..n.div_ceil(LANES))
         .map(|_| {
             let common = core::array::from_fn(|row| rows[row].next().expect("one part per block"));
             (common, further.iter_mut().map(|row| row.next().expect("one part per block")).collect())

@@ -110,7 +110,7 @@ impl Dual {
                 moved = moved.max((new - nu[i]).abs() / (1.0 + new));
                 nu[i] = new;
             }
-            if nu.iter().any(|nu| !(*nu <= largest)) {
+            if nu.iter().any(|nu| nu.is_nan() || *nu > largest) {
                 return None;
             }
             if moved < STILL {
