@@ -26,6 +26,24 @@ pub struct Surrogate {
 impl Gaussian {
     /// Surrogates of S objectives at once.
     ///
+    /// ```
+    /// use burn::tensor::{Device, Tensor};
+    /// use safe_rl::Gaussian;
+    ///
+    /// # fn main() -> Result<(), compute::ComputeError> {
+    /// let device = Device::flex();
+    /// let policy = Gaussian { mean: Tensor::zeros([2, 1], &device), log_std: Tensor::zeros([1], &device) };
+    /// let action = Tensor::<2>::from_floats([[1.0], [-1.0]], &device);
+    /// let advantage = Tensor::<2>::from_floats([[4.0, -2.0]], &device);
+    /// // At the policy that acted every ratio is one: the surrogate is the mean advantage.
+    /// let surrogate = policy.surrogate(&action, &policy.log_prob(&action), &advantage, None);
+    /// assert_eq!(compute::read("value", surrogate.value)?, [1.0]);
+    /// // d ratio / d mean = (a - mu) / sigma^2, times the advantage, over two samples.
+    /// assert_eq!(compute::read("mean", surrogate.mean.flatten::<1>(0, 2))?, [2.0, 1.0]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Shapes
     /// `action` `[N, A]`, `old_log_prob` `[N]`, `advantage` `[S, N]`. `clip` is PPO's epsilon; `None` is the plain ratio.
     ///

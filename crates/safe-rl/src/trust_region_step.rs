@@ -40,6 +40,31 @@ pub struct TrustRegionStep<'a> {
 /// that is not a number leads to a candidate that is none, for [`KlGuard::accept_or_reject`] to refuse. Log standard
 /// deviations move as [`clamp_log_std`] lets them.
 ///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use safe_rl::{Gaussian, KlGuard, KlGuardConfig, TrustRegionStep, trust_region_step};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let device = Device::flex();
+/// // A policy whose mean is its one parameter, with sigma 1, and the step that raises it.
+/// let policy = Gaussian { mean: Tensor::zeros([1, 1], &device), log_std: Tensor::zeros([1], &device) };
+/// let config = KlGuardConfig { target_kl: 0.02, step_kl_share: 1.0, radius_share: 1.0, ..Default::default() };
+/// let step = TrustRegionStep {
+///     policy: &policy,
+///     params: &Tensor::zeros([2], &device),
+///     old_mean: &policy.mean,
+///     old_log_std: &policy.log_std,
+///     direction: &Tensor::from_floats([1.0, 0.0], &device),
+///     moved: &Tensor::ones([1, 1], &device),
+///     max_step: 10.0,
+/// };
+/// let params = compute::read("params", trust_region_step(&KlGuard::new(config, &device)?, &step))?;
+/// // KL = step^2 / 2 = 0.02.
+/// assert!((params[0] - 0.2).abs() < 1e-6 && params[1] == 0.0);
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Panics
 /// If the shapes do not fit.
 pub fn trust_region_step(guard: &KlGuard, step: &TrustRegionStep) -> Tensor<1> {

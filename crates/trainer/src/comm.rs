@@ -49,6 +49,13 @@ impl dyn Comm + '_ {
 }
 
 /// A process alone.
+///
+/// ```
+/// use trainer::comm::{Alone, Comm};
+///
+/// assert_eq!((Alone.size(), Alone.rank()), (1, 0));
+/// assert_eq!(Alone.gather(&[1.5]).unwrap(), [[1.5]]);
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Alone;
 

@@ -16,6 +16,37 @@ use crate::algorithm::ALGORITHMS;
 ///
 /// Derive serde's traits with `#[serde(default)]`: a file may then leave keys out. A misspelt one is refused, whether the
 /// section is one struct or has those of a library flattened into it.
+///
+/// ```
+/// use anyhow::{Result, ensure};
+/// use serde::{Deserialize, Serialize};
+/// use trainer::config::{Section, TrainConfig};
+///
+/// #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// #[serde(default)]
+/// struct MineConfig {
+///     caution: f64,
+/// }
+///
+/// impl Default for MineConfig {
+///     fn default() -> Self {
+///         Self { caution: 0.5 }
+///     }
+/// }
+///
+/// impl Section for MineConfig {
+///     const NAME: &'static str = "mine";
+///
+///     fn validate(&self) -> Result<()> {
+///         ensure!(self.caution >= 0.0, "mine.caution = {}: must not be negative", self.caution);
+///         Ok(())
+///     }
+/// }
+///
+/// let mut config = TrainConfig::default();
+/// config.section_mut::<MineConfig>().caution = 2.0;
+/// assert_eq!(config.section::<MineConfig>().caution, 2.0);
+/// ```
 pub trait Section: Serialize + DeserializeOwned + Default + Clone + PartialEq + Debug + Send + Sync + 'static {
     /// The section's key.
     const NAME: &'static str;
