@@ -163,6 +163,9 @@ fn every_command_of_the_documents_works() {
     fs::write(sandbox.path("my-level.json"), level).unwrap();
     fs::create_dir_all(sandbox.path("assets/sweeps")).unwrap();
     fs::write(sandbox.path("assets/sweeps/quick.json"), SWEEP).unwrap();
+    fs::create_dir_all(sandbox.path("assets/levels")).unwrap();
+    let level = "assets/levels/courtyard.toml";
+    fs::copy(root().join(level), sandbox.path(level)).unwrap();
     let (mut tried, mut wrong) = (0, Vec::new());
     for (page, lines) in documents() {
         for line in lines {
