@@ -2,6 +2,10 @@
 
 use std::fmt::Write;
 
+mod legend;
+
+use legend::{LEGEND_LINE, legend};
+
 /// Colours that stay apart for the colour-blind (Okabe and Ito 2008).
 const PALETTE: [&str; 7] = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"];
 const PANEL_WIDTH: f64 = 420.0;
@@ -16,8 +20,8 @@ const TICKS: f64 = 5.0;
 const LOG_TICKS: f64 = 6.0;
 /// Share of the data's range left free above and below.
 const HEADROOM: f64 = 0.05;
-/// Width of a letter of the legend, roughly.
-const LETTER: f64 = 6.6;
+/// Dashes of the curves that have a colour for the first, second, third time.
+const DASHES: [&str; 3] = ["", "8 3", "2 3"];
 
 /// One point of a curve.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -79,40 +83,27 @@ impl Figure {
     /// The figure as an SVG document.
     pub fn to_svg(&self) -> String {
         let width = PANEL_WIDTH * self.panels.len() as f64;
+        let legend = legend(self, width);
+        let below = LEGEND_LINE * legend.last().map_or(0.0, |place| place.line as f64);
         let mut svg = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {PANEL_HEIGHT:.0}\" \
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {:.0}\" \
              font-family=\"system-ui, sans-serif\" font-size=\"12\" fill=\"#222\">\n\
              <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n\
              <text x=\"{:.0}\" y=\"20\" text-anchor=\"middle\" font-size=\"15\">{}</text>\n",
+            PANEL_HEIGHT + below,
             width / 2.0,
             escaped(&self.title)
         );
-        self.draw_legend(&mut svg);
+        legend.iter().for_each(|place| place.draw(&mut svg));
         let points = || self.panels.iter().flat_map(|p| &p.curves).flat_map(|c| &c.points);
         let x_range = range(points().map(|p| self.x_scale.place(p.x)), 0.0);
         for (index, panel) in self.panels.iter().enumerate() {
-            let _ = writeln!(svg, "<g transform=\"translate({:.0} 0)\">", PANEL_WIDTH * index as f64);
+            let _ = writeln!(svg, "<g transform=\"translate({:.0} {below:.0})\">", PANEL_WIDTH * index as f64);
             panel.draw(&mut svg, x_range, self.x_scale, &self.x_label);
             svg.push_str("</g>\n");
         }
         svg.push_str("</svg>\n");
         svg
-    }
-
-    fn draw_legend(&self, svg: &mut String) {
-        let mut x = LEFT;
-        for (index, curve) in self.panels.first().iter().flat_map(|p| &p.curves).enumerate() {
-            let _ = writeln!(
-                svg,
-                "<line x1=\"{x:.0}\" y1=\"38\" x2=\"{:.0}\" y2=\"38\" stroke=\"{}\" stroke-width=\"3\"/>\
-                 <text x=\"{:.0}\" y=\"42\">{}</text>",
-                x + 18.0,
-                color(index),
-                x + 24.0,
-                escaped(&curve.name)
-            );
-            x += 44.0 + LETTER * curve.name.chars().count() as f64;
-        }
     }
 }
 
@@ -165,10 +156,11 @@ impl Panel {
             let _ = writeln!(
                 svg,
                 "<path d=\"{}Z\" fill=\"{color}\" fill-opacity=\"0.18\"/>\
-                 <path d=\"{}\" fill=\"none\" stroke=\"{color}\" stroke-width=\"2\"/>",
+                 <path d=\"{}\" fill=\"none\" {stroke} stroke-width=\"2\"/>",
                 path(upper.chain(lower)),
                 path(curve.points.iter().map(|p| (x(p.x), y(p.y)))),
-                color = color(index)
+                color = color(index),
+                stroke = stroke(index)
             );
         }
         if let Some((value, name)) = &self.limit {
@@ -219,6 +211,13 @@ fn power_of_two(exponent: i64) -> String {
 
 fn color(index: usize) -> &'static str {
     PALETTE[index % PALETTE.len()]
+}
+
+/// A curve's colour and, once all colours are taken, its dashes.
+fn stroke(index: usize) -> String {
+    let dashes = DASHES[index / PALETTE.len() % DASHES.len()];
+    let dashes = if dashes.is_empty() { String::new() } else { format!(" stroke-dasharray=\"{dashes}\"") };
+    format!("stroke=\"{}\"{dashes}", color(index))
 }
 
 fn path(points: impl Iterator<Item = (f64, f64)>) -> String {
