@@ -27,6 +27,8 @@ pub struct Arrays {
     pub episode_costs: Py<PyArray2<f32>>,
     /// `[B]` int32
     pub episode_length: Py<PyArray1<i32>>,
+    /// `[B]` int32: the bits of the kinds of cost that the step brought.
+    pub cost_kinds: Py<PyArray1<i32>>,
 }
 
 impl Arrays {
@@ -46,6 +48,7 @@ impl Arrays {
             episode_return: row(py, num_envs),
             episode_costs: table(constraints, num_envs),
             episode_length: row(py, num_envs),
+            cost_kinds: row(py, num_envs),
         }
     }
 
@@ -70,6 +73,7 @@ impl Arrays {
             episode_return: row(&self.episode_return, py)?,
             episode_costs: table(&self.episode_costs, py)?,
             episode_length: row(&self.episode_length, py)?,
+            cost_kinds: row(&self.cost_kinds, py)?,
         })
     }
 }
@@ -85,6 +89,7 @@ pub struct Writer<'py> {
     episode_return: PyReadwriteArray1<'py, f32>,
     episode_costs: PyReadwriteArray2<'py, f32>,
     episode_length: PyReadwriteArray1<'py, i32>,
+    cost_kinds: PyReadwriteArray1<'py, i32>,
 }
 
 impl Writer<'_> {
@@ -103,6 +108,7 @@ impl Writer<'_> {
             episode_return: self.episode_return.as_slice_mut()?,
             episode_costs: self.episode_costs.as_slice_mut()?,
             episode_length: self.episode_length.as_slice_mut()?,
+            cost_kinds: self.cost_kinds.as_slice_mut()?,
         })
     }
 }
@@ -127,12 +133,14 @@ pub struct Slices<'a> {
     pub episode_costs: &'a mut [f32],
     /// `[B]`
     pub episode_length: &'a mut [i32],
+    /// `[B]`
+    pub cost_kinds: &'a mut [i32],
 }
 
 impl Slices<'_> {
     /// Environment `i` has not been stepped.
     pub fn clear_step(&mut self, i: usize) {
-        (self.reward[i], self.terminated[i], self.truncated[i]) = (0.0, false, false);
+        (self.reward[i], self.terminated[i], self.truncated[i], self.cost_kinds[i]) = (0.0, false, false, 0);
         clear_column(self.costs, i, self.reward.len());
     }
 

@@ -298,6 +298,18 @@ impl Simulator {
         self.arrays.episode_length.clone_ref(py)
     }
 
+    /// `[B]` int32: the kinds of cost that the step brought, the sum of their bits in `cost_kind_bits`.
+    #[getter]
+    fn cost_kinds(&self, py: Python<'_>) -> Py<PyArray1<i32>> {
+        self.arrays.cost_kinds.clone_ref(py)
+    }
+
+    /// The kinds of cost that can occur, by name, and the bit that stands for each.
+    #[getter]
+    fn cost_kind_bits(&self) -> Vec<(&'static str, i32)> {
+        kind_bits(&self.spec)
+    }
+
     /// Safety-Gymnasium's id.
     #[getter]
     fn id(&self) -> &str {
@@ -403,6 +415,15 @@ fn entry<'py>(state: &Bound<'py, PyDict>, name: &str) -> PyResult<Bound<'py, PyA
     state.get_item(name)?.ok_or_else(|| PyKeyError::new_err(format!("the state has no entry `{name}`")))
 }
 
+/// The kinds of cost that can occur, with the bit that stands for each; the only one of a level has bit 1.
+fn kind_bits(spec: &NavigationSpec) -> Vec<(&'static str, i32)> {
+    let told_apart = spec.cost_kinds();
+    match told_apart.is_empty() {
+        true => spec.level.cost_kinds().into_iter().map(|kind| (kind.name(), 1)).collect(),
+        false => told_apart.into_iter().map(|kind| (kind.name(), kind.bit() as i32)).collect(),
+    }
+}
+
 /// Steps all environments but those that are `held`, whose rows of `out` mean nothing afterwards.
 fn step_all(env: &mut Navigation, action: &[f32], shape: [usize; 2], held: Option<&[bool]>, out: &mut Slices) {
     let before = held.map(|_| env.fields());
@@ -423,6 +444,15 @@ fn step_all(env: &mut Navigation, action: &[f32], shape: [usize; 2], held: Optio
     }
     if out.terminated.contains(&true) || out.truncated.contains(&true) {
         copy(&Values::of(&batch.final_obs), out.final_obs);
+    }
+    match &batch.kinds {
+        Some(kinds) => {
+            out.cost_kinds.iter_mut().zip(Values::of(kinds).iter()).for_each(|(bits, value)| *bits = *value as i32);
+        }
+        None => {
+            let costs = out.costs.iter();
+            out.cost_kinds.iter_mut().zip(costs).for_each(|(bits, cost)| *bits = i32::from(*cost > 0.0));
+        }
     }
     for (length, value) in out.episode_length.iter_mut().zip(Values::of(&batch.episode_length).iter()) {
         *length = *value as i32;

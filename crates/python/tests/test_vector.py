@@ -252,6 +252,42 @@ def test_a_forked_process_is_told_instead_of_hanging():
     child.join()
 
 
+def test_costs_are_told_apart_by_kind():
+    env = kfcpo.make_vec("PointGoal2", 256, seed=1, kinds=True)
+    env.reset()
+    seen = {"cost_hazards": 0.0, "cost_vases_contact": 0.0, "cost_vases_velocity": 0.0}
+    for _ in range(60):
+        *_, cost, _, _, info = env.step(np.full((256, 2), [1.0, 0.1], np.float32))
+        assert set(seen) <= set(info)
+        assert np.array_equal(np.max([info[name] for name in seen], axis=0) > 0, cost > 0)
+        seen = {name: total + info[name].sum() for name, total in seen.items()}
+    assert min(seen.values()) > 0
+    alone = kfcpo.make_vec("PointGoal1", 64, seed=1, kinds=True)
+    alone.reset()
+    for _ in range(60):
+        *_, cost, _, _, info = alone.step(np.full((64, 2), [1.0, 0.1], np.float32))
+        assert np.array_equal(info["cost_hazards"], cost)
+
+
+def test_several_constraints_have_a_row_each():
+    level = kfcpo.level("PointGoal2")
+    level["level"]["name"] = "Apart"
+    level["level"]["constraints"] = [
+        {"name": "ground", "kinds": ["hazards"]},
+        {"name": "things", "kinds": ["vases_contact", "vases_velocity"]},
+    ]
+    env = kfcpo.make_vec(level, 64, seed=1)
+    env.reset()
+    assert env.simulator.constraints == ["ground", "things"] and env.simulator.costs.shape == (2, 64)
+    totals = np.zeros(64)
+    for _ in range(60):
+        *_, cost, _, _, info = env.step(np.full((64, 2), [1.0, 0.1], np.float32))
+        assert np.array_equal(info["cost_ground"] + info["cost_things"], cost)
+        totals += cost
+    np.testing.assert_allclose(env.simulator.episode_costs.sum(axis=0), totals)
+    assert totals.any()
+
+
 def test_a_picture_is_drawn():
     simulator = kfcpo.Simulator("PointGoal1", 2)
     picture = simulator.render(1, 200)

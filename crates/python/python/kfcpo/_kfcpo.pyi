@@ -57,6 +57,11 @@ class Simulator:
     def episode_length(self) -> NDArray[np.int32]:
         """``[B]``"""
     @property
+    def cost_kinds(self) -> NDArray[np.int32]:
+        """``[B]``: the kinds of cost that the step brought, the sum of their bits."""
+    @property
+    def cost_kind_bits(self) -> list[tuple[str, int]]: ...
+    @property
     def id(self) -> str: ...
     @property
     def level(self) -> str:

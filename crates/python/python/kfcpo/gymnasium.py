@@ -12,7 +12,7 @@ from gymnasium.vector import AutoresetMode
 
 from . import spaces
 from ._kfcpo import Simulator
-from .vector import level_text, pickled, unpickled
+from .vector import costs_by_kind, level_text, pickled, unpickled
 
 MODES = {
     AutoresetMode.SAME_STEP: "same_step",
@@ -39,12 +39,13 @@ def check_render_mode(mode):
 
 
 def costs_of(simulator):
-    """The costs of a step by name: ``cost`` ``[B]``, and where there are several constraints ``cost_NAME`` of each."""
+    """The costs of a step by name: ``cost`` ``[B]``, ``cost_hazards`` and the like of every kind that can occur, and where there
+    are several constraints ``cost_NAME`` of each."""
     costs, names = simulator.costs, simulator.constraints
     if len(names) == 1:
-        return {"cost": costs[0].copy()}
+        return {"cost": costs[0].copy(), **costs_by_kind(simulator)}
     named = {f"cost_{name}": row.copy() for name, row in zip(names, costs)}
-    return {"cost": costs.sum(axis=0), **named}
+    return {"cost": costs.sum(axis=0), **costs_by_kind(simulator), **named}
 
 
 class Env(gymnasium.Env):

@@ -42,6 +42,13 @@ def level(env: Env) -> dict[str, Any]:
     return json.loads(level_json(level_text(env)))
 
 
+def costs_by_kind(simulator):
+    """Which kinds of cost the last step brought: ``cost_hazards``, ``cost_vases_contact``, ... ``[B]``, 0 or 1, of every kind
+    that can occur."""
+    bits = simulator.cost_kinds
+    return {f"cost_{name}": ((bits & bit) != 0).astype(np.float32) for name, bit in simulator.cost_kind_bits}
+
+
 def pickled(simulator):
     """Everything a simulator is, as plain data."""
     settings = {
@@ -78,7 +85,9 @@ class VectorEnv:
         threads: Optional[int] = None,
         device: str = "cpu",
         copy: bool = False,
+        kinds: bool = False,
     ) -> None:
+        self._kinds = bool(kinds)
         self._simulator = Simulator(level_text(env), num_envs, seed, threads, device)
         self._copy = bool(copy)
         self._view()
@@ -154,7 +163,7 @@ class VectorEnv:
         Raises ``TypeError`` or ``ValueError`` for an unfit action, NaN included, and ``RuntimeError`` after ``close``.
         """
         ended = self._simulator.step(action)
-        out, info = self._out, {}
+        out, info = self._out, costs_by_kind(self._simulator) if self._kinds else {}
         if len(self._constraints) != 1:
             np.sum(self._costs, axis=0, out=self._cost)
             for name, row in zip(self._constraints, self._costs):
@@ -189,10 +198,10 @@ class VectorEnv:
         self.close()
 
     def __getstate__(self):
-        return {"simulator": pickled(self._simulator), "copy": self._copy}
+        return {"simulator": pickled(self._simulator), "copy": self._copy, "kinds": self._kinds}
 
     def __setstate__(self, state):
-        self._simulator, self._copy = unpickled(state["simulator"]), state["copy"]
+        self._simulator, self._copy, self._kinds = unpickled(state["simulator"]), state["copy"], state["kinds"]
         self._view()
 
     def __repr__(self):
@@ -207,6 +216,7 @@ def make_vec(
     threads: Optional[int] = None,
     device: str = "cpu",
     copy: bool = False,
+    kinds: bool = False,
 ) -> VectorEnv:
     """B environments of one kind with Safety-Gymnasium's six-tuple.
 
@@ -216,7 +226,8 @@ def make_vec(
     :param threads: CPU threads that step, all cores by default; results do not depend on it.
     :param device: ``cpu``; ``cuda``, ``vulkan``, ``wgpu`` where they are compiled in.
     :param copy: whether returned arrays are copies instead of views that the next step overwrites.
+    :param kinds: whether info tells costs apart by their kind: ``cost_hazards``, ``cost_vases_contact``, ... ``[B]``, 0 or 1.
 
     Raises ``ValueError`` for an unknown id, a level that cannot be simulated or a number out of range.
     """
-    return VectorEnv(env, num_envs, seed=seed, threads=threads, device=device, copy=copy)
+    return VectorEnv(env, num_envs, seed=seed, threads=threads, device=device, copy=copy, kinds=kinds)
