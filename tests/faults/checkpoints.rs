@@ -104,6 +104,17 @@ fn the_best_policy_survives_a_death_before_it_was_named() {
 }
 
 #[test]
+fn a_finished_run_that_died_before_its_last_checkpoint_was_named_ends_with_it() {
+    let sandbox = Sandbox::new();
+    sandbox.train_tiny("run", 1024, &[]);
+    let latest = fs::read_to_string(sandbox.path("run/checkpoints/latest")).unwrap();
+    fs::write(sandbox.path("run/checkpoints/latest"), latest.replace("1024", "0512")).unwrap();
+    fs::remove_file(sandbox.path("run/summary.json")).unwrap();
+    resume(&sandbox, 1024);
+    assert_eq!(fs::read_to_string(sandbox.path("run/checkpoints/latest")).unwrap(), latest);
+}
+
+#[test]
 fn a_checkpoint_of_another_run_is_refused() {
     let sandbox = Sandbox::new();
     sandbox.train_tiny("run", 1024, &[]);

@@ -353,6 +353,16 @@ impl CheckpointStore {
         Ok(Some(rank))
     }
 
+    /// Lets `latest` name the checkpoint that a run goes on from: a process may have died between the two. Only for the
+    /// process that holds the run's lock.
+    ///
+    /// # Errors
+    ///
+    /// When the disk refuses.
+    pub fn mend_latest(&self, steps: u64) -> Result<()> {
+        if self.pointer(LATEST) == Some(steps) { Ok(()) } else { self.point(LATEST, steps) }
+    }
+
     /// Steps and rank of the best checkpoint that can be read; the earliest of equals.
     fn best(&self) -> Option<(u64, Rank)> {
         let known = self.steps().into_iter().filter_map(|steps| {
@@ -489,6 +499,19 @@ mod tests {
         fs::write(store.path(30), b"damaged").unwrap();
         assert_eq!(store.mend_best().unwrap(), feasible(2.0));
         assert_eq!(store.pointer(BEST), Some(40));
+    }
+
+    #[test]
+    fn a_process_that_dies_before_it_names_the_latest_loses_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = CheckpointStore::new(dir.path());
+        store.save(&sample(10), false, 9).unwrap();
+        let pointer = fs::read(dir.path().join(LATEST)).unwrap();
+        store.save(&sample(20), false, 9).unwrap();
+        fs::write(dir.path().join(LATEST), pointer).unwrap();
+        let (checkpoint, _) = store.load_newest_readable().unwrap();
+        store.mend_latest(checkpoint.steps).unwrap();
+        assert_eq!(store.load(Selector::Latest).unwrap().steps, 20);
     }
 
     #[test]

@@ -116,7 +116,9 @@ impl Training {
             let loaded = runner.load(&checkpoint.state);
             loaded.with_context(|| format!("cannot continue the run in {}", dir.path().display()))?;
             wall_s = checkpoint.session.wall_s;
-            best = dir.checkpoints().of_run(config.clone()).mend_best()?;
+            let checkpoints = dir.checkpoints().of_run(config.clone());
+            checkpoints.mend_latest(checkpoint.steps)?;
+            best = checkpoints.mend_best()?;
         }
         let (logs, mut warnings) = Logs::open(&dir, &runner, resumed)?;
         warnings.extend(record_start(&dir, &config, resources, runner.steps(), resumed)?);
