@@ -95,18 +95,21 @@ struct Available {
     of: &'static str,
 }
 
+/// Bytes that the limit on the address space leaves to this process, where there is one. Only Linux tells.
+pub fn address_space() -> Option<f64> {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let limits = read("/proc/self/limits");
+    let limit = limits.lines().find_map(|line| line.strip_prefix("Max address space"))?;
+    let limit: f64 = limit.split_whitespace().next()?.parse().ok()?;
+    Some(limit - kilobytes(&read("/proc/self/status"), "VmSize:").unwrap_or(0.0))
+}
+
 /// The least of what the machine, the control group and the limit on the address space leave. Only Linux tells.
 fn available() -> Option<Available> {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let machine = || {
         let meminfo = read("/proc/meminfo");
         Some(kilobytes(&meminfo, "MemAvailable:")? + kilobytes(&meminfo, "SwapFree:").unwrap_or(0.0))
-    };
-    let address_space = || {
-        let limits = read("/proc/self/limits");
-        let limit = limits.lines().find_map(|line| line.strip_prefix("Max address space"))?;
-        let limit: f64 = limit.split_whitespace().next()?.parse().ok()?;
-        Some(limit - kilobytes(&read("/proc/self/status"), "VmSize:").unwrap_or(0.0))
     };
     let candidates = [
         (machine(), "this machine"),

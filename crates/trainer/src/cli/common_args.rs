@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Once;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -11,6 +11,10 @@ use crate::cli::console::diagnose;
 use crate::config::load::{CONSTRAINTS, Sources};
 use crate::config::{Actions, Limited};
 use crate::device::{DeviceChoice, SelectedDevice, select_device};
+use crate::memory::address_space;
+
+/// Address space of a thread: Rust's stack of 2 MiB and what the allocator sets aside.
+const THREAD_STACK: f64 = 2.5 * 1024.0 * 1024.0;
 
 /// Options every computing verb has.
 #[derive(Debug, Clone, Args)]
@@ -32,6 +36,12 @@ impl CommonArgs {
     pub fn apply_threads(&self) -> Result<usize> {
         // Also without the option: a pool that rayon starts by itself panics where a thread cannot be started.
         let threads = self.threads.map_or(0, usize::from);
+        // Short of address space a thread may start and then die of it before it can say so.
+        let (stacks, left) = (threads as f64 * THREAD_STACK, address_space().unwrap_or(f64::INFINITY));
+        ensure!(
+            stacks <= left,
+            "cannot start the CPU threads: {threads} need {stacks:.0} bytes of address space, {left:.0} are left; --threads N asks for fewer"
+        );
         let started = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
         started.context("cannot start the CPU threads; --threads N asks for fewer")?;
         Ok(rayon::current_num_threads())
