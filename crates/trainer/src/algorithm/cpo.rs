@@ -13,8 +13,8 @@ use burn::tensor::Tensor;
 use safe_rl::Samples;
 
 use self::dual::{Dual, Step};
-use super::second_order::{NaturalDirection, Trial, TrpoConfig, TrustRegion};
-use super::{Algorithm, AlgorithmInfo, Context, CostEstimate, Number, Setup, Update};
+use super::second_order::{NaturalDirection, Trial, TrpoConfig, TrustRegion, take};
+use super::{Algorithm, AlgorithmInfo, Context, CostEstimate, Setup, Update};
 use crate::config::{Constraint, SectionInfo};
 use crate::error::UsageError;
 use crate::policy::Policy;
@@ -173,8 +173,7 @@ impl Algorithm for Cpo {
         let p = (1..=c.len()).map(natural).collect::<Result<Vec<_>>>()?;
         let (case, reward, costs) = self.weights(&gradients, &x, &p, &c)?;
         let usable = costs.iter().chain(&c).chain([&reward]).all(|number| number.is_finite());
-        let (mut kl, mut refused, mut accepted) = (0.0, 0, false);
-        if usable {
+        let found = usable.then(|| {
             let step = (p.into_iter().zip(&costs))
                 .fold(x.direction * reward as f32, |step, (p, weight)| step - p.direction * *weight as f32);
             let rises = matches!(case, Case::Bounded | Case::Free);
@@ -183,22 +182,9 @@ impl Algorithm for Cpo {
                 (!rises || trial.values[0] >= before[0])
                     && changes.zip(&c).all(|((value, before), c)| value - before <= (-c).max(0.0))
             };
-            let found = region.search(&step, &batch.advantage, acceptable)?;
-            (refused, accepted) = (found.refused, found.trial.is_some());
-            kl = found.trial.map_or(0.0, |trial| trial.kl);
-            *policy = found.policy;
-        }
-        let known = |value: f64| Some(Number::Known(value));
-        let mut update = Update {
-            kl: known(kl),
-            accepted: known(f64::from(u8::from(accepted))),
-            rejected: known(refused as f64),
-            skipped: known(f64::from(u8::from(!usable))),
-            numbers: Vec::new(),
-        };
-        update.push("Train/KL", kl);
-        update.push("Train/LogStd", policy.log_std().clone().mean());
-        update.push("CPO/Refused", refused as f64);
+            region.search(&step, &batch.advantage, acceptable)
+        });
+        let mut update = take("CPO", policy, found.transpose()?);
         update.push("CPO/Case", f64::from(case as u8));
         update.push("CPO/RewardWeight", reward);
         update.push_each("CPO/CostWeight", &costs);

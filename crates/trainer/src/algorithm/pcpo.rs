@@ -18,8 +18,8 @@ use burn::tensor::Tensor;
 use safe_rl::Samples;
 use serde::{Deserialize, Serialize};
 
-use super::second_order::{Trial, TrpoConfig, TrustRegion};
-use super::{Algorithm, AlgorithmInfo, Context, Number, Setup, Update};
+use super::second_order::{Trial, TrpoConfig, TrustRegion, take};
+use super::{Algorithm, AlgorithmInfo, Context, Setup, Update};
 use crate::config::{Section, SectionInfo, count};
 use crate::error::UsageError;
 use crate::policy::Policy;
@@ -121,29 +121,15 @@ impl Algorithm for Pcpo {
         let r = scalar((g.clone() * p.direction.clone()).sum())?;
         let weights = Weights::new(x.squared, r, p.squared, violation, self.config.target_kl);
         let usable = weights.reward.is_finite() && weights.cost.is_finite();
-        let (mut kl, mut refused, mut accepted) = (0.0, 0, false);
-        if usable {
+        let found = usable.then(|| {
             let along = if self.variant == PcpoVariant::Paper { x.direction } else { g };
             let step = along * weights.reward as f32 - p.direction * weights.cost as f32;
             let acceptable = |trial: &Trial| {
                 trial.kl <= self.config.target_kl && trial.values[1] - before[1] <= (-violation).max(0.0)
             };
-            let found = region.search(&step, &batch.advantage, acceptable)?;
-            (refused, accepted) = (found.refused, found.trial.is_some());
-            kl = found.trial.map_or(0.0, |trial| trial.kl);
-            *policy = found.policy;
-        }
-        let known = |value: f64| Some(Number::Known(value));
-        let mut update = Update {
-            kl: known(kl),
-            accepted: known(f64::from(u8::from(accepted))),
-            rejected: known(refused as f64),
-            skipped: known(f64::from(u8::from(!usable))),
-            numbers: Vec::new(),
-        };
-        update.push("Train/KL", kl);
-        update.push("Train/LogStd", policy.log_std().clone().mean());
-        update.push("PCPO/Refused", refused as f64);
+            region.search(&step, &batch.advantage, acceptable)
+        });
+        let mut update = take("PCPO", policy, found.transpose()?);
         update.push("PCPO/RewardWeight", weights.reward);
         update.push("PCPO/CostWeight", weights.cost);
         update.push("PCPO/Violation", violation);

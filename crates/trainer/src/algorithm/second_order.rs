@@ -5,7 +5,7 @@ use burn::tensor::{Int, Tensor, TensorData};
 use safe_rl::{Samples, Surrogate, conjugate_gradient, gather_rows};
 use serde::{Deserialize, Serialize};
 
-use super::Context;
+use super::{Context, Number, Update};
 use crate::config::{Section, at_least, count, positive, within};
 use crate::policy::exported::{host, scalar};
 use crate::policy::{Policy, PolicyPass};
@@ -94,6 +94,26 @@ pub struct Found {
     pub trial: Option<Trial>,
     /// Lengths that were tried and refused.
     pub refused: usize,
+}
+
+/// Takes the step that a search found and says what came of it; `name` is the algorithm's in the logs. Where nothing was
+/// searched, because a number was not finite, the step is skipped.
+pub fn take(name: &str, policy: &mut Policy, found: Option<Found>) -> Update {
+    let known = |value: f64| Some(Number::Known(value));
+    let skipped = known(f64::from(u8::from(found.is_none())));
+    let (mut kl, mut refused, mut accepted) = (0.0, 0.0, 0.0);
+    if let Some(found) = found {
+        refused = found.refused as f64;
+        accepted = f64::from(u8::from(found.trial.is_some()));
+        kl = found.trial.map_or(0.0, |trial| trial.kl);
+        *policy = found.policy;
+    }
+    let mut update =
+        Update { kl: known(kl), accepted: known(accepted), rejected: known(refused), skipped, numbers: Vec::new() };
+    update.push("Train/KL", kl);
+    update.push("Train/LogStd", policy.log_std().clone().mean());
+    update.push(format!("{name}/Refused"), refused);
+    update
 }
 
 impl<'a> TrustRegion<'a> {

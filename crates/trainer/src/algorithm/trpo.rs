@@ -10,8 +10,8 @@ use compute::State;
 use safe_rl::{AdamMultiplierConfig, PidMultiplierConfig, Samples};
 
 use super::lagrangian::Lagrangian;
-use super::second_order::{TrpoConfig, TrustRegion};
-use super::{Algorithm, AlgorithmInfo, Context, Number, Setup, Update};
+use super::second_order::{TrpoConfig, TrustRegion, take};
+use super::{Algorithm, AlgorithmInfo, Context, Setup, Update};
 use crate::config::SectionInfo;
 use crate::policy::Policy;
 
@@ -70,21 +70,11 @@ pub fn raise(
     let (before, gradients) = region.gradients(advantage)?;
     let natural = region.natural(&gradients.squeeze_dim(0))?;
     let usable = natural.squared.is_finite() && natural.squared >= 0.0;
-    let mut update = Update { skipped: Some(Number::Known(f64::from(u8::from(!usable)))), ..Update::default() };
-    let (mut kl, mut refused, mut accepted) = (0.0, 0, false);
-    if usable {
+    let found = usable.then(|| {
         let step = natural.direction * region.length(natural.squared) as f32;
-        let found = region.search(&step, advantage, |trial| trial.values[0] >= before[0])?;
-        (refused, accepted) = (found.refused, found.trial.is_some());
-        kl = found.trial.map_or(0.0, |trial| trial.kl);
-        *policy = found.policy;
-    }
-    update.kl = Some(Number::Known(kl));
-    update.accepted = Some(Number::Known(f64::from(u8::from(accepted))));
-    update.rejected = Some(Number::Known(refused as f64));
-    update.push("Train/KL", kl);
-    update.push("Train/LogStd", policy.log_std().clone().mean());
-    update.push("TRPO/Refused", refused as f64);
+        region.search(&step, advantage, |trial| trial.values[0] >= before[0])
+    });
+    let mut update = take("TRPO", policy, found.transpose()?);
     update.push("TRPO/xHx", natural.squared);
     Ok(update)
 }
