@@ -13,7 +13,7 @@ use trainer::algorithm::cup::CupConfig;
 use trainer::algorithm::focops::FocopsConfig;
 use trainer::algorithm::kfcpo::{KfcpoConfig, Steering};
 use trainer::algorithm::ppo::PpoConfig;
-use trainer::algorithm::{self, ALGORITHMS, Context, CostEstimate, Progress, Setup};
+use trainer::algorithm::{self, ALGORITHMS, Context, CostEstimate, Progress, ReturnEstimate, Setup};
 use trainer::comm::Alone;
 use trainer::config::TrainConfig;
 use trainer::policy::Policy;
@@ -78,8 +78,9 @@ fn solve(config: TrainConfig) -> [f64; ACTIONS] {
     for iteration in 0..ITERATIONS {
         let (samples, cost) = gather(&policy, iteration);
         let costs = [CostEstimate { rollout: cost, episodes: cost }];
+        let earned = ReturnEstimate::unknown(&test_device());
         let progress = Progress { fraction: iteration as f64 / ITERATIONS as f64, iteration };
-        let context = Context { costs: &costs, progress, comm: &Alone };
+        let context = Context { costs: &costs, earned: &earned, progress, comm: &Alone };
         let update = algorithm.update(&mut policy, &samples, &context).expect("the CPU can be read");
         update.read().expect("the CPU can be read");
         if iteration >= ITERATIONS - LAST {

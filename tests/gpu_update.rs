@@ -13,7 +13,7 @@ use safe_rl::{
 use test_support::device::cpu_and_gpu;
 use test_support::numbers::{apart, tensor, values};
 use trainer::algorithm::kfcpo::KfcpoConfig;
-use trainer::algorithm::{self, Context, CostEstimate, Progress, Setup};
+use trainer::algorithm::{self, Context, CostEstimate, Progress, ReturnEstimate, Setup};
 use trainer::comm::Alone;
 use trainer::config::TrainConfig;
 use trainer::critics::Critics;
@@ -199,18 +199,21 @@ fn steering_numbers_equal_the_cpus_special_ones_included() {
         for kappa in inner {
             let kappa = if q.is_finite() && s.is_finite() { kappa * (q * s).sqrt() } else { kappa };
             for (kind, weights) in kinds.into_iter().zip([weights(0.4, 0.7), weights(0.0, 0.2), weights(1.0, 0.5)]) {
-                let run = |device: &Device| {
+                let run = |device: &Device, bound: Option<f32>| {
                     let products = Products { gram: Tensor::from_floats([[q, -kappa], [-kappa, s]], device) };
-                    let blend = blend(kind, &products, &products, &[weights]);
+                    let bound = bound.map(|bound| Tensor::<1>::from_floats([bound], device));
+                    let blend = blend(kind, &products, &products, &[weights], bound.as_ref());
                     let natural = Tensor::<2>::from_floats([[1.0, 2.0, -0.5], [3.0, f32::NAN, 0.25]], device);
                     let usable = values(blend.usable.number());
                     let direction = values(blend.direction(&natural).narrow(0, 2, 1));
-                    [values(blend.alpha), values(blend.beta), usable, direction].concat()
+                    [values(blend.alpha), values(blend.beta), usable, direction, values(blend.safety)].concat()
                 };
-                let (host, device) = (run(&cpu), run(&gpu));
-                for (a, b) in host.iter().zip(&device) {
-                    let same = (a - b).abs() <= 2e-5 * a.abs().max(1e-6);
-                    assert!(same, "{kind:?}, q {q}, s {s}, kappa {kappa}: {host:?} {device:?}");
+                for bound in [None, Some(0.0), Some(0.2)] {
+                    let (host, device) = (run(&cpu, bound), run(&gpu, bound));
+                    for (a, b) in host.iter().zip(&device) {
+                        let same = (a - b).abs() <= 2e-5 * a.abs().max(1e-6);
+                        assert!(same, "{kind:?}, q {q}, s {s}, kappa {kappa}, {bound:?}: {host:?} {device:?}");
+                    }
                 }
             }
         }
@@ -279,6 +282,7 @@ fn an_update_equals_the_cpus() {
     config.critic.hidden = vec![24, 16];
     config.critic.minibatch_size = 100;
     config.section_mut::<KfcpoConfig>().minibatch_size = 100;
+    config.section_mut::<KfcpoConfig>().price.price_bound = 1.0;
     let run = |device: &Device| {
         let mut policy = Policy::new(&config.policy, OBS, 2, config.seed, device).expect("a usable shape");
         let obs = noise(1, [800, OBS], device);
@@ -299,7 +303,13 @@ fn an_update_equals_the_cpus() {
         let mut metrics = Vec::new();
         for iteration in 1..3 {
             let costs = [CostEstimate { rollout: 30.0, episodes: 30.0 }];
-            let context = Context { costs: &costs, progress: Progress { fraction: 0.1, iteration }, comm: &Alone };
+            let earned = ReturnEstimate { rollout: 10.0, advantage_scale: Tensor::full([1], 0.5, device) };
+            let context = Context {
+                costs: &costs,
+                earned: &earned,
+                progress: Progress { fraction: 0.1, iteration },
+                comm: &Alone,
+            };
             let update = kfcpo.update(&mut policy, &samples, &context).expect("an update");
             metrics = update.read().expect("numbers").metrics;
         }

@@ -9,7 +9,7 @@ use trainer::algorithm::first_order::FirstOrderSettings;
 use trainer::algorithm::focops::FocopsConfig;
 use trainer::algorithm::kfcpo::KfcpoConfig;
 use trainer::algorithm::ppo::PpoConfig;
-use trainer::algorithm::{self, Algorithm, Context, CostEstimate, Progress, Setup, UpdateReport};
+use trainer::algorithm::{self, Algorithm, Context, CostEstimate, Progress, ReturnEstimate, Setup, UpdateReport};
 use trainer::comm::Alone;
 use trainer::config::TrainConfig;
 use trainer::policy::Policy;
@@ -65,7 +65,9 @@ fn update(
     iteration: u64,
 ) -> UpdateReport {
     let costs = [CostEstimate { rollout: cost, episodes: cost }];
-    let context = Context { costs: &costs, progress: Progress { fraction: 0.0, iteration }, comm: &Alone };
+    let earned = ReturnEstimate::unknown(&test_device());
+    let context =
+        Context { costs: &costs, earned: &earned, progress: Progress { fraction: 0.0, iteration }, comm: &Alone };
     let update = algorithm.update(policy, samples, &context).expect("the CPU can be read");
     update.read().expect("the CPU can be read")
 }

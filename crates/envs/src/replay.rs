@@ -17,7 +17,7 @@ use crate::agent::AgentModel;
 use crate::error::EnvError;
 use crate::kinds::for_kind;
 use crate::math::{sin_cos, wrap_angle};
-use crate::object::{GREMLIN_HOME, GREMLIN_HOME_QUAT, ObjectKind, cost_of};
+use crate::object::{GREMLIN_HOME, GREMLIN_HOME_QUAT, ObjectKind, cost_of, mark_hazards};
 use crate::params::PARAM_COST_FIRST;
 use crate::registry::find;
 use crate::spec::NavigationSpec;
@@ -75,6 +75,7 @@ fn compare_step<A: AgentModel, T: TaskModel>(
     let action = &recording.action[t * spec.env.action_dim..][..spec.env.action_dim];
     let action: Vec<f32> = action.iter().map(|number| *number as f32).collect();
     A::advance(params, &mut state, 0, &action, 0, &mut scratch, 0);
+    mark_hazards(params, &mut state, 0);
     let reward = f64::from(T::reward(params, &mut state, 0));
     let cost = f64::from(cost_of(params, params[PARAM_COST_FIRST] as usize, T::costs(params, &mut state, 0)));
     set_task::<T>(recording, rows, after, &mut state);

@@ -9,6 +9,8 @@ use crate::contact::SCRATCH_LEN;
 use crate::layout::{place_fixed, sample_layout};
 use crate::lidar::observe_lidars;
 use crate::math::{TAU, wrap_angle};
+#[cfg(any(feature = "gpu", test))]
+use crate::object::mark_hazards;
 use crate::object::{cost_of, settle_bodies};
 use crate::params::{
     COST_ROW, DRAWN, LAYOUT_AGENT, PARAM_COST_END, PARAM_COST_FIRST, PARAM_COST_STATE, PARAM_COSTS, PARAM_MAX_STEPS,
@@ -109,7 +111,7 @@ pub fn observe<A: Agent, T: Task>(params: &[f32], state: &mut [f32], base: usize
     observe_lidars::<A, T>(params, state, base, obs, obs_offset);
 }
 
-/// Reward, cost and the episode's account after the agent has moved; whether the episode ends.
+/// Reward, cost and the episode's account after the agent has moved and hazards are marked; whether the episode ends.
 #[cfg_attr(feature = "gpu", cube)]
 pub fn finish_step<T: Task>(
     params: &[f32],
@@ -183,6 +185,7 @@ pub fn end_step<A: Agent, T: Task>(
     scalars_offset: usize,
     scalars_stride: usize,
 ) {
+    mark_hazards(params, state, base);
     let done = finish_step::<T>(params, state, base, env, scalars, scalars_offset, scalars_stride);
     observe::<A, T>(params, state, base, final_obs, obs_offset);
     if done {

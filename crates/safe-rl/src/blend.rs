@@ -16,6 +16,12 @@
 //! large units does not drown the others, and its part is its margin's weight. A vanished gradient has no part. The
 //! weights of the blend are then those of the tightest constraint ([`MarginWeights::tightest`]). Of one constraint `n_s` is
 //! `-n_1`, whatever its length: the blend divides by it.
+//!
+//! # A bound of the weight
+//!
+//! The blend climbs `J_r - lambda J_c` with the price `lambda = w / (1 - w) |n_r| / |n_s|` of a unit of cost, in units of the
+//! reward's gradient. Where a bound `lambda_max` is given ([`PriceBound`](crate::PriceBound)), `w` is at most what that price
+//! makes it: `w / (1 - w) <= lambda_max |n_s| / |n_r|`. Of several constraints the price of each is bounded.
 
 mod gpu;
 
@@ -30,6 +36,9 @@ use crate::projection::{Projection, ProjectionKind, VANISHED, project};
 /// Relative size at which a projected direction fades out.
 const FADE: f32 = 1e-6;
 
+/// Odds of safety beyond which its weight is one.
+const LARGEST_ODDS: f32 = 1e30;
+
 /// Coefficients of the direction, and what they were made of. All tensors `[1]`.
 #[derive(Debug, Clone)]
 pub struct Blend {
@@ -41,6 +50,8 @@ pub struct Blend {
     pub norm_squared: Tensor<1>,
     /// Whether there is a direction at all.
     pub usable: Flag,
+    /// The weight of safety, after its bound.
+    pub safety: Tensor<1>,
     /// Products of `n_r` and `-n_s`, `[2, 2]`.
     pair: Products,
     /// `c` `[C]` of several constraints.
@@ -53,6 +64,7 @@ struct Found {
     beta: Tensor<1>,
     norm_squared: Tensor<1>,
     usable: Flag,
+    safety: Tensor<1>,
 }
 
 /// The host's part in a blend.
@@ -70,7 +82,8 @@ struct Weights {
 ///
 /// `metric` are the products of the natural gradients at hand, of S objectives. `projection` are those the projection is
 /// computed from: the same ones for [`ProjectionKind::Fisher`], Euclidean ones for [`ProjectionKind::Euclidean`]; the other
-/// kinds ignore them. `weights` are those of the C = S - 1 constraints' margins.
+/// kinds ignore them. `weights` are those of the C = S - 1 constraints' margins. `bounds` `[C]` are the highest prices of
+/// the costs, if they are bounded.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
@@ -81,7 +94,7 @@ struct Weights {
 /// let products = Products::euclidean(&natural);
 /// let weights = Margin::new(25.0, MarginConfig { margin_start: 0.0, ..Default::default() })?.weights(0.0);
 /// // At the limit, without a conflict: half of either unit vector, the cost's downwards.
-/// let direction = blend(ProjectionKind::Fisher, &products, &products, &[weights]).direction(&natural);
+/// let direction = blend(ProjectionKind::Fisher, &products, &products, &[weights], None).direction(&natural);
 /// let direction = compute::read("direction", direction)?;
 /// assert!((direction[0] - 0.5).abs() < 1e-6 && (direction[1] + 0.5).abs() < 1e-6);
 /// # Ok(())
@@ -90,7 +103,13 @@ struct Weights {
 ///
 /// # Panics
 /// If there is no constraint, or a number of weights that does not fit the products.
-pub fn blend(kind: ProjectionKind, metric: &Products, projection: &Products, weights: &[MarginWeights]) -> Blend {
+pub fn blend(
+    kind: ProjectionKind,
+    metric: &Products,
+    projection: &Products,
+    weights: &[MarginWeights],
+    bounds: Option<&Tensor<1>>,
+) -> Blend {
     let [objectives, _] = metric.gram.dims();
     assert_eq!(objectives, 1 + weights.len(), "the reward and a weight per constraint");
     let tightest = MarginWeights::tightest(weights);
@@ -104,9 +123,18 @@ pub fn blend(kind: ProjectionKind, metric: &Products, projection: &Products, wei
     let parts = (weights.len() > 1).then(|| parts(metric, weights));
     let reduced = |products: &Products| parts.as_ref().map_or_else(|| products.clone(), |c| products.combined(c));
     let (pair, projection) = (reduced(metric), reduced(projection));
-    let Found { alpha, beta, norm_squared, usable } =
-        first_of!(gpu::blend(&pair, &projection, &host), reference(&pair, &projection, &host));
-    Blend { alpha, beta, norm_squared, usable, pair, parts }
+    let bound = bounds.map(|bounds| parts.as_ref().map_or_else(|| bounds.clone(), |c| tightest_bound(bounds, c)));
+    let bound = bound.as_ref();
+    let Found { alpha, beta, norm_squared, usable, safety } =
+        first_of!(gpu::blend(&pair, &projection, &host, bound), reference(&pair, &projection, &host, bound));
+    Blend { alpha, beta, norm_squared, usable, safety, pair, parts }
+}
+
+/// The bound `[1]` of the price of `sum_k c_k n_k` that holds the price of every cost within its own.
+fn tightest_bound(bounds: &Tensor<1>, c: &Tensor<1>) -> Tensor<1> {
+    let absent = c.clone().greater_scalar(0.0).bool_not();
+    let each = bounds.clone() / c.clone().mask_fill(absent.clone(), 1.0);
+    each.mask_fill(absent, LARGEST_ODDS).min()
 }
 
 /// `c_k = (w_k / sum w) / |n_k|` `[C]`, zero where a gradient has vanished.
@@ -118,14 +146,26 @@ fn parts(metric: &Products, weights: &[MarginWeights]) -> Tensor<1> {
     (fractions / squared.mask_fill(vanished.clone(), 1.0).sqrt()).mask_fill(vanished, 0.0)
 }
 
-fn reference(pair: &Products, projection: &Products, weights: &Weights) -> Found {
+fn reference(pair: &Products, projection: &Products, weights: &Weights, bound: Option<&Tensor<1>>) -> Found {
     let products = pair.pair();
     let projection =
         if weights.projects { project(projection, weights.strength) } else { Projection::none(&products[0]) };
-    combine(&products, &projection, weights.safety as f32)
+    let safety = bounded(weights.safety as f32, &products, bound);
+    combine(&products, &projection, safety)
 }
 
-fn combine([q, s, kappa]: &[Tensor<1>; 3], Projection { a, b }: &Projection, w: f32) -> Found {
+/// The weight `[1]` that the price of cost allows.
+fn bounded(safety: f32, [q, s, _]: &[Tensor<1>; 3], bound: Option<&Tensor<1>>) -> Tensor<1> {
+    let safety = q.full_like(safety);
+    let Some(bound) = bound else { return safety };
+    let odds = (bound.clone() * (s.clone() / q.clone()).sqrt()).clamp_max(LARGEST_ODDS);
+    let most = odds.clone() / (odds + 1.0);
+    // Where a gradient has vanished or is no number nothing is bounded: the blend's own rules say what happens then.
+    let unknown = most.clone().is_finite().bool_not();
+    safety.min_pair(most.mask_fill(unknown, 1.0))
+}
+
+fn combine([q, s, kappa]: &[Tensor<1>; 3], Projection { a, b }: &Projection, w: Tensor<1>) -> Found {
     let finite = q.clone().is_finite().bool_and(s.clone().is_finite()).bool_and(kappa.clone().is_finite());
     let no_reward = q.clone().greater_scalar(VANISHED).bool_not();
     let no_cost = s.clone().greater_scalar(VANISHED).bool_not();
@@ -136,13 +176,13 @@ fn combine([q, s, kappa]: &[Tensor<1>; 3], Projection { a, b }: &Projection, w: 
         let squared = own.clone() + factor.clone() * kappa.clone() * 2.0 + factor.clone().square() * other.clone();
         (squared.clamp_min(0.0) + own.clone() * FADE).sqrt().recip()
     };
-    let reward = inverse_norm(q, s, a) * (1.0 - w);
-    let safety = inverse_norm(s, q, b) * w;
+    let reward = inverse_norm(q, s, a) * (-w.clone() + 1.0);
+    let safety = inverse_norm(s, q, b) * w.clone();
     let alpha = reward.clone() + safety.clone() * b.clone();
     let beta = reward * a.clone() + safety;
 
     let alpha = alpha.mask_where(no_cost.clone(), q.clone().sqrt().recip()).mask_fill(no_reward.clone(), 0.0);
-    let beta = beta.mask_where(no_reward, s.clone().sqrt().recip() * w).mask_fill(no_cost, 0.0);
+    let beta = beta.mask_where(no_reward, s.clone().sqrt().recip() * w.clone()).mask_fill(no_cost, 0.0);
     let unusable = usable.clone().bool_not();
     let alpha = alpha.mask_fill(unusable.clone(), 0.0);
     let beta = beta.mask_fill(unusable.clone(), 0.0);
@@ -150,7 +190,7 @@ fn combine([q, s, kappa]: &[Tensor<1>; 3], Projection { a, b }: &Projection, w: 
         + beta.clone().square() * s.clone()
         + alpha.clone() * beta.clone() * kappa.clone() * 2.0;
     let norm_squared = norm_squared.mask_fill(unusable, 0.0).clamp_min(0.0);
-    Found { alpha, beta, norm_squared, usable: usable.into() }
+    Found { alpha, beta, norm_squared, usable: usable.into(), safety: w }
 }
 
 impl Blend {
@@ -176,9 +216,12 @@ impl Blend {
         direction.mask_fill(self.usable.mask().bool_not().expand([parameters]), 0.0)
     }
 
-    /// `[alpha, beta, q, s, kappa, norm_squared]`, `[6]`, for one read-back per iteration.
+    /// `[alpha, beta, q, s, kappa, norm_squared, w]`, `[7]`, for one read-back per iteration.
     pub fn summary(&self) -> Tensor<1> {
         let [q, s, kappa] = self.pair.pair();
-        Tensor::cat(vec![self.alpha.clone(), self.beta.clone(), q, s, kappa, self.norm_squared.clone()], 0)
+        Tensor::cat(
+            vec![self.alpha.clone(), self.beta.clone(), q, s, kappa, self.norm_squared.clone(), self.safety.clone()],
+            0,
+        )
     }
 }

@@ -37,6 +37,7 @@ mod minibatch;
 mod multiplier;
 mod normalizer;
 mod policy;
+mod price_bound;
 mod products;
 mod projection;
 mod rollout;
@@ -47,7 +48,7 @@ mod trust_region_step;
 use test_support::device as test_device;
 
 pub use adam::{Adam, AdamConfig};
-pub use advantage::{center, standardize};
+pub use advantage::{center, standardize, standardize_with_scale};
 pub use blend::{Blend, blend};
 pub use conjugate_gradient::conjugate_gradient;
 pub use decision::{Decision, Flag, all_finite, all_finite_in};
@@ -69,6 +70,7 @@ pub use normalizer::{Normalizer, NormalizerConfig};
 #[cfg(feature = "gpu")]
 pub use policy::gpu::act_unit;
 pub use policy::{Gaussian, LOG_STD_FISHER, LOG_STD_RANGE, MAX_LOG_STD_STEP, clamp_log_std};
+pub use price_bound::{PriceBound, PriceBoundConfig};
 pub use products::Products;
 pub use projection::{Projection, ProjectionKind, project};
 pub use rollout::{EpisodeTotals, Rollout, RolloutArrays, RolloutBuilder, RolloutStep, StepScalars, Values};

@@ -236,7 +236,7 @@ fn train(constraints: Constraints, limits: &[f64]) -> Outcome {
             let fisher = rollout.obs.clone().square().mean_dim(0).squeeze_dim::<1>(0) * policy.inverse_variance();
             let natural = gradients.clone() / (fisher.clone() + 0.01).unsqueeze();
             let products = Products::metric(&gradients, &natural);
-            let blend = blend(ProjectionKind::Fisher, &products, &products, &weights);
+            let blend = blend(ProjectionKind::Fisher, &products, &products, &weights, None);
             let direction = blend.direction(&natural);
             let radius = guard.radius(&policy.mean_kl(&rollout.mean, &rollout.log_std));
             let length = (direction.clone().square() * fisher).sum().sqrt();

@@ -100,7 +100,7 @@ fn chain(device: &Device) -> Trace {
         let gradients = gradients.reshape([2, OBS * ACTIONS]);
         let natural = gradients.clone() * 0.5;
         let products = Products::metric(&gradients, &natural);
-        let blended = blend(ProjectionKind::Fisher, &products, &products, &[weights]);
+        let blended = blend(ProjectionKind::Fisher, &products, &products, &[weights], None);
         let direction = blended.direction(&natural).reshape([OBS, ACTIONS]);
         let radius = guard.radius(&policy.mean_kl(&batch.mean, &log_std));
         let candidate = theta.clone() + direction * radius.unsqueeze();

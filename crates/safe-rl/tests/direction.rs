@@ -88,7 +88,7 @@ impl Problem {
             ProjectionKind::Euclidean => Products::euclidean(&natural),
             _ => metric.clone(),
         };
-        blend(kind, &metric, &projection, &[*weights])
+        blend(kind, &metric, &projection, &[*weights], None)
     }
 
     fn direction(&self, kind: ProjectionKind, margin: f64) -> Vec<f64> {
@@ -297,7 +297,7 @@ fn the_norm_and_the_conflict_describe_the_direction() {
             assert!((values(blend.norm_squared.clone())[0] - norm).abs() < 1e-4 * (1.0 + norm), "{kind:?}");
             let summary = values(blend.summary());
             // Behind alpha, beta, q and s stands kappa, negative where the objectives conflict.
-            assert_eq!((summary.len(), summary[4] < 0.0), (6, problem.conflict()));
+            assert_eq!((summary.len(), summary[4] < 0.0), (7, problem.conflict()));
         }
     }
 }
@@ -337,7 +337,7 @@ fn values_that_are_not_finite_never_reach_the_direction() {
 fn direction_of(rows: [[f32; 3]; 3], weights: [MarginWeights; 2]) -> (Vec<f64>, Blend) {
     let natural = Tensor::<2>::from_floats(rows, &test_device());
     let products = Products::euclidean(&natural);
-    let blend = blend(ProjectionKind::Fisher, &products, &products, &weights);
+    let blend = blend(ProjectionKind::Fisher, &products, &products, &weights, None);
     (values(blend.direction(&natural)), blend)
 }
 
@@ -351,8 +351,8 @@ fn two_constraints_are_combined_as_worked_by_hand() {
     for (got, expected) in direction.iter().zip([0.4, -0.6 / length, -0.6 * 3.0 / length]) {
         assert!((got - expected).abs() < 1e-6, "{direction:?}");
     }
-    // alpha, beta, q, s, kappa and the squared norm 0.4^2 + 0.6^2.
-    for (got, expected) in values(blend.summary()).iter().zip([0.4, 2.4 / length, 1.0, 0.625, 0.0, 0.52]) {
+    // alpha, beta, q, s, kappa, the squared norm 0.4^2 + 0.6^2 and the weight.
+    for (got, expected) in values(blend.summary()).iter().zip([0.4, 2.4 / length, 1.0, 0.625, 0.0, 0.52, 0.6]) {
         assert!((got - expected).abs() < 1e-6, "{got} {expected}");
     }
     // With a conflict and full projection reward yields: what is left of (2, 2, 0) beside the safe direction (0, -1, 0).
@@ -373,7 +373,7 @@ fn a_second_constraint_that_says_the_same_or_nothing_changes_nothing() {
         for (scale, margin) in [(1.0, 0.05), (40.0, 0.0), (0.0, 0.05), (0.0, -0.1)] {
             let (gradients, natural) = (stacked(&problem.gradients, scale), stacked(&problem.natural, scale));
             let products = Products::metric(&gradients, &natural);
-            let both = blend(ProjectionKind::Fisher, &products, &products, &[weights(margin), weights(margin)]);
+            let both = blend(ProjectionKind::Fisher, &products, &products, &[weights(margin), weights(margin)], None);
             let direction = values(both.direction(&natural));
             let alone = problem.direction(ProjectionKind::Fisher, margin);
             let difference: Vec<f64> = direction.iter().zip(&alone).map(|(a, b)| a - b).collect();
@@ -390,4 +390,42 @@ fn a_cost_gradient_that_is_not_finite_makes_the_direction_unusable_whichever_it_
         let (direction, blend) = direction_of(rows, [weights(0.0), weights(0.1)]);
         assert_eq!((values(blend.usable.number()), direction), (vec![0.0], vec![0.0; 3]));
     }
+}
+
+#[test]
+fn a_bounded_price_lowers_the_weight_of_safety() {
+    let natural = Tensor::<2>::from_floats([[1.0, 0.0], [0.0, 2.0]], &test_device());
+    let products = Products::euclidean(&natural);
+    let of = |weight: f64, bound: f32| {
+        let bound = Tensor::<1>::from_floats([bound], &test_device());
+        let blend = blend(ProjectionKind::None, &products, &products, &[decoupled(weight, 1.0)], Some(&bound));
+        (values(blend.direction(&natural)), values(blend.safety)[0])
+    };
+    // Odds of a quarter times |n_s| / |n_r| = 2, so a weight of a third: the direction climbs reward at a price of 1/4.
+    let (direction, weight) = of(0.9, 0.25);
+    assert!((weight - 1.0 / 3.0).abs() < 1e-6);
+    assert!((direction[0] - 2.0 / 3.0).abs() < 1e-6 && (direction[1] + 1.0 / 3.0).abs() < 1e-6, "{direction:?}");
+    assert!((-direction[1] / 2.0 / direction[0] - 0.25).abs() < 1e-6);
+    assert!((of(0.2, 0.25).1 - 0.2).abs() < 1e-7, "a lower weight stays");
+    let (direction, weight) = of(0.9, 0.0);
+    assert!((direction[0] - 1.0).abs() < 1e-5 && direction[1] == 0.0 && weight == 0.0, "reward alone: {direction:?}");
+    assert!((of(0.9, f32::MAX).1 - 0.9).abs() < 1e-6);
+
+    // Of two constraints the tighter bound: their safe directions of length one have parts of a quarter and three.
+    let natural = Tensor::<2>::from_floats([[1.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 4.0]], &test_device());
+    let products = Products::euclidean(&natural);
+    let weights = [decoupled(0.2, 1.0), decoupled(0.6, 1.0)];
+    for (bounds, price) in [([0.05, 100.0], 0.05), ([100.0, 0.05], 0.05)] {
+        let bound = Tensor::<1>::from_floats(bounds, &test_device());
+        let blend = blend(ProjectionKind::None, &products, &products, &weights, Some(&bound));
+        let direction = values(blend.direction(&natural));
+        let prices = [-direction[1] / 2.0 / direction[0], -direction[2] / 4.0 / direction[0]];
+        let bounded = if bounds[0] < 1.0 { prices[0] } else { prices[1] };
+        assert!((bounded - price).abs() < 1e-6, "{bounds:?} {prices:?}");
+    }
+    // A gradient that has vanished is not bounded by what the other would allow.
+    let gone = Products::euclidean(&Tensor::<2>::from_floats([[0.0, 0.0], [0.0, 2.0]], &test_device()));
+    let bound = Tensor::<1>::from_floats([0.25], &test_device());
+    let blend = blend(ProjectionKind::None, &gone, &gone, &[decoupled(0.9, 1.0)], Some(&bound));
+    assert!((values(blend.beta)[0] - 0.45).abs() < 1e-6);
 }

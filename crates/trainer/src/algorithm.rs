@@ -8,6 +8,7 @@ use crate::error::UsageError;
 use crate::policy::Policy;
 use crate::protocol::ProtocolInfo;
 use anyhow::Result;
+use burn::tensor::{Device, Tensor};
 use compute::State;
 use safe_rl::Samples;
 
@@ -49,6 +50,22 @@ impl CostEstimate {
     }
 }
 
+/// What the policy that gathered the batch earns.
+#[derive(Clone, Debug)]
+pub struct ReturnEstimate {
+    /// Horizon times the mean step reward of the rollout, of the same actions as [`CostEstimate::rollout`].
+    pub rollout: f64,
+    /// What the reward's advantages were divided by, `[1]`.
+    pub advantage_scale: Tensor<1>,
+}
+
+impl ReturnEstimate {
+    /// Nothing is known of the return: prices stay unbounded.
+    pub fn unknown(device: &Device) -> Self {
+        Self { rollout: f64::NAN, advantage_scale: Tensor::ones([1], device) }
+    }
+}
+
 /// Where an update stands in the run.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
@@ -63,6 +80,8 @@ pub struct Progress {
 pub struct Context<'a> {
     /// One estimate per constraint, in their order.
     pub costs: &'a [CostEstimate],
+    /// What is earned.
+    pub earned: &'a ReturnEstimate,
     /// Where the run stands.
     pub progress: Progress,
     /// The processes that train together.
@@ -77,6 +96,12 @@ pub trait Algorithm: Send {
     /// # Errors
     /// When the device cannot be read. Numerical trouble is counted in the [`Update`] instead.
     fn update(&mut self, policy: &mut Policy, batch: &Samples, context: &Context) -> Result<Update>;
+
+    /// GAE lambdas of the advantages of reward and costs, where the algorithm has its own; those of the critics' targets stay
+    /// the run's.
+    fn gae_lambdas(&self) -> [Option<f64>; 2] {
+        [None; 2]
+    }
 
     /// Everything that a continuation needs besides the policy; nothing, unless said otherwise.
     ///

@@ -171,5 +171,11 @@ pub fn steering(sampled: &Figures, deployed: Option<&Figures>) -> Vec<CostEstima
     sampled.step_costs.iter().enumerate().map(estimate).collect()
 }
 
+/// The return of the actions whose costs [`steering`] gives, estimated in the same way.
+pub fn earned(sampled: &Figures, deployed: Option<&Figures>) -> f64 {
+    let difference = deployed.map_or(0.0, |deployed| deployed.average_return - sampled.average_return);
+    sampled.step_return + difference
+}
+
 #[cfg(test)]
 mod tests;

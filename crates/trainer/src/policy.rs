@@ -97,6 +97,12 @@ impl Policy {
     #[must_use]
     pub fn bounded(&self) -> Self {
         let (low, high) = safe_rl::LOG_STD_RANGE;
+        self.bounded_within(low, high)
+    }
+
+    /// The same policy with log sigma within these bounds.
+    #[must_use]
+    pub fn bounded_within(&self, low: f32, high: f32) -> Self {
         let network = self.spec().num_params();
         let bounded = self.log_std.clone().clamp(low, high);
         self.with_params(Tensor::cat(vec![self.params.clone().narrow(0, 0, network), bounded], 0))

@@ -10,11 +10,11 @@ use kinds::Kinds;
 pub use phase::{Phase, PhaseObserver};
 pub use report::{IterationReport, Totals};
 
-use crate::algorithm::{self, Algorithm, Context, CostEstimate, Progress, Setup, UpdateReport};
+use crate::algorithm::{self, Algorithm, Context, CostEstimate, Progress, ReturnEstimate, Setup, UpdateReport};
 use crate::comm::{Alone, Comm};
 use crate::config::{Actions, Constraint, TrainConfig};
 use crate::critics::Critics;
-use crate::deployed::{Deployed, DeployedReport, steering};
+use crate::deployed::{Deployed, DeployedReport, earned, steering};
 use crate::figures::{FigureTracker, Figures};
 use crate::policy::Policy;
 use crate::policy::exported::PolicySnapshot;
@@ -27,7 +27,7 @@ use compute::noise::{NoiseKey, Stream};
 use envs::{Navigation, Purpose, StepBatch, VecEnv};
 use safe_rl::{
     EpisodeTotals, GaeConfig, Normalizer, Rollout, RolloutBuilder, RolloutStep, Samples, center, explained_variance,
-    gae, standardize,
+    gae, standardize_with_scale,
 };
 use std::time::Instant;
 
@@ -252,8 +252,9 @@ impl Runner {
 
     /// Values, advantages, the algorithm's update of the policy, the critics' regression.
     fn update(&mut self, rollout: &Rollout, costs: &[CostEstimate], observer: PhaseObserver) -> Result<UpdateReport> {
-        let (batch, explained) = self.estimate(rollout, observer);
-        let context = Context { costs, progress: self.progress(), comm: self.comm.as_ref() };
+        let (batch, explained, advantage_scale) = self.estimate(rollout, observer);
+        let earned = ReturnEstimate { rollout: self.earned(), advantage_scale };
+        let context = Context { costs, earned: &earned, progress: self.progress(), comm: self.comm.as_ref() };
         let mut update = self.algorithm.update(&mut self.policy, &batch, &context)?;
         observer(Phase::Actor);
         let losses = self.critics.fit(&batch, self.iteration);
@@ -269,22 +270,31 @@ impl Runner {
         update.read()
     }
 
-    /// The rollout as samples with advantages and value targets; also the critics' explained variances.
-    fn estimate(&self, rollout: &Rollout, observer: PhaseObserver) -> (Samples, Vec<Tensor<1>>) {
+    /// The rollout as samples with advantages and value targets; also the critics' explained variances and what the reward's
+    /// advantages were divided by.
+    fn estimate(&self, rollout: &Rollout, observer: PhaseObserver) -> (Samples, Vec<Tensor<1>>, Tensor<1>) {
         let values = rollout.values(self.critics.values(rollout.critic_inputs()));
         observer(Phase::Values);
-        let gamma = self.config.gamma;
-        let mut discounts = vec![GaeConfig { gamma, gae_lambda: self.config.gae_lambda }];
-        discounts.resize(1 + self.constraints.len(), GaeConfig { gamma, gae_lambda: self.config.cost_gae_lambda });
-        let gae = gae(&rollout.signals, &values.value, &values.next_value, &rollout.done, &discounts);
-        let (objectives, samples) = (discounts.len(), rollout.samples());
+        let gae = |[reward, cost]: [f64; 2]| {
+            let of = |gae_lambda| GaeConfig { gamma: self.config.gamma, gae_lambda };
+            let mut discounts = vec![of(reward)];
+            discounts.resize(1 + self.constraints.len(), of(cost));
+            gae(&rollout.signals, &values.value, &values.next_value, &rollout.done, &discounts)
+        };
+        let lambdas = [self.config.gae_lambda, self.config.cost_gae_lambda];
+        let mut estimated = gae(lambdas);
+        let own = self.algorithm.gae_lambdas();
+        let own = [own[0].unwrap_or(lambdas[0]), own[1].unwrap_or(lambdas[1])];
+        if own != lambdas {
+            estimated.advantage = gae(own).advantage;
+        }
+        let gae = estimated;
+        let (objectives, samples) = (1 + self.constraints.len(), rollout.samples());
         let row = |x: &Tensor<3>, s: usize| x.clone().narrow(0, s, 1).reshape([1, samples]);
         let explained = |s: usize| explained_variance(&row(&values.value, s), &row(&gae.target, s));
         // As in OmniSafe the costs' advantages are centred only, so that their size keeps its meaning.
-        let scaled = |s: usize| match row(&gae.advantage, s) {
-            reward if s == 0 => standardize(reward),
-            cost => center(cost),
-        };
+        let (reward, advantage_scale) = standardize_with_scale(row(&gae.advantage, 0));
+        let scaled = |s: usize| if s == 0 { reward.clone() } else { center(row(&gae.advantage, s)) };
         let explained = (0..objectives).map(explained).collect();
         let batch = Samples {
             obs: rollout.obs.clone(),
@@ -295,7 +305,7 @@ impl Runner {
             target: gae.target.reshape([objectives, samples]),
         };
         observer(Phase::Advantages);
-        (batch, explained)
+        (batch, explained, advantage_scale)
     }
 
     /// What the objectives are called in the logs: `Reward`, `Cost`, and by their number from the second cost on.
@@ -309,6 +319,13 @@ impl Runner {
         let deployed = self.deployed.as_ref().filter(|_| self.config.deployed.steer);
         let deployed = deployed.map(|deployed| deployed.report().figures);
         steering(&self.sampled.figures(), deployed.as_ref())
+    }
+
+    /// The return of the actions whose costs steer.
+    fn earned(&self) -> f64 {
+        let deployed = self.deployed.as_ref().filter(|_| self.config.deployed.steer);
+        let deployed = deployed.map(|deployed| deployed.report().figures);
+        earned(&self.sampled.figures(), deployed.as_ref())
     }
 
     fn progress(&self) -> Progress {

@@ -2,10 +2,12 @@
 
 #[cfg(feature = "gpu")]
 use cubecl::prelude::*;
+use pulp::NullaryFnOnce;
 
-use super::hazard::inside_hazard;
+use super::hazard::{inside_hazard, inside_hazard_lanes};
 use super::kind::ObjectKind;
 use super::sigwall::beyond_wall;
+use crate::lanes::row_mut;
 use crate::level::CostKind;
 use crate::params::{COST_KINDS, COST_SUMMED, COST_WEIGHT, PARAM_BODY_COSTS, PARAM_BODY_KIND};
 use crate::state::{LANES, MOVING, TOUCH_COSTS};
@@ -17,14 +19,37 @@ const VASES_VELOCITY: u32 = CostKind::VasesVelocity.bit();
 const WALLS: u32 = CostKind::Walls.bit();
 const KINDS: usize = CostKind::COUNT;
 
+/// Adds to what the agent's touches cost that it is inside a hazard; once per step, before [`object_costs`].
+#[cfg_attr(feature = "gpu", cube)]
+pub fn mark_hazards(params: &[f32], state: &mut [f32], base: usize) {
+    if inside_hazard(params, state, base) {
+        state[base + TOUCH_COSTS * LANES] += HAZARDS as f32;
+    }
+}
+
+/// [`mark_hazards`] of every environment of a block.
+pub(crate) struct MarkHazards<'a> {
+    pub params: &'a [f32],
+    pub state: &'a mut [f32],
+}
+
+impl NullaryFnOnce for MarkHazards<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let inside = inside_hazard_lanes(self.params, self.state);
+        for (costs, inside) in row_mut(self.state, TOUCH_COSTS).iter_mut().zip(inside) {
+            *costs += inside * HAZARDS as f32;
+        }
+    }
+}
+
 /// The bits of the kinds of cost that the state brings, buttons apart: the agent touches an object that costs, is inside a
-/// hazard or beyond a line, or a vase that costs moves.
+/// hazard (as [`mark_hazards`] has found) or beyond a line, or a vase that costs moves.
 #[cfg_attr(feature = "gpu", cube)]
 pub fn object_costs(params: &[f32], state: &mut [f32], base: usize) -> u32 {
     let mut kinds = state[base + TOUCH_COSTS * LANES] as u32;
-    if inside_hazard(params, state, base) {
-        kinds |= HAZARDS;
-    }
     if beyond_wall(params, state, base) {
         kinds |= WALLS;
     }

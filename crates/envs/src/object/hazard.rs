@@ -3,6 +3,7 @@
 #[cfg(feature = "gpu")]
 use cubecl::prelude::*;
 
+use crate::lanes::{Lane, row};
 use crate::math::square;
 use crate::params::{
     GROUP_CONSTRAINED, GROUP_COUNT, GROUP_FIELDS, GROUP_KIND, GROUP_OFFSET, GROUP_ROW, GROUP_SIZE, PARAM_GROUP,
@@ -32,6 +33,28 @@ pub(super) fn inside_hazard(params: &[f32], state: &mut [f32], base: usize) -> b
                     inside = true;
                 }
                 at += fields * LANES;
+            }
+        }
+    }
+    inside
+}
+
+/// [`inside_hazard`] of every environment of a block, as 0 or 1.
+#[inline(always)]
+pub(super) fn inside_hazard_lanes(params: &[f32], state: &[f32]) -> Lane {
+    let (x, y) = (row(state, X), row(state, Y));
+    let mut inside = [0.0f32; LANES];
+    for group in params[PARAM_GROUP..].chunks_exact(GROUP_ROW).take(params[PARAM_GROUPS] as usize) {
+        if group[GROUP_KIND] != HAZARD || group[GROUP_CONSTRAINED] <= 0.5 {
+            continue;
+        }
+        let reach = square(group[GROUP_SIZE]);
+        let (first, fields) = (group[GROUP_OFFSET] as usize, group[GROUP_FIELDS] as usize);
+        for i in 0..group[GROUP_COUNT] as usize {
+            let (hazard_x, hazard_y) = (row(state, first + i * fields), row(state, first + i * fields + 1));
+            for lane in 0..LANES {
+                let near = square(x[lane] - hazard_x[lane]) + square(y[lane] - hazard_y[lane]) < reach;
+                inside[lane] = if near { 1.0 } else { inside[lane] };
             }
         }
     }

@@ -7,7 +7,7 @@ use compute::gpu::finite::finite;
 use compute::gpu::{empty_like, grid, into_tensor, is_gpu, primitive};
 use cubecl::prelude::*;
 
-use super::{FADE, Found, Weights};
+use super::{FADE, Found, LARGEST_ODDS, Weights};
 use crate::decision::Flag;
 use crate::products::Products;
 use crate::projection::VANISHED;
@@ -87,19 +87,28 @@ fn blend_kernel(
     // in
     gram: &[f32],
     projection_gram: &[f32],
+    bound: &[f32],
     strength: f32,
     rest: f32,
     safety: f32,
     vanished: f32,
     fade: f32,
+    largest_odds: f32,
     // out
     alpha_out: &mut [f32],
     beta_out: &mut [f32],
     norm_squared_out: &mut [f32],
     usable_out: &mut [f32],
+    safety_out: &mut [f32],
 ) {
     if ABSOLUTE_POS == 0 {
         let (q, s, kappa) = (gram[0], gram[3], -gram[1]);
+        let mut weight = safety;
+        let odds = (bound[0] * (s / q).sqrt()).min(largest_odds);
+        let most = odds / (odds + 1.0f32);
+        if finite(most) && most < weight {
+            weight = most;
+        }
         let kappa_projected = -projection_gram[1];
         let conflict = kappa_projected.min(0.0f32);
         let mut a = 0.0f32;
@@ -117,8 +126,8 @@ fn blend_kernel(
         if all_finite && (has_reward || has_cost) {
             flag = 1.0f32;
             if has_reward && has_cost {
-                let reward = inverse_norm(q, s, kappa, a, fade) * (1.0f32 - safety);
-                let cost = inverse_norm(s, q, kappa, b, fade) * safety;
+                let reward = inverse_norm(q, s, kappa, a, fade) * (1.0f32 - weight);
+                let cost = inverse_norm(s, q, kappa, b, fade) * weight;
                 of_alpha = reward + cost * b;
                 of_beta = reward * a + cost;
             }
@@ -126,7 +135,7 @@ fn blend_kernel(
                 of_alpha = 1.0f32 / q.sqrt();
             }
             if has_cost && !has_reward {
-                of_beta = safety / s.sqrt();
+                of_beta = weight / s.sqrt();
             }
         }
         alpha_out[0] = of_alpha;
@@ -137,13 +146,24 @@ fn blend_kernel(
             squared = of_alpha * of_alpha * q + of_beta * of_beta * s + of_alpha * of_beta * kappa * 2.0f32;
         }
         norm_squared_out[0] = squared.max(0.0f32);
+        safety_out[0] = weight;
     }
 }
 
 /// [`super::blend`] of the products `[2, 2]`, or `None` on a device without kernels.
-pub(super) fn blend(pair: &Products, projection: &Products, weights: &Weights) -> Option<Found> {
+pub(super) fn blend(
+    pair: &Products,
+    projection: &Products,
+    weights: &Weights,
+    bound: Option<&Tensor<1>>,
+) -> Option<Found> {
+    if !is_gpu(&pair.gram.device()) {
+        return None;
+    }
+    let unbounded = || Tensor::full([1], LARGEST_ODDS, &pair.gram.device());
+    let bound = primitive(&bound.cloned().unwrap_or_else(unbounded))?;
     let (gram, projection) = (primitive(&pair.gram)?, primitive(&projection.gram)?);
-    let [alpha, beta, norm_squared, usable] = [(); 4].map(|()| empty_like(&gram, [1]));
+    let [alpha, beta, norm_squared, usable, safety] = [(); 5].map(|()| empty_like(&gram, [1]));
     let (strength, rest) =
         if weights.projects { (weights.strength as f32, (1.0 - weights.strength) as f32) } else { (0.0, 0.0) };
     blend_kernel::launch(
@@ -152,16 +172,19 @@ pub(super) fn blend(pair: &Products, projection: &Products, weights: &Weights) -
         CubeDim::new_1d(1),
         gram.into_buffer_arg(),
         projection.into_buffer_arg(),
+        bound.into_buffer_arg(),
         strength,
         rest,
         weights.safety as f32,
         VANISHED,
         FADE,
+        LARGEST_ODDS,
         alpha.clone().into_buffer_arg(),
         beta.clone().into_buffer_arg(),
         norm_squared.clone().into_buffer_arg(),
         usable.clone().into_buffer_arg(),
+        safety.clone().into_buffer_arg(),
     );
-    let [alpha, beta, norm_squared, usable] = [alpha, beta, norm_squared, usable].map(into_tensor);
-    Some(Found { alpha, beta, norm_squared, usable: Flag::of_number(usable) })
+    let [alpha, beta, norm_squared, usable, safety] = [alpha, beta, norm_squared, usable, safety].map(into_tensor);
+    Some(Found { alpha, beta, norm_squared, usable: Flag::of_number(usable), safety })
 }

@@ -20,8 +20,9 @@ use compute::State;
 use compute::noise::{NoiseKey, Stream};
 use kfac::{FactorSample, Factors, FisherKind, FisherSeeds, InverseSet, exact_seeds, score_seeds};
 use safe_rl::{
-    Blend, Flag, Gaussian, KlGuard, Margin, MarginWeights, Multiplier, PidMultiplier, PidMultiplierConfig, Products,
-    ProjectionKind, Samples, TrustRegionStep, all_finite, all_finite_in, blend, minibatch_indices, trust_region_step,
+    Blend, Flag, Gaussian, KlGuard, Margin, MarginWeights, Multiplier, PidMultiplier, PidMultiplierConfig, PriceBound,
+    Products, ProjectionKind, Samples, TrustRegionStep, all_finite, all_finite_in, blend, minibatch_indices,
+    trust_region_step,
 };
 use std::sync::Arc;
 
@@ -42,6 +43,8 @@ pub struct Kfcpo {
     factors: Factors,
     /// What is known of each constraint.
     constraints: Vec<Watch>,
+    price: PriceBound,
+    initial_log_std: f64,
     guard: KlGuard,
     minibatches: u64,
     /// Moving average of the objectives' gradients, `[S, P + A]`.
@@ -61,6 +64,8 @@ struct Watch {
 struct Iteration<'a> {
     /// One per constraint.
     weights: Vec<MarginWeights>,
+    /// The highest prices of the costs `[C]`, in units of the scaled advantages, where they are bounded.
+    bounds: Option<Tensor<1>>,
     old_log_std: Tensor<1>,
     samples: &'a Samples,
     number: u64,
@@ -82,8 +87,12 @@ impl Kfcpo {
             };
             Ok(Watch { margin: Margin::new(limit, config.margin)?, multiplier, cost: None })
         };
-        let constraints = setup.constraints.iter().map(|constraint| watch(constraint.limit * config.limit_share));
+        let limits: Vec<f64> =
+            setup.constraints.iter().map(|constraint| constraint.limit * config.limit_share).collect();
+        let constraints = limits.iter().map(|limit| watch(*limit));
         Ok(Self {
+            price: PriceBound::new(&limits, config.price)?,
+            initial_log_std: setup.config.policy.initial_log_std,
             factors: Factors::new(setup.policy.spec(), config.ema_decay as f32, &device)?,
             constraints: constraints.collect::<Result<_>>()?,
             guard: KlGuard::new(config.guard, &device)?,
@@ -120,7 +129,7 @@ impl Kfcpo {
             ProjectionKind::Euclidean => Products::euclidean(&natural),
             ProjectionKind::Fisher | ProjectionKind::None | ProjectionKind::Hard => metric.clone(),
         };
-        let blend = blend(self.config.projection, &metric, &projection, &iteration.weights);
+        let blend = blend(self.config.projection, &metric, &projection, &iteration.weights, iteration.bounds.as_ref());
         let direction = blend.direction(&natural);
 
         let candidate = self.candidate(policy, &pass, direction, batch, iteration);
@@ -218,6 +227,16 @@ impl Kfcpo {
         self.constraints.iter_mut().zip(costs).map(steer).collect()
     }
 
+    /// The highest prices of the costs `[C]` that what the policy earns warrants, where they are bounded: the reward's
+    /// advantages are scaled, and so is the price.
+    fn bounds(&mut self, context: &Context) -> Option<Tensor<1>> {
+        let costs: Vec<f64> = self.constraints.iter().map(|watch| watch.cost.unwrap_or(f64::NAN)).collect();
+        let earned = context.earned;
+        let prices = self.price.update(earned.rollout, &costs, context.progress.fraction)?;
+        let prices: Vec<f32> = prices.into_iter().map(|price| price.min(f64::from(f32::MAX)) as f32).collect();
+        Some(Tensor::<1>::from_floats(prices.as_slice(), &self.device) / earned.advantage_scale.clone())
+    }
+
     /// What the iteration came to.
     fn report(
         &self,
@@ -264,6 +283,7 @@ impl Kfcpo {
             update.push("KFCPO/Q", Number::of(&summary, |values| f64::from(values[2])));
             update.push("KFCPO/S", Number::of(&summary, |values| f64::from(values[3])));
             update.push("KFCPO/Kappa", Number::of(&summary, |values| f64::from(values[4])));
+            update.push("KFCPO/BoundedWeight", Number::of(&summary, |values| f64::from(values[6])));
         }
         if let Some(inverse) = inverse {
             update.push("KFCPO/InverseFallbacks", inverse.fallbacks());
@@ -275,12 +295,13 @@ impl Kfcpo {
 impl Algorithm for Kfcpo {
     fn update(&mut self, policy: &mut Policy, batch: &Samples, context: &Context) -> Result<Update> {
         let weights = self.steer(context.costs);
+        let bounds = self.bounds(context);
         let progress = context.progress;
         let share = 1.0 - (1.0 - self.config.final_kl_share) * progress.fraction;
         self.guard.set_target_kl(self.config.guard.target_kl * share);
         self.guard.begin_rollout();
         let old_log_std = policy.log_std().clone();
-        let iteration = Iteration { weights, old_log_std, samples: batch, number: progress.iteration };
+        let iteration = Iteration { weights, bounds, old_log_std, samples: batch, number: progress.iteration };
         // Inverted afresh in every iteration, so that a resumed run needs the factors alone.
         self.minibatches = 0;
         let (mut inverse, mut last, mut kl) = (None, None, Tensor::zeros([1], &self.device));
@@ -293,11 +314,19 @@ impl Algorithm for Kfcpo {
             }
             kl = self.end_epoch(policy, &before, &iteration);
         }
+        if let Some([low, high]) = self.config.log_std_bounds(self.initial_log_std, progress.fraction) {
+            *policy = policy.bounded_within(low, high);
+        }
         Ok(self.report(policy, &iteration.weights, kl, last, inverse))
+    }
+
+    fn gae_lambdas(&self) -> [Option<f64>; 2] {
+        [self.config.gae_lambda, self.config.cost_gae_lambda]
     }
 
     fn state(&self) -> Result<State> {
         let mut state = State::new();
+        state.put_part("price", self.price.state()?)?;
         state.put_part("factors", self.factors.state()?)?;
         state.put_tensor("average", &self.average)?;
         for (k, Watch { margin, multiplier, cost }) in self.constraints.iter().enumerate() {
@@ -312,6 +341,7 @@ impl Algorithm for Kfcpo {
     }
 
     fn load_state(&mut self, state: &State) -> Result<()> {
+        self.price.load_state(&state.part("price")?)?;
         self.factors.load_state(&state.part("factors")?)?;
         self.average = state.tensor("average", self.average.dims(), &self.device)?;
         for (k, Watch { margin, multiplier, cost }) in self.constraints.iter_mut().enumerate() {

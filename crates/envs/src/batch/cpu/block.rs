@@ -13,6 +13,7 @@ use crate::agent::{Agent, AgentFrame, AgentModel, SimdAgent};
 use crate::lanes::{Lane, row, with_simd};
 use crate::layout::{place_fixed, sample_layout_simd};
 use crate::lidar::{LIDAR_BINS, echo, mark};
+use crate::object::MarkHazards;
 use crate::params::{
     GROUP_COUNT, GROUP_FIELDS, GROUP_KIND, GROUP_LIDAR, GROUP_OFFSET, GROUP_ROW, PARAM_GROUP, PARAM_GROUPS,
     PARAM_LIDAR_RANGE,
@@ -37,6 +38,7 @@ pub(super) fn step_block<A: SimdAgent + AgentModel, T: Task>(
     let mut scratch = [0.0; SCRATCH];
     let lanes = obs.len() / obs_dim;
     advance_block::<A>(params, state, action, action_dim, lanes, &mut scratch);
+    with_simd(MarkHazards { params, state });
     let mut done = [false; LANES];
     for (lane, done) in done[..lanes].iter_mut().enumerate() {
         *done = finish_step::<T>(params, state, lane, (first_env + lane) as u32, scalars, lane, LANES);

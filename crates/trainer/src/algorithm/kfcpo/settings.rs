@@ -2,7 +2,7 @@
 
 use anyhow::{Result, anyhow};
 use kfac::FisherKind;
-use safe_rl::{KlGuardConfig, MarginConfig, ProjectionKind};
+use safe_rl::{KlGuardConfig, MarginConfig, PriceBoundConfig, ProjectionKind};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Section, count, positive, within};
@@ -43,6 +43,19 @@ pub struct KfcpoConfig {
     /// The margin.
     #[serde(flatten)]
     pub margin: MarginConfig,
+    /// Bound of the price that the margin's weight puts on cost.
+    #[serde(flatten)]
+    pub price: PriceBoundConfig,
+    /// GAE lambda of the reward's advantages (the critics' targets keep the run's `gae_lambda`); null takes that too.
+    pub gae_lambda: Option<f64>,
+    /// GAE lambda of the costs' advantages (the critics' targets keep the run's `cost_gae_lambda`); null takes that too.
+    pub cost_gae_lambda: Option<f64>,
+    /// Where log sigma has come to at the end of the run, kept within `log_std_band` above its schedule; null leaves it free.
+    pub final_log_std: Option<f64>,
+    /// Share of the run until which log sigma's schedule stays at its initial value, before it goes to `final_log_std` (linearly).
+    pub log_std_hold: f64,
+    /// How far log sigma may rise above its schedule.
+    pub log_std_band: f64,
     /// Decay of the moving average of the episodic cost that the margin is computed from; 0 takes the last rollout alone.
     pub cost_decay: f64,
     /// Decay of the moving average of the gradients; 0 takes the minibatch's alone.
@@ -70,6 +83,12 @@ impl Default for KfcpoConfig {
             final_kl_share: 0.1,
             max_step: 4.0,
             margin: MarginConfig::default(),
+            price: PriceBoundConfig::default(),
+            gae_lambda: None,
+            cost_gae_lambda: None,
+            final_log_std: None,
+            log_std_hold: 0.6,
+            log_std_band: 0.3,
             cost_decay: 0.0,
             gradient_decay: 0.8,
             limit_share: 0.92,
@@ -77,6 +96,17 @@ impl Default for KfcpoConfig {
             steering: Steering::Margin,
             rollback: true,
         }
+    }
+}
+
+impl KfcpoConfig {
+    /// The bounds of log sigma after this fraction of the run, where it has a schedule.
+    pub fn log_std_bounds(&self, initial: f64, fraction: f64) -> Option<[f32; 2]> {
+        let last = self.final_log_std?;
+        let rest = 1.0 - self.log_std_hold;
+        let along = if rest > 0.0 { ((fraction - self.log_std_hold) / rest).clamp(0.0, 1.0) } else { 0.0 };
+        let low = initial + (last - initial) * along;
+        Some([low as f32, (low + self.log_std_band) as f32])
     }
 }
 
@@ -93,6 +123,13 @@ impl Section for KfcpoConfig {
         within("kfcpo.final_kl_share", self.final_kl_share, 1e-3, 1.0)?;
         positive("kfcpo.max_step", self.max_step)?;
         self.margin.validate().map_err(|error| anyhow!("kfcpo.{error}"))?;
+        self.price.validate().map_err(|error| anyhow!("kfcpo.{error}"))?;
+        let optional = |key, value: Option<f64>, low, high| value.map_or(Ok(()), |value| within(key, value, low, high));
+        optional("kfcpo.gae_lambda", self.gae_lambda, 0.0, 1.0)?;
+        optional("kfcpo.cost_gae_lambda", self.cost_gae_lambda, 0.0, 1.0)?;
+        optional("kfcpo.final_log_std", self.final_log_std, -5.0, 2.0)?;
+        within("kfcpo.log_std_hold", self.log_std_hold, 0.0, 1.0)?;
+        within("kfcpo.log_std_band", self.log_std_band, 0.0, 7.0)?;
         within("kfcpo.cost_decay", self.cost_decay, 0.0, 0.9999)?;
         within("kfcpo.gradient_decay", self.gradient_decay, 0.0, 0.9999)?;
         within("kfcpo.limit_share", self.limit_share, 0.1, 1.5)

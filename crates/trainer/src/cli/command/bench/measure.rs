@@ -12,7 +12,7 @@ use super::clock::Clock;
 use super::table::Part;
 use super::work::Work;
 use crate::algorithm::kfcpo::KfcpoConfig;
-use crate::algorithm::{self, Context, CostEstimate, Progress, Setup};
+use crate::algorithm::{self, Context, CostEstimate, Progress, ReturnEstimate, Setup};
 use crate::cli::launches::LaunchCounter;
 use crate::comm::Alone;
 use crate::config::TrainConfig;
@@ -76,10 +76,11 @@ pub fn update(clock: &Clock, spec: &NavigationSpec, hidden: &[usize], batch: usi
     let costs: Vec<CostEstimate> =
         constraints.iter().map(|c| CostEstimate { rollout: c.limit, episodes: c.limit }).collect();
     let progress = Progress { fraction: 0.0, iteration: 1 };
+    let earned = ReturnEstimate::unknown(device);
     clock.seconds_of(|| {
         // From the same policy every time: the trust region is then never used up.
         let mut policy = start.clone();
-        update.update(&mut policy, &samples, &Context { costs: &costs, progress, comm: &Alone })?;
+        update.update(&mut policy, &samples, &Context { costs: &costs, earned: &earned, progress, comm: &Alone })?;
         Ok(())
     })
 }
