@@ -6,7 +6,7 @@
 mod cpu;
 pub(crate) mod gpu;
 
-pub(crate) use cpu::reset_first;
+pub(crate) use cpu::{reset_first, step_into};
 
 use burn::tensor::{Device, Tensor};
 use compute::cpu::Buffers;

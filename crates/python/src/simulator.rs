@@ -2,12 +2,11 @@
 
 use burn::tensor::{Tensor, TensorData};
 use compute::{HostTensor, State};
-use envs::{Navigation, NavigationSpec, VecEnv, registry};
+use envs::{Navigation, NavigationSpec, StepRows, VecEnv, registry};
 use numpy::{PyArray1, PyArray2, PyArray3, PyArrayDyn, PyArrayMethods, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyIndexError, PyKeyError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use rayon::prelude::*;
 use trainer::cli::live::{Account, Picture, picture};
 use trainer::config::EnvSetting;
 use trainer::config::load::env_named;
@@ -25,8 +24,6 @@ const ENV: &str = "env.";
 
 /// The suite's limit on an episode's cost, which pictures show.
 const COST_LIMIT: f64 = 25.0;
-/// Numbers that one thread copies at a time.
-const COPIED_AT_ONCE: usize = 1 << 14;
 /// Widths of a picture \[pixels\].
 const WIDTHS: std::ops::RangeInclusive<i64> = 120..=2000;
 
@@ -48,6 +45,10 @@ pub struct Simulator {
 /// What a closed simulator no longer has.
 struct Live {
     env: Navigation,
+    /// The numbers of a step, on the CPU.
+    rows: StepRows,
+    /// Whether only one kind of cost can occur.
+    single_kind: bool,
     threads: Threads,
     autoreset: Autoreset,
 }
@@ -84,7 +85,8 @@ impl Simulator {
         let env = env.map_err(error::of_env)?;
         let arrays = Arrays::new(py, num_envs, spec.env.obs_dim, spec.env.constraints.len());
         let autoreset = Autoreset::new(mode, num_envs, spec.env.obs_dim);
-        let live = Some(Live { env, threads, autoreset });
+        let live =
+            Some(Live { rows: StepRows::of(&env), single_kind: spec.cost_kinds().is_empty(), env, threads, autoreset });
         let mut simulator = Self { spec, num_envs, seed, device, arrays, live, action: Vec::new() };
         simulator.reset(py, None, None)?;
         Ok(simulator)
@@ -101,7 +103,7 @@ impl Simulator {
         let mut writer = self.arrays.writer(py)?;
         let mut out = writer.slices()?;
         let (spec, num_envs, device) = (&self.spec, self.num_envs, &self.device.device);
-        let Live { env, threads, autoreset } = live;
+        let Live { env, threads, autoreset, .. } = live;
         match (seed, mask) {
             (Some(_), Some(_)) => {
                 return Err(PyValueError::new_err(
@@ -136,9 +138,12 @@ impl Simulator {
         let held = live.autoreset.held()?;
         let mut writer = self.arrays.writer(py)?;
         let mut out = writer.slices()?;
-        let (action, Live { env, threads, autoreset }) = (&self.action, live);
+        let (action, Live { env, rows, single_kind, threads, autoreset }) = (&self.action, live);
         threads.run(py, || {
-            step_all(env, action, shape, held.as_deref(), &mut out);
+            step_all(env, rows, action, shape, held.as_deref(), &mut out);
+            if *single_kind {
+                set_only_kind(&mut out);
+            }
             autoreset.finish_step(held.as_deref(), &mut out);
             out.terminated.contains(&true) || out.truncated.contains(&true)
         })
@@ -249,8 +254,8 @@ impl Simulator {
         self.arrays.obs.clone_ref(py)
     }
 
-    /// `[B, D]` float32: what the step led to, written by steps that end an episode; differs from `obs` where a new episode is
-    /// shown already.
+    /// `[B, D]` float32: what the step led to, to be read after steps that end an episode; differs from `obs` where a new
+    /// episode is shown already.
     #[getter]
     fn final_obs(&self, py: Python<'_>) -> Py<PyArray2<f32>> {
         self.arrays.final_obs.clone_ref(py)
@@ -424,44 +429,71 @@ fn kind_bits(spec: &NavigationSpec) -> Vec<(&'static str, i32)> {
     }
 }
 
-/// Steps all environments but those that are `held`, whose rows of `out` mean nothing afterwards.
-fn step_all(env: &mut Navigation, action: &[f32], shape: [usize; 2], held: Option<&[bool]>, out: &mut Slices) {
+/// Steps all environments but those that are `held`, whose rows of `out` mean nothing afterwards: into the arrays
+/// themselves on the CPU.
+fn step_all(
+    env: &mut Navigation,
+    rows: &mut StepRows,
+    action: &[f32],
+    shape: [usize; 2],
+    held: Option<&[bool]>,
+    out: &mut Slices,
+) {
     let before = held.map(|_| env.fields());
-    let device = env.device().clone();
-    let batch = env.step(Tensor::from_data(TensorData::new(action.to_vec(), shape), &device));
+    if env.step_into(action, out.obs, out.final_obs, rows) {
+        take_rows(rows, out);
+    } else {
+        step_on_device(env, action, shape, out);
+    }
     if let (Some(before), Some(held)) = (before, held) {
         keep(env, before, held);
     }
-    copy(&Values::of(&batch.obs), out.obs);
+}
+
+/// The numbers of a step of the CPU.
+fn take_rows(rows: &StepRows, out: &mut Slices) {
+    let n = rows.reward().len();
+    out.reward.copy_from_slice(rows.reward());
+    out.episode_return.copy_from_slice(rows.episode_return());
+    for (c, (costs, sums)) in out.costs.chunks_exact_mut(n).zip(out.episode_costs.chunks_exact_mut(n)).enumerate() {
+        costs.copy_from_slice(rows.cost(c));
+        sums.copy_from_slice(rows.episode_cost(c));
+    }
+    set_flags(rows.terminated(), out.terminated);
+    set_flags(rows.truncated(), out.truncated);
+    set_integers(rows.episode_length(), out.episode_length);
+    set_integers(rows.kinds(), out.cost_kinds);
+}
+
+/// A step where the environments are tensors of another device.
+fn step_on_device(env: &mut Navigation, action: &[f32], shape: [usize; 2], out: &mut Slices) {
+    let device = env.device().clone();
+    let batch = env.step(Tensor::from_data(TensorData::new(action.to_vec(), shape), &device));
+    out.obs.copy_from_slice(&Values::of(&batch.obs));
     out.reward.copy_from_slice(&Values::of(&batch.reward));
     out.costs.copy_from_slice(&Values::of(&batch.costs));
     out.episode_return.copy_from_slice(&Values::of(&batch.episode_return));
     out.episode_costs.copy_from_slice(&Values::of(&batch.episode_costs));
-    for (flags, row) in [(&mut *out.terminated, &batch.terminated), (&mut *out.truncated, &batch.truncated)] {
-        for (flag, value) in flags.iter_mut().zip(Values::of(row).iter()) {
-            *flag = *value > 0.5;
-        }
-    }
+    set_flags(&Values::of(&batch.terminated), out.terminated);
+    set_flags(&Values::of(&batch.truncated), out.truncated);
     if out.terminated.contains(&true) || out.truncated.contains(&true) {
-        copy(&Values::of(&batch.final_obs), out.final_obs);
+        out.final_obs.copy_from_slice(&Values::of(&batch.final_obs));
     }
-    match &batch.kinds {
-        Some(kinds) => {
-            out.cost_kinds.iter_mut().zip(Values::of(kinds).iter()).for_each(|(bits, value)| *bits = *value as i32);
-        }
-        None => {
-            let costs = out.costs.iter();
-            out.cost_kinds.iter_mut().zip(costs).for_each(|(bits, cost)| *bits = i32::from(*cost > 0.0));
-        }
-    }
-    for (length, value) in out.episode_length.iter_mut().zip(Values::of(&batch.episode_length).iter()) {
-        *length = *value as i32;
+    set_integers(&Values::of(&batch.episode_length), out.episode_length);
+    if let Some(kinds) = &batch.kinds {
+        set_integers(&Values::of(kinds), out.cost_kinds);
     }
 }
 
-/// Copies all numbers, on all threads where they are many.
-fn copy(from: &[f32], to: &mut [f32]) {
-    to.par_chunks_mut(COPIED_AT_ONCE)
-        .zip(from.par_chunks(COPIED_AT_ONCE))
-        .for_each(|(to, from)| to.copy_from_slice(from));
+/// The only kind of a level has bit 1.
+fn set_only_kind(out: &mut Slices) {
+    out.cost_kinds.iter_mut().zip(out.costs.iter()).for_each(|(bits, cost)| *bits = i32::from(*cost > 0.0));
+}
+
+fn set_flags(values: &[f32], flags: &mut [bool]) {
+    flags.iter_mut().zip(values).for_each(|(flag, value)| *flag = *value > 0.5);
+}
+
+fn set_integers(values: &[f32], integers: &mut [i32]) {
+    integers.iter_mut().zip(values).for_each(|(integer, value)| *integer = *value as i32);
 }

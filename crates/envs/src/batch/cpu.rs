@@ -48,13 +48,31 @@ pub fn step(batch: &mut Batch, action: &Tensor<2>) -> Option<Stepped> {
     if !is_cpu(&batch.device) {
         return None;
     }
-    let (n, obs_dim) = (batch.num_envs, batch.obs_dim);
+    let (n, obs_dim, rows) = (batch.num_envs, batch.obs_dim, batch.scalars);
     let action = View::of(action)?;
-    let mut state = Memory::of(batch.take_state())?;
     let mut obs = batch.buffers.take([n, obs_dim]);
     let mut final_obs = batch.buffers.take([n, obs_dim]);
-    let rows_of_scalars = batch.scalars;
-    let mut scalars = vec![0.0; n * rows_of_scalars];
+    let mut scalars = vec![0.0; n * rows];
+    step_into(batch, action.values(), obs.values_mut(), final_obs.values_mut(), &mut scalars)?;
+    batch.buffers.remember(&obs);
+    batch.buffers.remember(&final_obs);
+    let scalars = tensor(scalars, [rows, n]);
+    Some(Stepped { obs: obs.into_tensor(), final_obs: final_obs.into_tensor(), scalars })
+}
+
+/// [`step`] from a slice into slices: action `[n, action_dim]`, observations `[n, obs_dim]`, scalars `[scalars, n]`.
+pub fn step_into(
+    batch: &mut Batch,
+    action: &[f32],
+    obs: &mut [f32],
+    final_obs: &mut [f32],
+    scalars: &mut [f32],
+) -> Option<()> {
+    if !is_cpu(&batch.device) {
+        return None;
+    }
+    let (n, obs_dim, rows_of_scalars) = (batch.num_envs, batch.obs_dim, batch.scalars);
+    let mut state = Memory::of(batch.take_state())?;
 
     // Row-major [scalars, n]: hand every block its part of each row. The rows of further constraints stand apart: most
     // levels have none, and an empty vector is free.
@@ -71,9 +89,9 @@ pub fn step(batch: &mut Batch, action: &Tensor<2>) -> Option<Stepped> {
     state
         .values_mut()
         .par_chunks_mut(batch.state_dim * LANES)
-        .zip(action.values().par_chunks(batch.action_dim * LANES))
-        .zip(obs.values_mut().par_chunks_mut(obs_dim * LANES))
-        .zip(final_obs.values_mut().par_chunks_mut(obs_dim * LANES))
+        .zip(action.par_chunks(batch.action_dim * LANES))
+        .zip(obs.par_chunks_mut(obs_dim * LANES))
+        .zip(final_obs.par_chunks_mut(obs_dim * LANES))
         .zip(parts)
         .enumerate()
         .for_each(|(i, ((((state, action), obs), final_obs), (mut common, mut further)))| {
@@ -88,12 +106,6 @@ pub fn step(batch: &mut Batch, action: &Tensor<2>) -> Option<Stepped> {
             }
         });
 
-    batch.buffers.remember(&obs);
-    batch.buffers.remember(&final_obs);
     batch.set_state(state.into_tensor());
-    Some(Stepped {
-        obs: obs.into_tensor(),
-        final_obs: final_obs.into_tensor(),
-        scalars: tensor(scalars, [rows_of_scalars, n]),
-    })
+    Some(())
 }
