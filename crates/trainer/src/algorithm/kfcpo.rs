@@ -9,7 +9,7 @@
 
 mod settings;
 
-pub use settings::{KfcpoConfig, Steering};
+pub use settings::{Curvature, KfcpoConfig, Steering};
 
 use super::{Algorithm, AlgorithmInfo, Context, CostEstimate, Number, Setup, Update};
 use crate::config::SectionInfo;
@@ -20,8 +20,8 @@ use compute::State;
 use compute::noise::{NoiseKey, Stream};
 use kfac::{FactorSample, Factors, FisherKind, FisherSeeds, InverseSet, exact_seeds, score_seeds};
 use safe_rl::{
-    Blend, Flag, Gaussian, KlGuard, Margin, MarginWeights, Multiplier, PidMultiplier, PidMultiplierConfig, PriceBound,
-    Products, ProjectionKind, Samples, TrustRegionStep, all_finite, all_finite_in, blend, minibatch_indices,
+    Blend, Flag, KlGuard, Margin, MarginWeights, Multiplier, PidMultiplier, PidMultiplierConfig, PriceBound, Products,
+    ProjectionKind, Samples, TrustRegionStep, all_finite, all_finite_in, blend, conjugate_gradient, minibatch_indices,
     trust_region_step,
 };
 use std::sync::Arc;
@@ -114,14 +114,26 @@ impl Kfcpo {
     ) -> Result<Blend> {
         let pass = policy.pass(batch.obs.clone());
         let surrogate = pass.distribution.surrogate(&batch.action, &batch.log_prob, &batch.advantage, None);
-        let seeds = self.fisher_seeds(&pass.distribution, batch, iteration);
-        let (gradients, sample) = pass.statistics(surrogate, seeds);
-        let finite = all_finite_in([gradients.clone().flatten(0, 1), sample.flat().clone()]);
+        let (gradients, sample) = match self.config.curvature {
+            Curvature::Kfac => {
+                let (gradients, sample) = pass.statistics(surrogate, self.fisher_seeds(&pass, batch, iteration));
+                (gradients, Some(sample))
+            }
+            Curvature::Cg => (pass.gradients(surrogate), None),
+        };
+        let flat = gradients.clone().flatten(0, 1);
+        let finite = match &sample {
+            Some(sample) => all_finite_in([flat, sample.flat().clone()]),
+            None => all_finite(&flat),
+        };
 
         // A minibatch's cost gradient is mostly noise: averaged over some of them it is a direction.
         let decay = self.config.gradient_decay as f32;
         let gradients = self.average.clone() * decay + gradients * (1.0 - decay);
-        let natural = self.inverse(inverse, &finite, &sample)?.natural_gradients(gradients.clone());
+        let natural = match &sample {
+            Some(sample) => self.inverse(inverse, &finite, sample)?.natural_gradients(gradients.clone()),
+            None => self.conjugate(&pass, &gradients),
+        };
         self.minibatches += 1;
 
         let metric = Products::metric(&gradients, &natural);
@@ -136,7 +148,9 @@ impl Kfcpo {
         let kl = candidate.distribution(batch.obs.clone()).mean_kl(&batch.mean, &iteration.old_log_std);
         let kl = self.judged(kl);
         let decision = self.guard.accept_or_reject(&kl, all_finite(candidate.params()), finite.and(&blend.usable));
-        self.factors.update_if(decision.accept.number(), &sample);
+        if let Some(sample) = &sample {
+            self.factors.update_if(decision.accept.number(), sample);
+        }
         self.average = decision.select(gradients, self.average.clone());
         *policy = policy.with_params(decision.select(candidate.params().clone(), policy.params().clone()));
         Ok(blend)
@@ -155,6 +169,14 @@ impl Kfcpo {
             *inverse = Some(factors.inverse(self.config.damping as f32)?);
         }
         inverse.as_ref().context("an inverse was just made")
+    }
+
+    /// The natural gradients `[S, P + A]` of `gradients` by the minibatch's own Fisher matrix.
+    fn conjugate(&self, pass: &PolicyPass, gradients: &Tensor<2>) -> Tensor<2> {
+        let damping = self.config.damping as f32;
+        let product = |v: Tensor<1>| pass.fisher_product(&v) + v * damping;
+        let natural = |row: Tensor<2>| conjugate_gradient(product, &row.flatten(0, 1), self.config.cg_iterations);
+        Tensor::stack(gradients.clone().iter_dim(0).map(natural).collect(), 0)
     }
 
     /// The KL divergence that a step is judged by: without a rollback, none is too large.
@@ -183,7 +205,8 @@ impl Kfcpo {
         policy.with_params(trust_region_step(&self.guard, &step))
     }
 
-    fn fisher_seeds(&self, policy: &Gaussian, batch: &Samples, iteration: &Iteration) -> FisherSeeds {
+    fn fisher_seeds(&self, pass: &PolicyPass, batch: &Samples, iteration: &Iteration) -> FisherSeeds {
+        let policy = &pass.distribution;
         let scores =
             |actions: Tensor<2>| score_seeds(actions.unsqueeze_dim(0), policy.mean.clone(), policy.log_std.clone());
         match self.config.fisher {

@@ -17,6 +17,16 @@ pub enum Steering {
     Pid,
 }
 
+/// What a gradient is preconditioned by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Curvature {
+    /// Kronecker factors of the Fisher matrix, averaged over minibatches (KFCPO).
+    Kfac,
+    /// The minibatch's exact Fisher matrix by `cg_iterations` steps of the conjugate gradient method (ablation).
+    Cg,
+}
+
 /// KFCPO: factors, margin, projection, trust region and rollback.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -25,11 +35,15 @@ pub struct KfcpoConfig {
     pub epochs: usize,
     /// Samples of one natural-gradient step.
     pub minibatch_size: usize,
+    /// What preconditions the gradients: `kfac`, or `cg`.
+    pub curvature: Curvature,
+    /// Steps of the conjugate gradient method, where it takes the factors' place.
+    pub cg_iterations: usize,
     /// Fisher estimate behind the factors.
     pub fisher: FisherKind,
     /// Decay of the factors' exponential moving average.
     pub ema_decay: f64,
-    /// Damping lambda of the factors.
+    /// Damping lambda of the factors, or of the Fisher matrix.
     pub damping: f64,
     /// Minibatches between two inversions of the factors.
     pub inverse_interval: usize,
@@ -75,6 +89,8 @@ impl Default for KfcpoConfig {
         Self {
             epochs: 1,
             minibatch_size: 10_240,
+            curvature: Curvature::Kfac,
+            cg_iterations: 10,
             fisher: FisherKind::Exact,
             ema_decay: 0.95,
             damping: 0.1,
@@ -116,6 +132,7 @@ impl Section for KfcpoConfig {
     fn validate(&self) -> Result<()> {
         count("kfcpo.epochs", self.epochs)?;
         count("kfcpo.minibatch_size", self.minibatch_size)?;
+        count("kfcpo.cg_iterations", self.cg_iterations)?;
         within("kfcpo.ema_decay", self.ema_decay, 0.0, 0.9999)?;
         within("kfcpo.damping", self.damping, 1e-6, 100.0)?;
         count("kfcpo.inverse_interval", self.inverse_interval)?;
