@@ -11,6 +11,10 @@ use record::page_data;
 use serde_json::Value;
 use test_support::program::{Sandbox, assert_same_outcome, final_state, timeless_metrics, tiny_args};
 
+/// Every verb with options of its own.
+const VERBS: [&str; 12] =
+    ["train", "sweep", "eval", "parity", "export", "record", "bench", "report", "watch", "envs", "algos", "config"];
+
 /// Compares `text` with a file under tests/fixtures/cli; `UPDATE_SNAPSHOTS=1` writes the file instead.
 fn assert_snapshot(name: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/cli").join(name);
@@ -30,7 +34,7 @@ fn keys(object: &Value) -> Vec<&str> {
 fn help_is_as_documented() {
     let sandbox = Sandbox::new();
     assert_snapshot("help.txt", &sandbox.succeed(&["--help"]).stdout);
-    for verb in ["train", "sweep", "eval", "parity", "export", "record", "bench", "report", "envs", "algos", "config"] {
+    for verb in VERBS {
         let help = sandbox.succeed(&[verb, "--help"]).stdout;
         assert_snapshot(&format!("help-{verb}.txt"), &help);
     }
@@ -136,6 +140,8 @@ fn a_typo_is_refused_with_the_valid_names() {
         (vec!["eval"], vec!["RUN"]),
         (vec!["eval", "nowhere"], vec!["nowhere", "no run directory"]),
         (vec!["report", "."], vec!["no run"]),
+        (vec!["watch", "."], vec!["no run"]),
+        (vec!["watch", "nowhere"], vec!["nowhere"]),
         (vec!["record", "nowhere"], vec!["nowhere", "no run directory"]),
         (vec!["record", "nowhere", "--out", "film.mp4"], vec!["film.mp4", ".html", ".gif"]),
         (vec!["record", "nowhere", "--out", "page.html", "--every", "2"], vec!["--every", "GIF", "page.html"]),
@@ -451,16 +457,48 @@ fn stdout_that_takes_nothing_is_an_error_not_a_panic() {
 #[test]
 fn shells_and_man_are_told_of_every_verb() {
     let sandbox = Sandbox::new();
-    let verbs = ["train", "sweep", "eval", "record", "export", "report", "parity", "bench", "envs", "algos", "config"];
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let script = sandbox.succeed(&["completions", shell]).stdout;
-        assert!(verbs.iter().all(|verb| script.contains(verb)), "{shell}");
+        assert!(VERBS.iter().all(|verb| script.contains(verb)), "{shell}");
     }
     assert!(sandbox.fail(&["completions", "tcsh"], 2).contains("bash"));
     assert!(sandbox.succeed(&["man"]).stdout.starts_with(".ie"));
     sandbox.succeed(&["man", "--out=pages"]);
-    for verb in verbs {
+    for verb in VERBS {
         let page = std::fs::read_to_string(sandbox.path(&format!("pages/trainer-{verb}.1"))).unwrap();
         assert!(page.contains(verb), "{page}");
     }
+}
+
+#[test]
+fn every_preset_is_a_configuration_that_trains() {
+    let sandbox = Sandbox::new();
+    let small = ["--set=policy.hidden=16", "--set=critic.hidden=16", "--total-steps=40960", "--device=cpu", "--quiet"];
+    for (preset, envs) in [("quick", 512), ("gpu", 2048)] {
+        let args = [&["train", "--json", "--preset", preset, "--out", preset], &small[..]].concat();
+        assert_eq!(sandbox.succeed(&args).json()["num_envs"], envs, "{preset}");
+    }
+    let refused = sandbox.fail(&["train", "--preset", "nope"], 2);
+    assert!(refused.ends_with("there are: quick, gpu\n"), "every preset is tried above: {refused}");
+}
+
+#[test]
+fn a_training_begins_with_what_it_is_and_ends_with_what_comes_next() {
+    let sandbox = Sandbox::new();
+    let said = sandbox.train_tiny("run", 1024, &[]).stderr;
+    let first = said.lines().next().unwrap();
+    for part in
+        ["kfcpo on SafetyPointGoal1-v0, seed 0", "8 environments", "device cpu (vectors of ", "1 threads", "-> run"]
+    {
+        assert!(first.contains(part), "no {part} in {first}");
+    }
+    assert!(!said.contains('\x1b'), "no terminal, no colours: {said}");
+    let program = env!("CARGO_BIN_EXE_trainer");
+    let next: Vec<&str> = said.lines().rev().take(3).map(|line| line.trim_start_matches("next:").trim()).collect();
+    assert!(next.iter().all(|command| command.starts_with(program)), "{said}");
+    for command in next {
+        let args: Vec<&str> = command[program.len()..].split_whitespace().collect();
+        sandbox.succeed(&[&args[..], &["--device=cpu"]].concat());
+    }
+    assert!(sandbox.path("replay.html").exists());
 }

@@ -1,5 +1,7 @@
-//! Every command that the README and the documents show is run, on sizes that take a second: none of them rots.
+//! Every command that the README and the documents show is run, on sizes that take a second, and every link leads somewhere:
+//! none of them rots.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -121,6 +123,7 @@ fn made_small(args: Vec<String>) -> Vec<String> {
         // Sweeps are run to their end by a test of their own.
         Some("sweep") if !named(&args, "--dry-run") => small.push("--dry-run".into()),
         Some("eval") => set(&mut small, "--episodes", "2"),
+        Some("watch") if !named(&args, "--once") => small.push("--once".into()),
         Some("record") => {
             set(&mut small, "--episodes", "1");
         }
@@ -195,4 +198,94 @@ fn every_command_of_the_documents_works() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(tried >= 10, "only {tried} commands were found");
+}
+
+/// Every page of Markdown that is written for readers.
+fn pages() -> Vec<PathBuf> {
+    let folders = [
+        "",
+        "crates",
+        "assets/docs/src",
+        "assets/results",
+        "benches/compare",
+        "tests",
+        "tests/fixtures",
+        "tests/record",
+        "tests/transfer",
+    ];
+    let files = folders.iter().flat_map(|folder| fs::read_dir(root().join(folder)).unwrap());
+    let mut pages: Vec<PathBuf> = files.map(|entry| entry.unwrap().path()).collect();
+    pages.retain(|path| path.extension().is_some_and(|ending| ending == "md"));
+    pages.sort();
+    pages
+}
+
+/// Text of a page outside its blocks of code and its `spans` of it.
+fn prose(text: &str) -> String {
+    let (mut prose, mut fenced) = (String::new(), false);
+    for line in text.lines() {
+        if line.trim_start().starts_with("```") {
+            fenced = !fenced;
+        } else if !fenced {
+            prose.extend(line.split('`').step_by(2));
+            prose.push('\n');
+        }
+    }
+    prose
+}
+
+/// Where the links and pictures of a text lead: what stands in parentheses behind `]`.
+fn targets(prose: &str) -> Vec<&str> {
+    let behind = prose.match_indices("](").map(|(at, _)| &prose[at + 2..]);
+    behind.filter_map(|rest| rest.split(')').next()).map(|target| target.split(' ').next().unwrap_or(target)).collect()
+}
+
+/// The anchors of a page's headings, as mdBook and GitHub make them.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let mut fenced = false;
+    let headings = text.lines().filter(|line| {
+        fenced ^= line.trim_start().starts_with("```");
+        !fenced && line.starts_with('#')
+    });
+    let anchor = |heading: &str| -> String {
+        let words = heading.trim_start_matches('#').trim().to_lowercase();
+        let kept = words.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+        kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+    };
+    headings.map(anchor).collect()
+}
+
+#[test]
+fn every_link_of_the_documents_leads_somewhere() {
+    let (mut tried, mut wrong) = (0, Vec::new());
+    for page in pages() {
+        let text = fs::read_to_string(&page).unwrap();
+        let prose = prose(&text);
+        for target in targets(&prose) {
+            if target.contains("://") || target.starts_with("mailto:") {
+                continue;
+            }
+            tried += 1;
+            let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let path = if file.is_empty() { page.clone() } else { page.parent().unwrap().join(file) };
+            let is_there = path.exists()
+                && (anchor.is_empty() || anchors(&fs::read_to_string(&path).unwrap_or_default()).contains(anchor));
+            if !is_there {
+                wrong.push(format!("{}: {target}", page.strip_prefix(root()).unwrap().display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "links that lead nowhere:\n{}", wrong.join("\n"));
+    assert!(tried >= 50, "only {tried} links were found");
+}
+
+#[test]
+fn every_page_stands_in_the_summary() {
+    let folder = root().join("assets/docs/src");
+    let summary = fs::read_to_string(folder.join("SUMMARY.md")).unwrap();
+    let named: BTreeSet<&str> = targets(&summary).into_iter().collect();
+    for entry in fs::read_dir(&folder).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(name == "SUMMARY.md" || !name.ends_with(".md") || named.contains(name.as_str()), "{name}");
+    }
 }

@@ -58,6 +58,11 @@ pub fn largest_buffer(tensor: &CubeTensor) -> usize {
     bytes as usize / size_of::<f32>()
 }
 
+/// Bytes that the device of `tensor` has for everything at once; CUDA, Vulkan and Metal tell, wgpu's other backends do not.
+pub fn total_memory(tensor: &CubeTensor) -> Option<u64> {
+    tensor.client.properties().memory.max_memory()
+}
+
 /// Indices `[N]` as kernels take them, of 32 bits, or `None` elsewhere.
 pub fn indices(tensor: &Tensor<1, Int>) -> Option<CubeTensor> {
     if !is_gpu(&tensor.device()) {

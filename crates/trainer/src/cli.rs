@@ -4,13 +4,18 @@
 //! 130 interrupted after saving.
 
 mod args;
+mod chart;
+mod colour;
 mod command;
 mod common_args;
 mod console;
+mod course;
+mod figure_page;
 mod interrupt;
 pub mod launches;
 mod plot;
 mod progress;
+mod runs;
 
 use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -67,6 +72,7 @@ fn run_verb(cli: Cli) -> Result<ExitCode> {
         Some(Verb::Record(args)) => command::record::run(&args),
         Some(Verb::Bench(args)) => command::bench::run(&args),
         Some(Verb::Report(args)) => command::report::run(&args),
+        Some(Verb::Watch(args)) => command::watch::run(&args),
         Some(Verb::Envs(args)) => command::list::envs(&args),
         Some(Verb::Algos(args)) => command::list::algos(&args),
         Some(Verb::Config(args)) => command::config::run(&args),

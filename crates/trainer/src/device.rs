@@ -75,6 +75,18 @@ impl SelectedDevice {
     pub fn name(&self) -> String {
         self.choice.to_string()
     }
+
+    /// Bytes of a GPU's own memory, where its driver tells; none for the CPU.
+    pub fn card_memory(&self) -> Option<f64> {
+        #[cfg(feature = "gpu")]
+        {
+            let number = burn::tensor::Tensor::<1>::zeros([1], &self.device);
+            let bytes = compute::gpu::total_memory(&compute::gpu::primitive(&number)?)?;
+            Some(bytes as f64)
+        }
+        #[cfg(not(feature = "gpu"))]
+        None
+    }
 }
 
 /// Finds the chosen device without touching the others, and has a GPU compute something first.
@@ -262,5 +274,6 @@ mod tests {
         let sum = burn::tensor::Tensor::<1>::from_floats([1.0, 2.0], &selected.device).sum();
         assert_eq!(sum.into_scalar::<f32>(), 3.0);
         synchronize(&selected.device).unwrap();
+        assert!(selected.choice != DeviceChoice::Cpu || selected.card_memory().is_none());
     }
 }

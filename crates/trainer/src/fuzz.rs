@@ -118,7 +118,7 @@ fn odd_value(random: &mut Random) -> Value {
 }
 
 /// Replaces, removes or adds one leaf somewhere in `tree`.
-fn disturb(tree: &mut Value, random: &mut Random) {
+pub fn disturb(tree: &mut Value, random: &mut Random) {
     match tree {
         Value::Object(entries) if !entries.is_empty() && random.below(8) > 0 => {
             let key = entries.keys().nth(random.below(entries.len())).cloned().unwrap_or_default();

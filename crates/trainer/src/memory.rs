@@ -6,6 +6,7 @@ use std::path::Path;
 use envs::EnvSpec;
 
 use crate::config::TrainConfig;
+use crate::device::{DeviceChoice, SelectedDevice};
 use crate::error::UsageError;
 
 /// Bytes of a float32.
@@ -24,6 +25,9 @@ const CRITIC_VECTORS: f64 = 6.0;
 const POLICY_VECTORS: f64 = 12.0;
 /// Copies of the Kronecker factors: running, sampled, damped, inverted.
 const FACTOR_COPIES: f64 = 5.0;
+
+/// Bytes of an environment's contacts on a GPU: its threads have no stack to put them on.
+const CONTACT_BYTES: f64 = 19e3;
 
 /// Bytes that training under `config` needs at its peak on a CPU, by the sizes of what it holds. Meant to be right to a
 /// factor of two: it tells a slip of the finger from a large run. (PointGoal1, one thread, peak of the process against this:
@@ -72,20 +76,27 @@ fn params(sizes: &[usize]) -> f64 {
     sizes.windows(2).map(|pair| (pair[0] as f64 + 1.0) * pair[1] as f64).sum()
 }
 
-/// Refuses work that needs more bytes than there are; `what` begins the message.
+/// Refuses work on the CPU that needs more bytes than there are; `what` begins the message.
 ///
 /// # Errors
 ///
 /// [`UsageError`] with both numbers.
 pub fn ensure_fits(what: &str, bytes: f64) -> Result<(), UsageError> {
-    match available() {
-        Some(Available { bytes: there, of }) if bytes > there => Err(UsageError::new(format!(
-            "{what} needs about {}, and {of} has {}: fewer environments, shorter rollouts or smaller networks would fit",
-            in_words(bytes),
-            in_words(there)
-        ))),
-        _ => Ok(()),
+    available().map_or(Ok(()), |there| there.ensure(what, bytes))
+}
+
+/// Refuses work with `num_envs` environments that needs more bytes than `device` has, or this machine for the CPU. A GPU
+/// whose driver does not tell is not asked.
+///
+/// # Errors
+///
+/// [`UsageError`] with both numbers.
+pub fn ensure_fits_on(device: &SelectedDevice, what: &str, bytes: f64, num_envs: f64) -> Result<(), UsageError> {
+    if device.choice == DeviceChoice::Cpu {
+        return ensure_fits(what, bytes);
     }
+    let card = device.card_memory().map(|bytes| Available { bytes, of: "the GPU" });
+    card.map_or(Ok(()), |there| there.ensure(what, bytes + CONTACT_BYTES * num_envs))
 }
 
 /// Memory that this process may still use.
@@ -93,6 +104,20 @@ struct Available {
     bytes: f64,
     /// Whose it is.
     of: &'static str,
+}
+
+impl Available {
+    fn ensure(&self, what: &str, bytes: f64) -> Result<(), UsageError> {
+        if bytes <= self.bytes {
+            return Ok(());
+        }
+        Err(UsageError::new(format!(
+            "{what} needs about {}, and {} has {}: fewer environments, shorter rollouts or smaller networks would fit",
+            in_words(bytes),
+            self.of,
+            in_words(self.bytes)
+        )))
+    }
 }
 
 /// Bytes that the limit on the address space leaves to this process, where there is one. Only Linux tells.
@@ -187,6 +212,22 @@ mod tests {
             assert!(text.contains("1.0 EB (1000000000000000000 bytes)") && text.contains(" has "), "{text}");
         }
         assert!(ensure_fits("this", 1.0).is_ok());
+    }
+
+    #[test]
+    fn a_card_is_asked_for_its_own_memory() {
+        let card = Available { bytes: 80e9, of: "the GPU" };
+        assert!(card.ensure("this", 79e9).is_ok());
+        let text = card.ensure("this", 81e9).unwrap_err().to_string();
+        assert!(text.contains("81.0 GB (81000000000 bytes), and the GPU has 80.0 GB (80000000000 bytes)"), "{text}");
+    }
+
+    #[cfg(feature = "flex")]
+    #[test]
+    fn the_cpu_is_asked_for_what_the_machine_has() {
+        let device = crate::device::select_device(DeviceChoice::Cpu).unwrap();
+        assert!(ensure_fits_on(&device, "this", 1.0, 1e18).is_ok());
+        assert!(ensure_fits_on(&device, "this", 1e18, 1.0).is_err() == cfg!(target_os = "linux"));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::cli::command::record::RecordArgs;
 use crate::cli::command::report::ReportArgs;
 use crate::cli::command::sweep::SweepArgs;
 use crate::cli::command::train::TrainArgs;
+use crate::cli::command::watch::WatchArgs;
 
 /// Trains policies that earn reward and stay under a cost limit.
 #[derive(Debug, Parser)]
@@ -46,6 +47,8 @@ pub enum Verb {
     Bench(BenchArgs),
     /// Compare runs: tables, figures, statistics
     Report(ReportArgs),
+    /// Show the curves of runs that are being trained, or of finished ones, in the terminal or in a page
+    Watch(WatchArgs),
     /// List the environments, or print one as a level's file
     Envs(EnvsArgs),
     /// List the algorithms

@@ -17,6 +17,7 @@ pub mod record;
 pub mod report;
 pub mod sweep;
 pub mod train;
+pub mod watch;
 
 /// The checkpoint that a verb was asked for; warns of a configuration that had to be taken from elsewhere.
 fn selected(dir: &RunDir, selector: Selector) -> Result<Checkpoint> {

@@ -8,6 +8,9 @@ use anyhow::{Context, Result};
 
 use crate::cli::console::{INTERRUPTED, diagnose};
 
+/// What is said when training is asked to stop.
+pub const SAVING: &str = "\ninterrupted: finishing this iteration and saving; once more to stop at once";
+
 static REQUESTED: AtomicBool = AtomicBool::new(false);
 
 /// Whether the run has been asked to stop.
@@ -15,11 +18,14 @@ pub fn requested() -> bool {
     REQUESTED.load(Ordering::SeqCst)
 }
 
-fn request() {
+/// Takes note of a signal and says `answer`, if that is anything.
+fn request(answer: &str) {
     if REQUESTED.swap(true, Ordering::SeqCst) {
         std::process::exit(INTERRUPTED.into());
     }
-    diagnose("\ninterrupted: finishing this iteration and saving; once more to stop at once");
+    if !answer.is_empty() {
+        diagnose(answer);
+    }
 }
 
 /// Lets a write beyond a limit on the size of files fail, as it does on a full disk, instead of ending the program.
@@ -30,18 +36,19 @@ pub fn survive_file_size_limits() {
     let _ = signal_hook::flag::register(SIGXFSZ, std::sync::Arc::new(AtomicBool::new(false)));
 }
 
-/// Takes over SIGINT, SIGTERM and SIGHUP for the rest of the process, but for those that were ignored.
+/// Takes over SIGINT, SIGTERM and SIGHUP for the rest of the process, but for those that were ignored. The first of them is
+/// answered by `answer`, unless that is empty.
 ///
 /// # Errors
 ///
 /// When the handlers or their thread cannot be installed.
 #[cfg(unix)]
-pub fn install() -> Result<()> {
+pub fn install(answer: &'static str) -> Result<()> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     let ignored = ignored();
     let taken = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| ignored >> (signal - 1) & 1 == 0);
     let mut signals = signal_hook::iterator::Signals::new(taken).context("cannot handle Ctrl-C")?;
-    let handle = move || signals.forever().for_each(|_| request());
+    let handle = move || signals.forever().for_each(|_| request(answer));
     let thread = std::thread::Builder::new().name("signals".to_owned()).spawn(handle);
     thread.context("cannot start the thread that handles Ctrl-C").map(drop)
 }
@@ -58,12 +65,12 @@ fn ignored() -> u64 {
 #[cfg(not(unix))]
 pub fn survive_file_size_limits() {}
 
-/// Takes over Ctrl-C for the rest of the process.
+/// Takes over Ctrl-C for the rest of the process; the first is answered by `answer`, unless that is empty.
 ///
 /// # Errors
 ///
 /// When the handler cannot be installed.
 #[cfg(not(unix))]
-pub fn install() -> Result<()> {
-    ctrlc::set_handler(request).context("cannot handle Ctrl-C")
+pub fn install(answer: &'static str) -> Result<()> {
+    ctrlc::set_handler(move || request(answer)).context("cannot handle Ctrl-C")
 }

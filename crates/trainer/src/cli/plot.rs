@@ -2,8 +2,10 @@
 
 use std::fmt::Write;
 
+mod hover;
 mod legend;
 
+pub use hover::Hover;
 use legend::{LEGEND_LINE, legend};
 
 /// Colours that stay apart for the colour-blind (Okabe and Ito 2008).
@@ -82,9 +84,9 @@ pub struct Figure {
 impl Figure {
     /// The figure as an SVG document.
     pub fn to_svg(&self) -> String {
-        let width = PANEL_WIDTH * self.panels.len() as f64;
+        let width = self.width();
         let legend = legend(self, width);
-        let below = LEGEND_LINE * legend.last().map_or(0.0, |place| place.line as f64);
+        let below = self.below_legend();
         let mut svg = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {:.0}\" \
              font-family=\"system-ui, sans-serif\" font-size=\"12\" fill=\"#222\">\n\
@@ -95,8 +97,7 @@ impl Figure {
             escaped(&self.title)
         );
         legend.iter().for_each(|place| place.draw(&mut svg));
-        let points = || self.panels.iter().flat_map(|p| &p.curves).flat_map(|c| &c.points);
-        let x_range = range(points().map(|p| self.x_scale.place(p.x)), 0.0);
+        let x_range = self.x_range();
         for (index, panel) in self.panels.iter().enumerate() {
             let _ = writeln!(svg, "<g transform=\"translate({:.0} {below:.0})\">", PANEL_WIDTH * index as f64);
             panel.draw(&mut svg, x_range, self.x_scale, &self.x_label);
@@ -105,19 +106,39 @@ impl Figure {
         svg.push_str("</svg>\n");
         svg
     }
+
+    fn width(&self) -> f64 {
+        PANEL_WIDTH * self.panels.len() as f64
+    }
+
+    /// How far the panels are moved down by a legend of several lines.
+    fn below_legend(&self) -> f64 {
+        let lines = legend(self, self.width()).last().map_or(0, |place| place.line);
+        LEGEND_LINE * lines as f64
+    }
+
+    /// What the horizontal axis spans, in places.
+    fn x_range(&self) -> (f64, f64) {
+        let points = self.panels.iter().flat_map(|p| &p.curves).flat_map(|c| &c.points);
+        range(points.map(|p| self.x_scale.place(p.x)), 0.0)
+    }
 }
 
 impl Panel {
+    /// What the vertical axis spans.
+    fn y_range(&self) -> (f64, f64) {
+        let points = self.curves.iter().flat_map(|curve| &curve.points);
+        let edges = points.flat_map(|p| [p.y, p.low, p.high]);
+        range(edges.chain(self.limit.iter().map(|(value, _)| *value)), HEADROOM)
+    }
+
     fn draw(&self, svg: &mut String, x_range: (f64, f64), scale: Scale, x_label: &str) {
-        let points = || self.curves.iter().flat_map(|curve| &curve.points);
-        let edges = points().flat_map(|p| [p.y, p.low, p.high]);
-        let limit = self.limit.iter().map(|(value, _)| *value);
-        let y_range = range(edges.chain(limit), HEADROOM);
+        let y_range = self.y_range();
         let (right, bottom) = (PANEL_WIDTH - RIGHT, PANEL_HEIGHT - BOTTOM);
         let x = |value: f64| LEFT + (scale.place(value) - x_range.0) / (x_range.1 - x_range.0) * (right - LEFT);
         let y = |value: f64| bottom - (value - y_range.0) / (y_range.1 - y_range.0) * (bottom - TOP);
 
-        for tick in ticks(y_range) {
+        for (tick, name) in named_ticks(y_range) {
             let _ = writeln!(
                 svg,
                 "<line x1=\"{LEFT}\" y1=\"{0:.1}\" x2=\"{right}\" y2=\"{0:.1}\" stroke=\"#e4e4e4\"/>\
@@ -125,7 +146,7 @@ impl Panel {
                 y(tick),
                 LEFT - 6.0,
                 y(tick) + 4.0,
-                short(tick)
+                name
             );
         }
         for (tick, name) in scale.ticks(x_range) {
@@ -190,7 +211,7 @@ impl Scale {
     /// Values to mark within a range of places, and what to write there.
     fn ticks(self, range: (f64, f64)) -> Vec<(f64, String)> {
         match self {
-            Self::Linear => ticks(range).into_iter().map(|tick| (tick, short(tick))).collect(),
+            Self::Linear => named_ticks(range),
             Self::Log2 => {
                 let (first, last) = (range.0.ceil() as i64, range.1.floor() as i64);
                 let step = ((range.1 - range.0) / LOG_TICKS).ceil().max(1.0) as usize;
@@ -229,7 +250,7 @@ fn path(points: impl Iterator<Item = (f64, f64)>) -> String {
 }
 
 /// Smallest and largest finite value, widened by `headroom` of their distance; never empty.
-fn range(values: impl Iterator<Item = f64>, headroom: f64) -> (f64, f64) {
+pub fn range(values: impl Iterator<Item = f64>, headroom: f64) -> (f64, f64) {
     let finite = values.filter(|value| value.is_finite());
     let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
     if low > high {
@@ -251,8 +272,19 @@ fn ticks((low, high): (f64, f64)) -> Vec<f64> {
     (first..=last).map(|index| index as f64 * step).collect()
 }
 
+/// The ticks and their names, as many digits as tell one from the next.
+pub fn named_ticks(range: (f64, f64)) -> Vec<(f64, String)> {
+    let ticks = ticks(range);
+    let step = ticks.windows(2).map(|pair| pair[1] - pair[0]).next().unwrap_or(f64::INFINITY);
+    let name = |tick: f64| match (-step.log10()).ceil() {
+        digits @ 3.0..=12.0 => format!("{tick:.*}", digits as usize),
+        _ => short(tick),
+    };
+    ticks.iter().map(|tick| (*tick, name(*tick))).collect()
+}
+
 /// A tick's number without noise digits: 2.5M, 500k, 0.2.
-fn short(value: f64) -> String {
+pub fn short(value: f64) -> String {
     let trimmed = |value: f64| {
         let text = format!("{value:.2}");
         let text = text.trim_end_matches('0').trim_end_matches('.');
@@ -265,8 +297,9 @@ fn short(value: f64) -> String {
     }
 }
 
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+/// `text` as it stands in HTML and SVG.
+pub fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]
@@ -281,6 +314,9 @@ mod tests {
         assert_eq!(short(2_500_000.0), "2.5M");
         assert_eq!(short(20_000.0), "20k");
         assert_eq!(short(-0.001), "0");
+        let names = |range| named_ticks(range).into_iter().map(|(_, name)| name).collect::<Vec<_>>();
+        assert_eq!(names((0.0, 0.011)), ["0.000", "0.005", "0.010"]);
+        assert_eq!(names((0.0, 1.0)), ["0", "0.2", "0.4", "0.6", "0.8", "1"]);
     }
 
     #[test]

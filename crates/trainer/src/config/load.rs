@@ -19,7 +19,10 @@ use crate::config::{EnvSetting, Limited, TrainConfig, limits};
 use crate::error::UsageError;
 
 /// Tuned configurations compiled into the program: (name, JSON).
-pub const PRESETS: &[(&str, &str)] = &[("quick", include_str!("../../../../assets/presets/quick.json"))];
+pub const PRESETS: &[(&str, &str)] = &[
+    ("quick", include_str!("../../../../assets/presets/quick.json")),
+    ("gpu", include_str!("../../../../assets/presets/gpu.json")),
+];
 
 /// A key beside those of the configuration: limits on sums of kinds of cost, which become part of `env` and `cost_limit`.
 pub const CONSTRAINTS: &str = "constraints";
@@ -124,12 +127,20 @@ fn read(path: &Path) -> Result<String> {
 ///
 /// [`UsageError`] when it cannot be read or is not what its name says.
 pub fn parsed(path: &Path) -> Result<Value> {
-    let text = read(path)?;
+    parsed_text(path, &read(path)?)
+}
+
+/// [`parsed`] of a file that holds `text`.
+///
+/// # Errors
+///
+/// [`UsageError`] when it is not what the file's name says.
+pub fn parsed_text(path: &Path, text: &str) -> Result<Value> {
     let wrong = |kind: &str, error: String| UsageError::new(format!("{}: not valid {kind}: {error}", path.display()));
     let value = if has_ending(&path.to_string_lossy(), "toml") {
-        toml::from_str(&text).map_err(|error| wrong("TOML", error.to_string()))
+        toml::from_str(text).map_err(|error| wrong("TOML", error.to_string()))
     } else {
-        serde_json::from_str(&text).map_err(|error| wrong("JSON", error.to_string()))
+        serde_json::from_str(text).map_err(|error| wrong("JSON", error.to_string()))
     };
     Ok(value?)
 }

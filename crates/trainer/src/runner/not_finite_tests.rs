@@ -1,11 +1,15 @@
 //! NaN and infinity at every stage of an iteration: the policy stays finite, and what happened is told.
 
+use anyhow::Result;
 use burn::tensor::{Device, Tensor, TensorData};
 use compute::State;
 use envs::{EnvError, EnvSpec, Navigation, StepBatch, VecEnv};
+use safe_rl::Samples;
 
 use super::{IterationReport, Runner};
+use crate::algorithm::{ALGORITHMS, Algorithm, Context, Update, build};
 use crate::config::TrainConfig;
+use crate::policy::Policy;
 
 /// Which output of a step is spoiled.
 #[derive(Clone, Copy, Debug)]
@@ -100,7 +104,7 @@ fn assert_survives(runner: &mut Runner, what: &str) {
 
 #[test]
 fn what_an_environment_puts_out_cannot_spoil_the_policy() {
-    for algo in ["kfcpo", "ppo", "ppo-lag"] {
+    for algo in ALGORITHMS.iter().map(|algo| algo.name) {
         for stage in [Stage::Obs, Stage::Reward, Stage::Cost] {
             for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
                 let spec = envs::find("PointGoal1").expect("an environment");
@@ -134,6 +138,76 @@ fn what_a_state_holds_cannot_spoil_the_policy() {
             assert!(spoiled > 0, "no state is called {part}");
             runner.load(&state).expect("a state of this run");
             assert_survives(&mut runner, &format!("{part} = {value}"));
+        }
+    }
+}
+
+/// The part of an update's samples that is spoiled; the gradient of the policy is linear in the advantages.
+#[derive(Clone, Copy, Debug)]
+enum Part {
+    Obs,
+    Action,
+    Mean,
+    LogProb,
+    Advantage,
+    Gradient,
+}
+
+/// An algorithm that once gets samples of which one number is none; of all gradients of an objective, where the whole row
+/// of its advantages is.
+struct Misled {
+    inner: Box<dyn Algorithm>,
+    part: Part,
+    value: f32,
+    updates_left: usize,
+}
+
+impl Algorithm for Misled {
+    fn update(&mut self, policy: &mut Policy, batch: &Samples, context: &Context) -> Result<Update> {
+        self.updates_left = self.updates_left.wrapping_sub(1);
+        let mut batch = batch.clone();
+        if self.updates_left == 0 {
+            match self.part {
+                Part::Obs => batch.obs = spoiled(&batch.obs, self.value),
+                Part::Action => batch.action = spoiled(&batch.action, self.value),
+                Part::Mean => batch.mean = spoiled(&batch.mean, self.value),
+                Part::LogProb => batch.log_prob = spoiled(&batch.log_prob, self.value),
+                Part::Advantage => batch.advantage = spoiled(&batch.advantage, self.value),
+                Part::Gradient => {
+                    let row = batch.advantage.clone().slice([0..1]);
+                    batch.advantage = batch.advantage.clone().slice_assign([0..1], row.full_like(self.value));
+                }
+            }
+        }
+        self.inner.update(policy, &batch, context)
+    }
+
+    fn state(&self) -> Result<State> {
+        self.inner.state()
+    }
+
+    fn load_state(&mut self, state: &State) -> Result<()> {
+        self.inner.load_state(state)
+    }
+}
+
+#[test]
+fn what_an_update_is_given_cannot_spoil_the_policy() {
+    for algo in ALGORITHMS.iter().map(|algo| algo.name) {
+        for part in [Part::Obs, Part::Action, Part::Mean, Part::LogProb, Part::Advantage, Part::Gradient] {
+            for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                let runner = Runner::new(config(algo), Device::flex()).expect("a run");
+                let misled = runner.with_algorithm(|setup| {
+                    Ok(Box::new(Misled { inner: build(setup)?, part, value, updates_left: 2 }))
+                });
+                let mut runner = misled.expect("an algorithm");
+                for _ in 0..4 {
+                    runner.iterate().expect("an iteration");
+                    let policy = runner.snapshot().expect("readable");
+                    let finite = policy.theta.iter().chain(&policy.log_std).all(|value| value.is_finite());
+                    assert!(finite, "{algo}, {part:?} = {value}: the policy is lost");
+                }
+            }
         }
     }
 }

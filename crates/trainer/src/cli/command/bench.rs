@@ -18,6 +18,7 @@ use crate::cli::common_args::{CommonArgs, parse_count};
 use crate::cli::console::print;
 use crate::config::TrainConfig;
 use crate::config::load::env_named;
+use crate::device::SelectedDevice;
 use crate::error::UsageError;
 use crate::memory;
 use crate::runner::{Phase, Runner};
@@ -106,9 +107,10 @@ const FLOAT: f64 = 4.0;
 /// When the environment, the sizes or the device are not usable.
 pub fn run(args: &BenchArgs) -> Result<ExitCode> {
     let spec = env_named(&args.env)?;
-    ensure_fits(args, &spec)?;
     let threads = args.common.apply_threads()?;
-    let bench = Bench { args, spec, clock: Clock::new(args.common.select_device()?, threads) };
+    let device = args.common.select_device()?;
+    ensure_fits(args, &spec, &device)?;
+    let bench = Bench { args, spec, clock: Clock::new(device, threads) };
     // Inside the thread pool, as training is.
     let (row, text) = match args.what {
         BenchTarget::Env => rayon::scope(|_| bench.env()),
@@ -121,22 +123,24 @@ pub fn run(args: &BenchArgs) -> Result<ExitCode> {
 }
 
 /// Refuses sizes that memory cannot hold.
-fn ensure_fits(args: &BenchArgs, spec: &NavigationSpec) -> Result<()> {
-    let num_envs = args.num_envs.unwrap_or(DEFAULT_ENVS);
+fn ensure_fits(args: &BenchArgs, spec: &NavigationSpec, device: &SelectedDevice) -> Result<()> {
+    let mut num_envs = args.num_envs.unwrap_or(DEFAULT_ENVS);
     let (what, bytes) = match args.what {
         BenchTarget::Env => (format!("{num_envs} environments"), memory::of_envs(num_envs as f64, &spec.env)),
         BenchTarget::Kfac => {
             let bytes = memory::of_update(args.batch as f64, &spec.env, &args.hidden);
+            num_envs = 0;
             (format!("an update on {} samples", args.batch), bytes)
         }
         BenchTarget::Train => {
             let config = train_config(args, spec);
             config.validate().map_err(|error| UsageError::new(format!("{error:#}")))?;
+            num_envs = config.num_envs as u64;
             (format!("{} environments", config.num_envs), memory::of_training(&config, &spec.env))
         }
         BenchTarget::Scale => return Ok(()),
     };
-    Ok(memory::ensure_fits(&what, bytes)?)
+    Ok(memory::ensure_fits_on(device, &what, bytes, num_envs as f64)?)
 }
 
 /// The default configuration with what the arguments say.

@@ -1,18 +1,17 @@
 //! `report`: compares runs, grouped by every setting but the seed.
 
-use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use serde_json::json;
 
 use crate::atomic_file::write_atomically;
 use crate::cli::console::{FAILED, diagnose, print};
-use crate::error::UsageError;
-use crate::run_dir::is_run;
+use crate::cli::figure_page::{Part, escaped, page};
+use crate::cli::runs::runs_below;
 
 mod across;
 mod figures;
@@ -24,6 +23,7 @@ mod run;
 mod tables;
 
 use across::{across, improvements, normalisers};
+use figures::Drawn;
 use group::grouped;
 use published::Published;
 use row::Row;
@@ -41,15 +41,15 @@ pub struct ReportArgs {
     /// Also show what was published of the same algorithms and tasks
     #[arg(long)]
     pub published: bool,
+    /// Also write report.html: the tables, and figures that show their values under the pointer
+    #[arg(long)]
+    pub html: bool,
     /// Print one JSON object a group of runs
     #[arg(long)]
     pub json: bool,
 }
 
-/// Levels of directories searched for runs.
-const MAX_DEPTH: usize = 4;
-
-/// Writes `report.md`, `report.json` and one figure an environment, and prints the tables. A run that cannot be read is left
+/// Writes `report.md`, `report.json`, one figure an environment and, if asked, `report.html`, and prints the tables. A run that cannot be read is left
 /// out and named, and the exit code says so.
 ///
 /// # Errors
@@ -66,19 +66,25 @@ pub fn run(args: &ReportArgs) -> Result<ExitCode> {
     let improvements = improvements(&groups, &rows);
 
     fs::create_dir_all(&args.out).with_context(|| format!("cannot create {}", args.out.display()))?;
-    let mut markdown = tables::finals(&rows);
-    for (env, file) in figures::write_courses(&groups, &args.out)? {
-        markdown.push_str(&format!("\n![Return and cost on {} over training]({file})\n", tables::escaped(&env)));
-    }
-    markdown.push_str(&tables::learning(&rows));
+    let mut pieces = vec![Piece::Tables(tables::finals(&rows))];
+    pieces.extend(figures::courses(&groups).into_iter().map(Piece::Figure));
+    pieces.push(Piece::Tables(tables::learning(&rows)));
     if rows.len() > 1 {
-        markdown.push_str(&tables::across(&across, &normalisers, &improvements));
-        if let Some(file) = figures::write_profiles(&across, &args.out)? {
-            markdown.push_str(&format!("\n![Share of runs above a normalised return]({file})\n"));
-        }
+        pieces.push(Piece::Tables(tables::across(&across, &normalisers, &improvements)));
+        pieces.extend(figures::profiles(&across).map(Piece::Figure));
     }
     if args.published {
-        markdown.push_str(&tables::published(&rows, &known));
+        pieces.push(Piece::Tables(tables::published(&rows, &known)));
+    }
+    for piece in &pieces {
+        if let Piece::Figure(drawn) = piece {
+            drawn.write(&args.out)?;
+        }
+    }
+    let markdown: String = pieces.iter().map(Piece::markdown).collect();
+    if args.html {
+        let parts: Vec<Part> = pieces.iter().map(Piece::part).collect();
+        write_atomically(&args.out.join("report.html"), page("Report", &parts, 0)?.as_bytes())?;
     }
     write_atomically(&args.out.join("report.md"), markdown.as_bytes())?;
     let all = json!({
@@ -96,6 +102,29 @@ pub fn run(args: &ReportArgs) -> Result<ExitCode> {
     Ok(if broken { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
 }
 
+/// What a report is made of, in its order.
+enum Piece {
+    /// Markdown.
+    Tables(String),
+    Figure(Drawn),
+}
+
+impl Piece {
+    fn markdown(&self) -> String {
+        match self {
+            Self::Tables(text) => text.clone(),
+            Self::Figure(Drawn { alt, file, .. }) => format!("\n![{}]({file})\n", escaped(alt)),
+        }
+    }
+
+    fn part(&self) -> Part<'_> {
+        match self {
+            Self::Tables(text) => Part::Markdown(text),
+            Self::Figure(drawn) => Part::Figure(&drawn.figure),
+        }
+    }
+}
+
 /// Every run in `dirs` that has metrics, and whether one could not be read.
 fn read_all(dirs: &[PathBuf]) -> Result<(Vec<(PathBuf, Run)>, bool)> {
     let mut broken = false;
@@ -103,19 +132,7 @@ fn read_all(dirs: &[PathBuf]) -> Result<(Vec<(PathBuf, Run)>, bool)> {
         broken = true;
         diagnose(&format!("error: {text}"));
     };
-    let mut paths = Vec::new();
-    for dir in dirs {
-        let before = paths.len();
-        fs::read_dir(dir).map_err(|error| UsageError::new(format!("cannot read {}: {error}", dir.display())))?;
-        find_runs(dir, MAX_DEPTH, &mut paths, &mut fault);
-        if paths.len() == before {
-            bail!(UsageError::new(format!("no run in {}", dir.display())));
-        }
-    }
-    // By whatever names they were given, every run counts once.
-    paths.sort();
-    let mut known = BTreeSet::new();
-    paths.retain(|path| known.insert(path.canonicalize().unwrap_or_else(|_| path.clone())));
+    let paths = runs_below(dirs, &mut fault)?;
     let mut runs = Vec::new();
     for path in paths {
         match Run::read(&path) {
@@ -130,28 +147,13 @@ fn read_all(dirs: &[PathBuf]) -> Result<(Vec<(PathBuf, Run)>, bool)> {
     Ok((runs, broken))
 }
 
-/// Adds every run directory at or below `dir`.
-fn find_runs(dir: &Path, depth: usize, found: &mut Vec<PathBuf>, fault: &mut impl FnMut(String)) {
-    if is_run(dir) {
-        found.push(dir.to_owned());
-        return;
-    }
-    match fs::read_dir(dir) {
-        Ok(entries) => {
-            for entry in entries.flatten().filter(|entry| depth > 0 && entry.path().is_dir()) {
-                find_runs(&entry.path(), depth - 1, found, fault);
-            }
-        }
-        Err(error) => fault(format!("cannot read {}: {error}", dir.display())),
-    }
-}
-
 #[cfg(test)]
 mod fixture {
     use super::Run;
     use super::group::Group;
     use super::learning::{Learning, MILESTONES};
-    use super::run::{Course, Finals, Way};
+    use super::run::{Finals, Way};
+    use crate::cli::course::Course;
     use crate::config::{Constraint, TrainConfig};
 
     /// A run of `last` steps whose return and cost are `slope` times the steps; it ends with a cost of ten times its seed.

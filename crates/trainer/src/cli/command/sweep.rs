@@ -70,7 +70,7 @@ pub fn run(args: &SweepArgs) -> Result<ExitCode> {
     let device = select_device(args.device)?;
     device.warning.iter().for_each(|warning| diagnose(&format!("warning: {warning}")));
     let jobs = jobs(args, &device);
-    ensure_fits(&runs, jobs)?;
+    ensure_fits(&runs, jobs, &device)?;
     if args.dry_run {
         dry_run(args, &runs, &stands, jobs, &device)?;
         return Ok(ExitCode::SUCCESS);
@@ -79,7 +79,7 @@ pub fn run(args: &SweepArgs) -> Result<ExitCode> {
     let left = runs.iter().zip(&stands).map(|(run, stand)| (run, *stand));
     let left: Vec<(&PlannedRun, Stand)> = left.filter(|(_, stand)| *stand != Stand::Finished).collect();
     let before = runs.len() - left.len();
-    interrupt::install()?;
+    interrupt::install(interrupt::SAVING)?;
     let steps = left.iter().map(|(run, stand)| stand.steps_left(run.config.total_steps)).sum();
     if !args.quiet {
         diagnose(&format!(
@@ -188,11 +188,13 @@ fn cores() -> usize {
 }
 
 /// Refuses runs that memory cannot hold at once.
-fn ensure_fits(runs: &[PlannedRun], jobs: usize) -> Result<()> {
-    let mut largest: f64 = 0.0;
+fn ensure_fits(runs: &[PlannedRun], jobs: usize, device: &SelectedDevice) -> Result<()> {
+    let (mut largest, mut num_envs): (f64, usize) = (0.0, 0);
     for run in runs {
         largest = largest.max(memory::of_training(&run.config, &run.config.env.spec()?.env));
+        num_envs = num_envs.max(run.config.num_envs);
     }
     let at_once = jobs.min(runs.len());
-    Ok(memory::ensure_fits(&format!("{at_once} runs at once"), at_once as f64 * largest)?)
+    let (bytes, envs) = (at_once as f64 * largest, (at_once * num_envs) as f64);
+    Ok(memory::ensure_fits_on(device, &format!("{at_once} runs at once"), bytes, envs)?)
 }

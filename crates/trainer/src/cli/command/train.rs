@@ -14,16 +14,18 @@ use crate::cli::progress::Progress;
 use crate::cli::progress::group::GroupProgress;
 use crate::config::TrainConfig;
 use crate::config::load::{Sources, resolve, resolve_resumed};
-use crate::device::DeviceChoice;
+use crate::device::{DeviceChoice, SelectedDevice};
 use crate::memory;
 use crate::run_dir::RunDir;
 use crate::training::{Resources, RunPlan, Training};
 
 mod group;
+mod next;
 pub mod pool;
 pub mod summary;
 
 use group::{Group, Member, members};
+use next::next_commands;
 pub use summary::Summary;
 use summary::text_of_all;
 
@@ -61,9 +63,9 @@ pub struct TrainArgs {
 pub fn run(args: &TrainArgs) -> Result<ExitCode> {
     let resources = Resources { threads: args.common.apply_threads()?, device: args.common.select_device()? };
     let (plans, mut failures) = if args.resume.is_empty() {
-        (begin(args)?, Vec::new())
+        (begin(args, &resources.device)?, Vec::new())
     } else {
-        let Reopened { plans, failures } = reopen(args)?;
+        let Reopened { plans, failures } = reopen(args, &resources.device)?;
         (plans, failures)
     };
     let mut runs = Vec::new();
@@ -76,7 +78,7 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
         }
     }
     report_failures(&mut failures, runs.len())?;
-    interrupt::install()?;
+    interrupt::install(interrupt::SAVING)?;
     for run in &runs {
         run.warnings().iter().for_each(|warning| diagnose(&format!("warning: {warning}")));
         if !args.quiet {
@@ -112,6 +114,9 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
         diagnose(&format!("interrupted; continue with --resume {}", unfinished.join(" ")));
     }
     let futile = report_futility(&runs);
+    if !(args.quiet || args.json || futile || runs.is_empty()) && failures.is_empty() && unfinished.is_empty() {
+        diagnose(&next_commands(&runs));
+    }
     match printed {
         Err(error) if !is_broken_pipe(&error) => return Err(error),
         _ => {}
@@ -189,21 +194,28 @@ fn train_alone(run: &mut Training, quiet: bool) -> Result<()> {
 fn heading(run: &Training, resources: &Resources) -> String {
     let config = run.config();
     format!(
-        "{} on {}, seed {}, {} environments, device {}, {} threads -> {}",
+        "{} on {}, seed {}, {} environments, device {}{}, {} threads -> {}",
         config.algo,
         config.env,
         config.seed,
         config.num_envs,
         resources.device.name(),
+        vectors(resources),
         resources.threads,
         run.dir().path().display()
     )
 }
 
+/// What tells processors of one kind from another: how many float32 a vector of this one holds.
+fn vectors(resources: &Resources) -> String {
+    let is_cpu = resources.device.choice == DeviceChoice::Cpu;
+    if is_cpu { format!(" (vectors of {})", kfac::vector_lanes()) } else { String::new() }
+}
+
 /// New runs: one, or one a seed.
-fn begin(args: &TrainArgs) -> Result<Vec<RunPlan>> {
+fn begin(args: &TrainArgs, device: &SelectedDevice) -> Result<Vec<RunPlan>> {
     let config = resolve(&args.config.sources())?;
-    ensure_fits(&config, usize::from(args.seeds.unwrap_or(1)))?;
+    ensure_fits(&config, usize::from(args.seeds.unwrap_or(1)), device)?;
     let plan = |dir, config| RunPlan { dir, config, checkpoint: None, resumed: false };
     let Some(seeds) = args.seeds else {
         return Ok(vec![plan(RunDir::create(args.out.as_deref(), &config)?, config)]);
@@ -227,11 +239,11 @@ fn not_begun(args: &TrainArgs) -> String {
 }
 
 /// Refuses runs that memory cannot hold.
-fn ensure_fits(config: &TrainConfig, runs: usize) -> Result<()> {
+fn ensure_fits(config: &TrainConfig, runs: usize, device: &SelectedDevice) -> Result<()> {
     let bytes = runs as f64 * memory::of_training(config, &config.env.spec()?.env);
     let what = format!("{} environments of {}, rollouts of {}", config.num_envs, config.env, config.rollout_steps);
     let what = if runs == 1 { what } else { format!("{runs} runs of {what}") };
-    Ok(memory::ensure_fits(&what, bytes)?)
+    Ok(memory::ensure_fits_on(device, &what, bytes, (runs * config.num_envs) as f64)?)
 }
 
 /// Runs that are to be continued, and why others cannot.
@@ -241,22 +253,23 @@ struct Reopened {
     failures: Vec<Error>,
 }
 
-fn reopen(args: &TrainArgs) -> Result<Reopened> {
+fn reopen(args: &TrainArgs, device: &SelectedDevice) -> Result<Reopened> {
     let sources = args.config.sources();
     let mut reopened = Reopened::default();
-    let mut bytes = 0.0;
+    let (mut bytes, mut num_envs) = (0.0, 0);
     for path in &args.resume {
         for member in members(path)? {
             match member.and_then(|member| reopen_one(member, &sources)) {
                 Ok(plan) => {
                     bytes += memory::of_training(&plan.config, &plan.config.env.spec()?.env);
+                    num_envs += plan.config.num_envs;
                     reopened.plans.push(plan);
                 }
                 Err(error) => reopened.failures.push(error),
             }
         }
     }
-    memory::ensure_fits("what is to be continued", bytes)?;
+    memory::ensure_fits_on(device, "what is to be continued", bytes, num_envs as f64)?;
     Ok(reopened)
 }
 

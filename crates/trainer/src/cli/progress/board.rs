@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 /// Between two updates.
 const INTERVAL: Duration = Duration::from_millis(100);
 /// Before and behind the lines: the terminal cuts a long one off instead of breaking it, which would move the others.
-const NO_WRAP: &str = "\x1b[?7l";
-const WRAP: &str = "\x1b[?7h";
+pub const NO_WRAP: &str = "\x1b[?7l";
+/// And back.
+pub const WRAP: &str = "\x1b[?7h";
 
 /// The lines. Failing to print never ends a run.
 #[derive(Debug)]

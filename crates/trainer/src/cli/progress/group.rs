@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::status_line::{StatusLine, count, duration};
+use crate::cli::colour::{Colour, painted};
 use crate::config::Constraint;
 use crate::log::Record;
 
@@ -14,8 +15,16 @@ struct Latest {
     steps: u64,
     total: u64,
     return_mean: f64,
-    /// Of every constraint, by its name.
-    costs: Vec<(String, f64)>,
+    /// By every constraint.
+    costs: Vec<Cost>,
+}
+
+/// A cost beside its limit.
+#[derive(Debug, Clone)]
+struct Cost {
+    name: String,
+    mean: f64,
+    limit: f64,
 }
 
 /// Shows how a group of runs is getting on.
@@ -30,7 +39,8 @@ impl GroupProgress {
     /// A progress line for runs of these numbers of environment steps under these constraints.
     pub fn new<'a>(quiet: bool, runs: impl Iterator<Item = (u64, &'a [Constraint])>) -> Self {
         let latest = |(total, constraints): (u64, &[Constraint])| {
-            let costs = constraints.iter().map(|constraint| (constraint.name.clone(), f64::NAN)).collect();
+            let cost = |limited: &Constraint| Cost { name: limited.name.clone(), mean: f64::NAN, limit: limited.limit };
+            let costs = constraints.iter().map(cost).collect();
             Latest { first: None, steps: 0, total, return_mean: f64::NAN, costs }
         };
         Self { line: StatusLine::new(quiet), started: Instant::now(), runs: runs.map(latest).collect() }
@@ -43,12 +53,13 @@ impl GroupProgress {
         run.steps = record.report.steps;
         let outcome = record.outcome();
         run.return_mean = outcome.ret.mean;
-        for ((_, latest), cost) in run.costs.iter_mut().zip(&outcome.costs) {
-            *latest = cost.mean;
+        for (latest, cost) in run.costs.iter_mut().zip(&outcome.costs) {
+            latest.mean = cost.mean;
         }
         let last = self.runs.iter().all(|run| run.steps >= run.total);
         let seconds = self.started.elapsed().as_secs_f64();
-        self.line.show(last, || text(&self.runs, seconds));
+        let coloured = self.line.is_coloured();
+        self.line.show(last, || text(&self.runs, seconds, coloured));
     }
 
     /// Ends the line, so that whatever comes next stands below it.
@@ -57,7 +68,7 @@ impl GroupProgress {
     }
 }
 
-fn text(runs: &[Latest], seconds: f64) -> String {
+fn text(runs: &[Latest], seconds: f64, coloured: bool) -> String {
     let begun = || runs.iter().filter_map(|run| run.first.map(|first| (run, first)));
     let done: u64 = begun().map(|(run, first)| run.steps - first).sum();
     let (steps, total) = runs.iter().fold((0, 0), |(steps, total), run| (steps + run.steps, total + run.total));
@@ -75,11 +86,14 @@ fn text(runs: &[Latest], seconds: f64) -> String {
     );
     let costs = || runs.iter().flat_map(|run| &run.costs);
     let mut names: Vec<&str> = Vec::new();
-    for (name, _) in costs() {
+    for Cost { name, .. } in costs() {
         if !names.contains(&name.as_str()) {
             names.push(name);
-            let values = costs().filter(|(other, _)| other == name).map(|(_, cost)| *cost);
-            text.push_str(&format!(" | {name} {}", range(values)));
+            let of_name = || costs().filter(|cost| cost.name == *name);
+            // One run above its limit is what one wants to see.
+            let beyond = of_name().filter(|cost| cost.mean.is_finite()).map(|cost| cost.mean - cost.limit);
+            let colour = beyond.reduce(f64::max).and_then(|most| Colour::of_cost(most, 0.0)).filter(|_| coloured);
+            text.push_str(&format!(" | {name} {}", painted(&range(of_name().map(|cost| cost.mean)), colour)));
         }
     }
     text
@@ -104,7 +118,9 @@ mod tests {
             steps,
             total: 2_000_000,
             return_mean,
-            costs: vec![("hazards".to_owned(), cost), ("vases".to_owned(), f64::NAN)],
+            costs: [("hazards", cost), ("vases", f64::NAN)]
+                .map(|(name, mean)| Cost { name: name.to_owned(), mean, limit: 25.0 })
+                .into(),
         };
         let runs = [
             run(Some(500_000), 1_000_000, 4.5, 20.0),
@@ -112,8 +128,9 @@ mod tests {
             run(Some(0), 500_000, 3.25, 30.0),
         ];
         assert_eq!(
-            text(&runs, 10.0),
+            text(&runs, 10.0, false),
             "3 runs | 1.50M / 6.00M steps | 100k steps/s | ETA 0:45 | return 3.25 to 4.50 | hazards 20.00 to 30.00 | vases -"
         );
+        assert!(text(&runs, 10.0, true).ends_with("hazards \x1b[31m20.00 to 30.00\x1b[0m | vases -"));
     }
 }

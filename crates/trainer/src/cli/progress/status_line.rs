@@ -3,6 +3,9 @@
 use std::io::{IsTerminal, Write, stderr};
 use std::time::{Duration, Instant};
 
+use super::board::{NO_WRAP, WRAP};
+use crate::cli::colour;
+
 /// Between two updates of the line on a terminal.
 const TERMINAL_INTERVAL: Duration = Duration::from_millis(100);
 /// Between two lines in a log file.
@@ -13,6 +16,7 @@ const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
 pub struct StatusLine {
     quiet: bool,
     terminal: bool,
+    coloured: bool,
     shown: Option<Instant>,
     /// Whether the cursor stands behind an unfinished line.
     open: bool,
@@ -21,7 +25,13 @@ pub struct StatusLine {
 impl StatusLine {
     /// A line that is not yet there; never, where `quiet`.
     pub fn new(quiet: bool) -> Self {
-        Self { quiet, terminal: stderr().is_terminal(), shown: None, open: false }
+        let terminal = stderr().is_terminal();
+        Self { quiet, terminal, coloured: colour::wanted(terminal), shown: None, open: false }
+    }
+
+    /// Whether what it shows may have colours.
+    pub fn is_coloured(&self) -> bool {
+        self.coloured
     }
 
     /// Shows `text`, if the one before is old enough or this is the `last`.
@@ -34,7 +44,7 @@ impl StatusLine {
         self.shown = Some(Instant::now());
         if self.terminal {
             self.open = true;
-            let _ = write!(stderr(), "\r{}\x1b[K", text());
+            let _ = write!(stderr(), "\r\x1b[K{NO_WRAP}{}{WRAP}", text());
         } else {
             let _ = writeln!(stderr(), "{}", text());
         }

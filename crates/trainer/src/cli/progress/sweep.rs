@@ -7,6 +7,7 @@ use anyhow::Result;
 
 use super::board::Board;
 use super::status_line::{count, duration};
+use crate::cli::colour::{self, Colour, painted};
 use crate::cli::console::{diagnose, print};
 use crate::log::Record;
 
@@ -25,6 +26,7 @@ struct Job {
     started: Instant,
     return_mean: f64,
     cost_mean: f64,
+    cost_limit: f64,
 }
 
 /// Shows how a sweep is getting on.
@@ -51,8 +53,8 @@ impl SweepProgress {
         Self { board: Board::new(quiet), quiet, plain_shown: now, started: now, runs, ended: 0, left, gone: 0, jobs }
     }
 
-    /// A job takes up a run of `total` steps of which `left` are to be done.
-    pub fn begin(&mut self, job: usize, name: &str, total: u64, left: u64) {
+    /// A job takes up a run of `total` steps of which `left` are to be done, whose first cost has this limit.
+    pub fn begin(&mut self, job: usize, name: &str, total: u64, left: u64, cost_limit: f64) {
         self.jobs[job] = Some(Job {
             name: name.to_owned(),
             total,
@@ -61,6 +63,7 @@ impl SweepProgress {
             started: Instant::now(),
             return_mean: f64::NAN,
             cost_mean: f64::NAN,
+            cost_limit,
         });
         self.redraw(true);
     }
@@ -120,7 +123,8 @@ impl SweepProgress {
     }
 
     fn lines(&self) -> Vec<String> {
-        let jobs = self.jobs.iter().flatten().map(|job| job.line(job.started.elapsed().as_secs_f64()));
+        let coloured = colour::wanted(self.board.is_live());
+        let jobs = self.jobs.iter().flatten().map(|job| job.line(job.started.elapsed().as_secs_f64(), coloured));
         jobs.chain([self.summary(self.started.elapsed().as_secs_f64())]).collect()
     }
 
@@ -146,7 +150,7 @@ impl SweepProgress {
 }
 
 impl Job {
-    fn line(&self, seconds: f64) -> String {
+    fn line(&self, seconds: f64, coloured: bool) -> String {
         let left = self.total.saturating_sub(self.steps);
         let done = self.left_at_start.saturating_sub(left);
         let share = self.steps as f64 / self.total.max(1) as f64;
@@ -154,6 +158,7 @@ impl Job {
         let speed = done as f64 / seconds.max(1e-9);
         let eta = if done == 0 { "-".to_owned() } else { duration(left as f64 / speed.max(1e-12)) };
         let number = |value: f64| if value.is_nan() { "-".to_owned() } else { format!("{value:.1}") };
+        let cost_colour = Colour::of_cost(self.cost_mean, self.cost_limit).filter(|_| coloured);
         format!(
             "[{}{}] {:3.0} % {eta:>7} {} | return {} | cost {}",
             "#".repeat(full),
@@ -161,7 +166,7 @@ impl Job {
             100.0 * share,
             self.name,
             number(self.return_mean),
-            number(self.cost_mean)
+            painted(&number(self.cost_mean), cost_colour)
         )
     }
 }
@@ -173,15 +178,18 @@ mod tests {
     #[test]
     fn bars_and_the_line_below_tell_what_is_done_and_left() {
         let mut progress = SweepProgress::new(true, 2, 3, 250);
-        progress.begin(0, "a/seed0", 100, 50);
-        progress.begin(1, "b/seed0", 100, 100);
+        progress.begin(0, "a/seed0", 100, 50, 25.0);
+        progress.begin(1, "b/seed0", 100, 100, 25.0);
         assert_eq!(progress.lines().len(), 3);
         let job = progress.jobs[0].as_mut().unwrap();
-        (job.steps, job.return_mean) = (75, 4.56);
-        assert_eq!(job.line(10.0), "[##################......]  75 %    0:10 a/seed0 | return 4.6 | cost -");
+        (job.steps, job.return_mean, job.cost_mean) = (75, 4.56, 26.0);
+        assert_eq!(
+            job.line(10.0, true),
+            "[##################......]  75 %    0:10 a/seed0 | return 4.6 | cost \x1b[31m26.0\x1b[0m"
+        );
         assert_eq!(progress.summary(5.0), "0 of 3 runs | 25 / 250 steps | 5 steps/s | ETA 0:45");
         progress.end(0);
         assert_eq!(progress.summary(5.0), "1 of 3 runs | 50 / 250 steps | 10 steps/s | ETA 0:20");
-        assert!(progress.jobs[1].as_ref().unwrap().line(1.0).contains("  0 %       - b/seed0"));
+        assert!(progress.jobs[1].as_ref().unwrap().line(1.0, false).contains("  0 %       - b/seed0"));
     }
 }

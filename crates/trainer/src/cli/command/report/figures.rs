@@ -18,18 +18,36 @@ const CURVE_POINTS: usize = 200;
 const PROFILE_POINTS: usize = 101;
 const PROFILE_END: f64 = 1.25;
 
-/// One figure an environment; returns (environment, file name).
-///
-/// # Errors
-/// When the disk refuses.
-pub fn write_courses(groups: &[Group], out: &Path) -> Result<Vec<(String, String)>> {
+/// A figure of the report.
+#[derive(Debug)]
+pub struct Drawn {
+    /// What it shows, in words.
+    pub alt: String,
+    /// Name of its file.
+    pub file: String,
+    /// The figure.
+    pub figure: Figure,
+}
+
+impl Drawn {
+    /// Writes it into `out`.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn write(&self, out: &Path) -> Result<()> {
+        write_atomically(&out.join(&self.file), self.figure.to_svg().as_bytes())
+    }
+}
+
+/// One figure an environment: return and costs over training.
+pub fn courses(groups: &[Group]) -> Vec<Drawn> {
     // Environments of one's own may share a name and limit different things.
     let mut by_env: BTreeMap<(&str, Vec<&str>), Vec<&Group>> = BTreeMap::new();
     for group in groups {
         let limited = group.constraints.iter().map(|constraint| constraint.name.as_str()).collect();
         by_env.entry((&group.env, limited)).or_default().push(group);
     }
-    let mut written: Vec<(String, String)> = Vec::new();
+    let mut drawn: Vec<Drawn> = Vec::new();
     for ((env, _), groups) in by_env {
         let name = |group: &Group| {
             let seeds = group.runs.len();
@@ -49,23 +67,20 @@ pub fn write_courses(groups: &[Group], out: &Path) -> Result<Vec<(String, String
         }
         let (title, x_label) = (env.to_owned(), "environment steps".to_owned());
         let figure = Figure { x_scale: Scale::Linear, title, x_label, panels };
-        let before = written.iter().filter(|(other, _)| other == env).count();
+        let alt = format!("Return and cost on {env} over training");
+        let before = drawn.iter().filter(|other| other.alt == alt).count();
         let suffix = if before == 0 { String::new() } else { format!("-{}", before + 1) };
         let file = format!("{}{suffix}.svg", file_name(env));
-        write_atomically(&out.join(&file), figure.to_svg().as_bytes())?;
-        written.push((env.to_owned(), file));
+        drawn.push(Drawn { alt, file, figure });
     }
-    Ok(written)
+    drawn
 }
 
-/// The performance profiles; returns the file name, none where nothing was normalised.
-///
-/// # Errors
-/// When the disk refuses.
-pub fn write_profiles(rows: &[Across], out: &Path) -> Result<Option<String>> {
+/// The performance profiles; none where nothing was normalised.
+pub fn profiles(rows: &[Across]) -> Option<Drawn> {
     let rows: Vec<&Across> = rows.iter().filter(|row| row.runs > 0).collect();
     if rows.is_empty() {
-        return Ok(None);
+        return None;
     }
     let thresholds: Vec<f64> =
         (0..PROFILE_POINTS).map(|index| PROFILE_END * index as f64 / (PROFILE_POINTS - 1) as f64).collect();
@@ -81,9 +96,8 @@ pub fn write_profiles(rows: &[Across], out: &Path) -> Result<Option<String>> {
         x_label: "normalised return".to_owned(),
         panels: vec![Panel { label, curves: rows.iter().map(profile).collect(), limit: None }],
     };
-    let file = "profiles.svg".to_owned();
-    write_atomically(&out.join(&file), figure.to_svg().as_bytes())?;
-    Ok(Some(file))
+    let alt = "Share of runs above a normalised return".to_owned();
+    Some(Drawn { alt, file: "profiles.svg".to_owned(), figure })
 }
 
 /// Mean and mean -+ standard deviation over the seeds of one quantity against the steps.

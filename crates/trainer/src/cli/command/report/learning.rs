@@ -3,7 +3,7 @@
 use anyhow::Result;
 use envs::EnvSpec;
 
-use super::run::Course;
+use crate::cli::course::Course;
 use crate::config::Constraint;
 use crate::log::csv::Table;
 use crate::run_dir::RunDir;

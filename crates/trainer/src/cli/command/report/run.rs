@@ -8,11 +8,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::learning::Learning;
-use crate::algorithm::numbered;
 use crate::cli::command::eval::EVALUATION;
+use crate::cli::course::{Course, Courses, costs_of};
 use crate::config::{Constraint, TrainConfig};
 use crate::log::csv::Table;
-use crate::log::{DEPLOYED_COST, DEPLOYED_RETURN};
 use crate::run_dir::RunDir;
 
 /// A run.
@@ -36,15 +35,6 @@ pub struct Run {
     pub learning: Learning,
     /// Environment steps per second of training.
     pub steps_per_s: f64,
-}
-
-/// Figures over training; NaN where no episode had ended.
-#[derive(Debug, Clone, Default)]
-pub struct Course {
-    /// Mean return of the last 100 episodes.
-    pub returns: Vec<f64>,
-    /// Their mean costs, constraint by constraint.
-    pub costs: Vec<Vec<f64>>,
 }
 
 /// Figures of a policy.
@@ -145,16 +135,10 @@ impl Run {
         let column = |name: &str| table.column(name).with_context(|| dir.metrics().display().to_string());
         let steps = column("steps")?;
 
-        let costs_of = |first: &'static str, further: &'static str| -> Result<Vec<Vec<f64>>> {
-            let name = |k| if k == 0 { first.to_owned() } else { numbered(further, k).into_owned() };
-            (0..constraints.len()).map(|k| column(&name(k))).collect()
-        };
-        let trained = Course { returns: column("return_mean")?, costs: costs_of("cost_mean", "Metrics/EpCost")? };
-        let step_costs = costs_of("step_cost", "Metrics/StepCost")?;
-        let deployed = table.column(DEPLOYED_RETURN).ok().map(|returns| -> Result<Course> {
-            Ok(Course { returns, costs: costs_of(DEPLOYED_COST, DEPLOYED_COST)? })
-        });
-        let deployed = deployed.transpose()?.filter(|course| course.returns.iter().any(|ret| ret.is_finite()));
+        let in_metrics = || dir.metrics().display().to_string();
+        let courses = Courses::of(&table, constraints.len()).with_context(in_metrics)?;
+        let step_costs =
+            costs_of(&table, "step_cost", "Metrics/StepCost", constraints.len()).with_context(in_metrics)?;
 
         let evaluation = match dir.read_json_if_present::<Evaluation>(EVALUATION) {
             Ok(evaluation) => evaluation.filter(|evaluation| {
@@ -171,17 +155,17 @@ impl Run {
         };
         let estimated =
             Finals { ret: last(&column("step_return")?), costs: step_costs.iter().map(|costs| last(costs)).collect() };
-        let sampled = trained.last();
-        let (last, way) = match (&evaluation, &deployed) {
+        let sampled = last_of(&courses.sampled);
+        let (last, way) = match (&evaluation, &courses.deployed) {
             (Some(evaluation), _) => {
                 let Evaluation { episodes, deterministic, return_mean, .. } = *evaluation;
                 (Finals { ret: return_mean, costs: evaluation.costs() }, Way::Evaluated { episodes, deterministic })
             }
-            (None, Some(deployed)) => (deployed.last(), Way::Deployed),
+            (None, Some(deployed)) => (last_of(deployed), Way::Deployed),
             (None, None) if sampled.ret.is_finite() => (sampled.clone(), Way::Trained),
             (None, None) => (estimated, Way::Estimated),
         };
-        let judged = deployed.unwrap_or(trained);
+        let judged = courses.judged();
         let (learning, further) = Learning::of(&dir, &table, &steps, &judged, &step_costs, &constraints, &spec)?;
         warnings.extend(further);
         let steps_per_s = speed(&table).with_context(|| dir.metrics().display().to_string())?;
@@ -195,10 +179,9 @@ impl Run {
     }
 }
 
-impl Course {
-    fn last(&self) -> Finals {
-        Finals { ret: last(&self.returns), costs: self.costs.iter().map(|costs| last(costs)).collect() }
-    }
+/// The last figures of a course.
+fn last_of(course: &Course) -> Finals {
+    Finals { ret: last(&course.returns), costs: course.costs.iter().map(|costs| last(costs)).collect() }
 }
 
 fn last(values: &[f64]) -> f64 {

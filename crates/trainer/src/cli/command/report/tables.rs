@@ -6,6 +6,7 @@ use super::across::{Across, Improvement, Normaliser};
 use super::learning::MILESTONES;
 use super::published::{Published, PublishedRow};
 use super::row::{Cost, Row};
+use crate::cli::figure_page::escaped;
 use crate::cli::progress::status_line::{count, duration};
 
 /// What every row ends with, and what the figures mean.
@@ -207,32 +208,11 @@ fn interval((low, high): (f64, f64)) -> String {
     format!("[{}, {}]", number(low), number(high))
 }
 
-/// `text` with nothing in it that means something in a table of Markdown or in HTML.
-pub fn escaped(text: &str) -> String {
-    let mut escaped = String::new();
-    for c in text.chars() {
-        match c {
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '&' => escaped.push_str("&amp;"),
-            '|' | '`' | '*' | '[' | ']' | '\\' => escaped.extend(['\\', c]),
-            c if c.is_control() => escaped.push(' '),
-            c => escaped.push(c),
-        }
-    }
-    escaped
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::fixture::{group, run};
     use super::super::group::Group;
     use super::*;
-
-    #[test]
-    fn what_comes_from_a_run_means_nothing_in_a_page() {
-        assert_eq!(escaped("a|b<!--`\n"), "a\\|b&lt;!--\\` ");
-    }
 
     #[test]
     fn rows_say_what_they_rest_on() {

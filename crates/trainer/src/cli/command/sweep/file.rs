@@ -78,8 +78,16 @@ impl SweepFile {
     /// # Errors
     /// [`UsageError`] when it cannot be read, is neither JSON nor TOML, or holds what no sweep file holds.
     pub fn read(path: &Path) -> Result<Self> {
+        Self::checked(path, parsed(path)?)
+    }
+
+    /// What `value`, read from the file at `path`, says.
+    ///
+    /// # Errors
+    /// [`UsageError`] when it holds what no sweep file holds.
+    pub fn checked(path: &Path, value: Value) -> Result<Self> {
         let wrong = |problem: String| UsageError::new(format!("{}: {problem}", path.display()));
-        let file: Self = serde_json::from_value(parsed(path)?).map_err(|error| wrong(error.to_string()))?;
+        let file: Self = serde_json::from_value(value).map_err(|error| wrong(error.to_string()))?;
         for (key, length) in [("envs", file.envs.len()), ("algos", file.algos.len()), ("seeds", file.seeds.len())] {
             if length == 0 {
                 return Err(wrong(format!("`{key}` is empty: there would be nothing to train")).into());

@@ -119,8 +119,12 @@ fn file_name(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Component;
+
     use super::*;
     use crate::algorithm::kfcpo::KfcpoConfig;
+    use crate::config::load::parsed_text;
+    use crate::fuzz::{damaged, disturb, fuzz};
 
     fn planned(value: Value) -> Result<Vec<PlannedRun>> {
         let file: SweepFile = serde_json::from_value(value).unwrap();
@@ -187,5 +191,42 @@ mod tests {
             let error = planned(file.clone()).unwrap_err();
             assert!(error.is::<UsageError>() && error.to_string().contains(part), "{file}: {error}");
         }
+    }
+
+    #[test]
+    fn fuzzed_sweep_files_are_runs_or_an_error() {
+        let good = json!({
+            "out": "runs/x", "preset": "quick", "envs": ["PointGoal1", "CarPush1"], "algos": ["kfcpo", "ppo-lag"],
+            "seeds": "0-2", "settings": {"total_steps": 1e6, "kfcpo.target_kl": 0.01, "policy": {"hidden": [32]}},
+            "eval": {"episodes": 10, "seed": 3},
+            "variants": [{}, {
+                "name": "soft", "algos": ["kfcpo"], "envs": ["PointGoal1"],
+                "settings": {"kfcpo": {"damping": 0.5}, "env.hazards.count": 3},
+            }],
+        });
+        let toml = toml::to_string(&good).unwrap();
+        let plan = |path: &Path, value: Value| {
+            if let Ok(file) = SweepFile::checked(path, value) {
+                let planned = runs(&file, path, Path::new("out")).unwrap_or_default();
+                assert!(planned.len() <= MAX_RUNS && planned.iter().all(|run| run.dir.starts_with("out")));
+                let inside = |run: &PlannedRun| run.dir.components().all(|part| part != Component::ParentDir);
+                assert!(planned.iter().all(inside));
+            }
+        };
+        fuzz("sweep files", |random| {
+            let mut tree = good.clone();
+            for _ in 0..=random.below(3) {
+                disturb(&mut tree, random);
+            }
+            let text = String::from_utf8_lossy(&damaged(tree.to_string().as_bytes(), random)).into_owned();
+            plan(Path::new("s.json"), tree);
+            if let Ok(value) = parsed_text(Path::new("s.json"), &text) {
+                plan(Path::new("s.json"), value);
+            }
+            let text = String::from_utf8_lossy(&damaged(toml.as_bytes(), random)).into_owned();
+            if let Ok(value) = parsed_text(Path::new("s.toml"), &text) {
+                plan(Path::new("s.toml"), value);
+            }
+        });
     }
 }

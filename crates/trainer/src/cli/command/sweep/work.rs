@@ -97,7 +97,13 @@ impl Work<'_> {
 
     /// Takes up one run and says what came of it.
     fn on_one(&self, job: usize, run: &PlannedRun, stand: Stand, shared: &Mutex<Shared>) {
-        lock(shared).progress.begin(job, &run.name(), run.config.total_steps, stand.steps_left(run.config.total_steps));
+        lock(shared).progress.begin(
+            job,
+            &run.name(),
+            run.config.total_steps,
+            stand.steps_left(run.config.total_steps),
+            run.config.cost_limit.first(),
+        );
         // A panic is a bug; even so it costs one run, not the night.
         let attempt = catch_unwind(AssertUnwindSafe(|| self.train(job, run, stand, shared)));
         let ended = attempt.unwrap_or_else(|_| Err(anyhow!("internal error")));
