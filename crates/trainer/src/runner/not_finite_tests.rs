@@ -89,6 +89,15 @@ fn is_told(report: &IterationReport) -> bool {
         || update.metrics.iter().any(|(name, count)| counted(name, *count))
 }
 
+/// Every algorithm, and what it is tried with: the rivals share their parts, one number tells as much as three.
+fn tried() -> impl Iterator<Item = (&'static str, &'static [f32])> {
+    const VALUES: [f32; 3] = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY];
+    ALGORITHMS.iter().map(|algo| {
+        let all = ["kfcpo", "ppo", "ppo-lag"].contains(&algo.name);
+        (algo.name, if all { &VALUES[..] } else { &VALUES[..1] })
+    })
+}
+
 /// Iterates on; the policy must stay finite throughout, and some iteration must tell.
 fn assert_survives(runner: &mut Runner, what: &str) {
     let mut told = false;
@@ -104,9 +113,10 @@ fn assert_survives(runner: &mut Runner, what: &str) {
 
 #[test]
 fn what_an_environment_puts_out_cannot_spoil_the_policy() {
-    for algo in ALGORITHMS.iter().map(|algo| algo.name) {
+    // What ends episodes early changes the level, and takes no environments that are there already.
+    for (algo, values) in tried().filter(|(algo, _)| !algo.ends_with("early-terminated")) {
         for stage in [Stage::Obs, Stage::Reward, Stage::Cost] {
-            for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            for &value in values {
                 let spec = envs::find("PointGoal1").expect("an environment");
                 let inner = Navigation::new(spec, 8, 1, &Device::flex()).expect("environments");
                 // In the second rollout: the first one is not learned from.
@@ -193,9 +203,9 @@ impl Algorithm for Misled {
 
 #[test]
 fn what_an_update_is_given_cannot_spoil_the_policy() {
-    for algo in ALGORITHMS.iter().map(|algo| algo.name) {
+    for (algo, values) in tried() {
         for part in [Part::Obs, Part::Action, Part::Mean, Part::LogProb, Part::Advantage, Part::Gradient] {
-            for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            for &value in values {
                 let runner = Runner::new(config(algo), Device::flex()).expect("a run");
                 let misled = runner.with_algorithm(|setup| {
                     Ok(Box::new(Misled { inner: build(setup)?, part, value, updates_left: 2 }))
