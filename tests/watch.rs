@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use test_support::program::{Sandbox, wait_until};
+use test_support::program::Sandbox;
 
 /// What Chromium is called.
 const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "chrome"];
@@ -93,6 +93,7 @@ fn a_finished_run_is_drawn_once() {
 #[cfg(unix)]
 #[test]
 fn a_page_follows_a_run_until_it_is_told_to_stop() {
+    use test_support::program::wait_until;
     let sandbox = Sandbox::new();
     let mut training = sandbox.start_endless("runs/a", &["--quiet"]);
     sandbox.wait_for_rows("runs/a", 3);
