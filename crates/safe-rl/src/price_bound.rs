@@ -32,7 +32,7 @@ pub struct PriceBoundConfig {
 
 impl Default for PriceBoundConfig {
     fn default() -> Self {
-        Self { price_bound: 0.0, final_price_bound: 4.0, price_bound_hold: 0.4 }
+        Self { price_bound: 1.0, final_price_bound: 4.0, price_bound_hold: 0.4 }
     }
 }
 
@@ -65,7 +65,7 @@ const DECAY: f64 = 0.9;
 /// use safe_rl::{PriceBound, PriceBoundConfig};
 ///
 /// # fn main() -> Result<(), safe_rl::SafeRlError> {
-/// let mut bound = PriceBound::new(&[25.0], PriceBoundConfig { price_bound: 1.0, ..Default::default() })?;
+/// let mut bound = PriceBound::new(&[25.0], PriceBoundConfig::default())?;
 /// // A return of 20 at a cost of 50: a unit of cost is worth no more than 0.4.
 /// assert_eq!(bound.update(20.0, &[50.0], 0.0), Some(vec![0.4]));
 /// # Ok(())
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn kappa_holds_and_then_rises_to_its_end() {
-        let config = PriceBoundConfig { price_bound: 1.0, ..Default::default() };
+        let config = PriceBoundConfig::default();
         for (fraction, kappa) in [(0.0, 1.0), (0.4, 1.0), (0.7, 2.0), (1.0, 4.0)] {
             assert!((config.kappa(fraction) - kappa).abs() < 1e-12, "{fraction}");
         }

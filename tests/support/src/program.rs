@@ -26,6 +26,8 @@ pub const TINY: &[&str] = &[
     // These tests compare runs of different planned lengths, which a schedule would tell apart; tests/pipeline.rs
     // interrupts a run with its schedule.
     "--set=kfcpo.final_kl_share=1",
+    "--set=kfcpo.price_bound_hold=1",
+    "--set=kfcpo.log_std_hold=1",
     "--set=checkpoint.interval_steps=512",
 ];
 
