@@ -32,7 +32,7 @@ pub struct PriceBoundConfig {
 
 impl Default for PriceBoundConfig {
     fn default() -> Self {
-        Self { price_bound: 1.0, final_price_bound: 4.0, price_bound_hold: 0.4 }
+        Self { price_bound: 1.0, final_price_bound: 2.0, price_bound_hold: 0.3 }
     }
 }
 
@@ -152,14 +152,14 @@ mod tests {
         let mut two = bound(&[25.0, 10.0], 2.0);
         assert_eq!(two.update(20.0, &[50.0, 4.0], 0.0), Some(vec![0.8, 4.0]));
         // Averages: 18, 46 and 5.6.
-        let prices = two.update(0.0, &[10.0, 20.0], 0.4).unwrap();
+        let prices = two.update(0.0, &[10.0, 20.0], 0.1).unwrap();
         assert!((prices[0] - 36.0 / 46.0).abs() < 1e-12 && (prices[1] - 3.6).abs() < 1e-12, "{prices:?}");
         assert_eq!(bound(&[25.0], 1.0).update(-3.0, &[50.0], 0.0), Some(vec![0.0]), "reward alone");
     }
 
     #[test]
     fn kappa_holds_and_then_rises_to_its_end() {
-        let config = PriceBoundConfig::default();
+        let config = PriceBoundConfig { final_price_bound: 4.0, price_bound_hold: 0.4, ..Default::default() };
         for (fraction, kappa) in [(0.0, 1.0), (0.4, 1.0), (0.7, 2.0), (1.0, 4.0)] {
             assert!((config.kappa(fraction) - kappa).abs() < 1e-12, "{fraction}");
         }
