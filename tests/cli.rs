@@ -1,5 +1,9 @@
 //! The command line as its users and their scripts see it: the real binary, in a temporary directory.
 
+#[path = "cli/init_from.rs"]
+mod init_from;
+#[path = "cli/policies.rs"]
+mod policies;
 #[path = "cli/record.rs"]
 mod record;
 
@@ -331,7 +335,7 @@ fn a_policy_is_evaluated_and_exported() {
     let metadata = header.metadata().clone().unwrap();
     assert_eq!((metadata["format"].as_str(), metadata["activation"].as_str()), ("kfcpo-policy-1", "tanh"));
     let entries = ["deployed_actions", "action_low", "action_high", "format_version"].map(|key| metadata[key].as_str());
-    assert_eq!(entries, ["mean", "-1", "1", "1.1"]);
+    assert_eq!(entries, ["mean", "-1", "1", "1.2"]);
     let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     for (name, shape) in [
         ("obs_mean", vec![60]),
@@ -343,7 +347,9 @@ fn a_policy_is_evaluated_and_exported() {
     ] {
         assert_eq!(file.tensor(name).unwrap().shape(), shape, "{name}");
     }
-    assert!(sandbox.fail(&["export", "run", "--format", "onnx"], 2).contains("ONNX"));
+    let model = sandbox.succeed(&["export", "run", "--format", "onnx"]).stdout;
+    assert_eq!(Path::new(model.trim()), Path::new("run/policy.onnx"));
+    assert!(sandbox.fail(&["export", "run", "--actions", "sampled"], 2).contains("ONNX"));
 }
 
 #[test]

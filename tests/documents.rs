@@ -151,6 +151,7 @@ fn stand_in(arg: &str) -> String {
         "RUN" | "runs/NAME" | "runs/kfcpo/seedN" => "runs/one".into(),
         "100N" => "1000".into(),
         "runs/quick" => "runs".into(),
+        file if file.starts_with("runs/NAME/") => file.replacen("runs/NAME", "runs/one", 1),
         file if file.starts_with("assets/") => root().join(file).to_string_lossy().into_owned(),
         "cuda" | "wgpu" | "vulkan" => "cpu".into(),
         _ => arg.to_owned(),
@@ -161,6 +162,7 @@ fn stand_in(arg: &str) -> String {
 fn every_command_of_the_documents_works() {
     let sandbox = Sandbox::new();
     sandbox.train_tiny("runs/one", 1024, &["--quiet"]);
+    sandbox.succeed(&["export", "runs/one"]);
     fs::write(sandbox.path("my.json"), r#"{"seed": 5}"#).unwrap();
     let level = sandbox.succeed(&["envs", "--json", "PointGoal1"]).stdout;
     fs::write(sandbox.path("my-level.json"), level).unwrap();

@@ -2,12 +2,21 @@
 
 #[path = "../crates/trainer/examples/load_a_policy.rs"]
 mod load_a_policy;
+#[path = "../crates/trainer/examples/read_a_policy.rs"]
+#[allow(dead_code)] // its `main` reads arguments and stdin
+mod read_a_policy;
 #[path = "../crates/trainer/examples/train.rs"]
 mod train;
+#[path = "../crates/trainer/examples/write_a_vectorised_environment.rs"]
+mod write_a_vectorised_environment;
 #[path = "../crates/trainer/examples/write_an_algorithm.rs"]
 mod write_an_algorithm;
 #[path = "../crates/trainer/examples/write_an_environment.rs"]
 mod write_an_environment;
+
+use burn::tensor::{Device, Tensor};
+use trainer::config::TrainConfig;
+use trainer::runner::Runner;
 
 #[test]
 fn a_policy_is_trained() {
@@ -22,6 +31,42 @@ fn an_algorithm_is_written() {
 #[test]
 fn a_policy_is_loaded() {
     load_a_policy::main().expect("the example holds");
+}
+
+/// The page on files shows the reader, and it acts as the policy does.
+#[test]
+fn an_exported_policy_is_read_by_safetensors_alone() {
+    let (page, source) =
+        (include_str!("../assets/docs/src/files.md"), include_str!("../crates/trainer/examples/read_a_policy.rs"));
+    let reader =
+        &source[source.find("use anyhow").unwrap()..source.find("/// Acts by the file that is named").unwrap()];
+    assert!(page.contains(reader.trim_end()), "the page's reader is another");
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("policy.safetensors");
+    let config = TrainConfig { num_envs: 4, rollout_steps: 4, ..TrainConfig::default() };
+    let mut runner = Runner::new(config, Device::flex()).expect("a configuration");
+    (0..3).for_each(|_| drop(runner.iterate().expect("it trains")));
+    let policy = runner.snapshot().expect("readable");
+    policy.write_safetensors(&path).expect("writable");
+    let bytes = std::fs::read(&path).expect("readable");
+    let reader = read_a_policy::Reader::new(&bytes).expect("a policy");
+    let device = Device::flex();
+    for step in 0..20 {
+        let obs: Vec<f32> = (0..policy.sizes[0]).map(|i| ((i * 7 + step * 13) as f32).sin() * 3.0).collect();
+        let batch = Tensor::<1>::from_floats(obs.as_slice(), &device).unsqueeze::<2>();
+        let own = policy.policy(&device).unwrap().forward(policy.normalizer(&device).unwrap().apply(batch));
+        let own = compute::read("the actions", own.clamp(-1.0, 1.0)).expect("readable");
+        for (own, read) in own.iter().zip(reader.act(&obs).expect("it acts")) {
+            assert!((own - read).abs() < 1e-5, "{own} {read}");
+        }
+    }
+}
+
+/// The optimum is 21.9 with all water given to the driest quarter of the days; given evenly it would be 12.5.
+#[test]
+fn a_vectorised_environment_is_solved_within_its_limit() {
+    write_a_vectorised_environment::main().expect("the example holds");
 }
 
 /// The optimum is 9.6 m; whoever ignores the limit drives up to 50 m at a cost of 90.

@@ -115,5 +115,13 @@ fn settings_that_float32_cannot_hold_are_refused_by_their_keys() {
 #[test]
 fn help_offers_only_what_there_is() {
     let sandbox = Sandbox::new();
-    assert!(!sandbox.succeed(&["export", "--help"]).stdout.contains("onnx"));
+    sandbox.train_tiny("run", 512, &[]);
+    let help = sandbox.succeed(&["export", "--help"]).stdout;
+    let offered: Vec<&str> =
+        help.lines().filter_map(|line| line.trim().strip_prefix("- ")?.split(':').next()).collect();
+    assert_eq!(offered, ["safetensors", "onnx"]);
+    for format in offered {
+        sandbox.succeed(&["export", "run", "--format", format]);
+        assert!(sandbox.path(&format!("run/policy.{format}")).exists(), "{format}");
+    }
 }

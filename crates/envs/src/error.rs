@@ -14,6 +14,9 @@ pub enum EnvError {
         /// Every id the registry holds.
         valid: Vec<String>,
     },
+    /// An environment that somebody has written: only their program can step it.
+    #[error("environment `{0}` is not of the suite: only the program that it is written in can step it")]
+    Foreign(String),
     /// A level that cannot be simulated.
     #[error("level `{level}`: {problem}")]
     Level {

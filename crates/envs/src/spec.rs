@@ -16,7 +16,8 @@ use crate::object::ObjectGroup;
 use crate::state::{AGENT_OWN, LANES};
 
 /// What a learner needs to know of an environment, whoever made it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct EnvSpec {
     /// Its name, for example `SafetyPointGoal1-v0`.
     pub id: String,

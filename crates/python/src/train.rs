@@ -14,6 +14,7 @@ use trainer::config::{EnvSetting, TrainConfig};
 use trainer::device::{DeviceChoice, select_device};
 use trainer::log::csv;
 use trainer::memory;
+use trainer::policy::source::pin_init;
 use trainer::run_dir::RunDir;
 use trainer::runner::Runner;
 use trainer::training::{Resources, RunPlan, Training};
@@ -57,7 +58,7 @@ pub fn train_run(
     let env = adapter.map(|adapter| PythonEnv::new(&adapter, device.device.clone())).transpose()?;
     let is_python = env.is_some();
     if let Some(env) = &env {
-        config.env = EnvSetting::Named(env.spec().id.clone());
+        config.env = EnvSetting::from(env.spec());
         config.num_envs = env.num_envs();
     }
     let resources = Resources { threads: threads.count(), device };
@@ -97,6 +98,8 @@ fn begin(config: TrainConfig, env: Option<PythonEnv>, out: Option<&Path>, resour
     let plan = |config: TrainConfig| -> Result<RunPlan> {
         Ok(RunPlan { dir: RunDir::create(out, &config)?, config, checkpoint: None, resumed: false })
     };
+    let mut config = config;
+    pin_init(&mut config)?;
     let Some(env) = env else {
         ensure_fits(&config, &config.env.spec()?.env)?;
         return Training::begin(plan(config)?, resources);

@@ -122,6 +122,13 @@ impl Normalizer {
         Ok(Self { mean, variance: std.square(), divisor, ..blank })
     }
 
+    /// The same statistics as though `count` observations had been merged into them, so that further ones can be.
+    #[must_use]
+    pub fn counting(self, count: f64) -> Self {
+        let pending = Pending::empty(self.mean.clone());
+        Self { count, pending, ..self }
+    }
+
     /// Constants in use.
     pub fn config(&self) -> NormalizerConfig {
         self.config

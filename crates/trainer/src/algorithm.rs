@@ -69,7 +69,8 @@ impl ReturnEstimate {
 /// Where an update stands in the run.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
-    /// Fraction of the run's environment steps done, 0 to 1.
+    /// Fraction of the run's schedules done, 0 to 1: that of its environment steps, unless the run was given another length
+    /// ([`crate::schedule`]).
     pub fraction: f64,
     /// Iterations done before this one.
     pub iteration: u64,
@@ -117,6 +118,15 @@ pub trait Algorithm: Send {
     /// When an entry is missing or of another shape.
     fn load_state(&mut self, _state: &State) -> Result<()> {
         Ok(())
+    }
+
+    /// Takes from what [`Self::state`] gave in another run, of the same algorithm and the same policy's shape, what is of use
+    /// in this one, its task or limits being others; returns whether there was anything.
+    ///
+    /// # Errors
+    /// When an entry is missing or of another shape.
+    fn start_from(&mut self, _state: &State) -> Result<bool> {
+        Ok(false)
     }
 }
 

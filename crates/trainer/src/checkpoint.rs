@@ -25,8 +25,10 @@ use crate::config::TrainConfig;
 use crate::config::load::{checked, first_difference};
 use crate::container;
 use crate::outcome::Rank;
+use crate::schedule::Schedule;
 
-const FORMAT: &str = "kfcpo-checkpoint";
+/// Value of the metadata entry `format`.
+pub const FORMAT: &str = "kfcpo-checkpoint";
 const FORMAT_VERSION: &str = "3";
 /// Versions whose policies can be used. Version 2 knows neither a deployed policy nor ranks: a run cannot continue from it.
 const READABLE_VERSIONS: [&str; 2] = ["2", FORMAT_VERSION];
@@ -34,7 +36,7 @@ const NO_CHECKSUM: &str = "00000000";
 const LATEST: &str = "latest";
 const BEST: &str = "best";
 /// Bytes of a checkpoint: twice what the largest networks that can be configured need.
-const LIMIT: u64 = 32 << 30;
+pub const LIMIT: u64 = 32 << 30;
 /// Bytes of a file that names a checkpoint.
 const POINTER_LIMIT: u64 = 256;
 /// Steps from which a double no longer holds every whole number.
@@ -48,6 +50,9 @@ pub struct Session {
     /// The place of this very policy among the run's, as far as it is known: what `best` is chosen by.
     #[serde(default)]
     pub rank: Option<Rank>,
+    /// Where the run's schedules stand, in the length that the configuration beside it says.
+    #[serde(default)]
+    pub schedule: Schedule,
 }
 
 /// A complete training state.
@@ -128,10 +133,11 @@ impl Checkpoint {
 
     /// A right checksum says that the file is as it was written, not that a run wrote it.
     fn validate(&self) -> Result<()> {
-        let Session { wall_s, rank } = &self.session;
+        let Session { wall_s, rank, schedule } = &self.session;
         ensure!(self.steps < MAX_STEPS, "{} steps are more than a run can have", self.steps);
         ensure!(wall_s.is_finite() && *wall_s >= 0.0, "its time is {wall_s} s");
         ensure!(rank.as_ref().is_none_or(Rank::is_finite), "its rank is no number");
+        ensure!(schedule.is_valid(), "its schedule is at no fraction of a run");
         Ok(())
     }
 
@@ -234,7 +240,8 @@ impl CheckpointStore {
         steps.into_iter().collect()
     }
 
-    fn path(&self, steps: u64) -> PathBuf {
+    /// The file of the checkpoint at this many steps.
+    pub fn path(&self, steps: u64) -> PathBuf {
         self.dir.join(format!("step-{steps:012}.ckpt"))
     }
 
@@ -387,6 +394,14 @@ impl CheckpointStore {
     }
 }
 
+/// The checkpoint that a file `latest` or `best` names; `None` where `path` is no such file.
+pub fn named_by(path: &Path) -> Option<PathBuf> {
+    let name = path.file_name()?.to_str()?;
+    let line = [LATEST, BEST].contains(&name).then(|| text(read_bounded(path, POINTER_LIMIT).ok()?).ok())??;
+    let steps = steps_in_name(line.trim())?;
+    Some(CheckpointStore::new(path.parent()?).path(steps))
+}
+
 fn steps_in_name(name: &str) -> Option<u64> {
     name.strip_prefix("step-")?.strip_suffix(".ckpt")?.parse().ok()
 }
@@ -407,7 +422,7 @@ mod tests {
         state.put_host("policy.theta", theta).unwrap();
         state.put_f64("mean", 0.1 + 0.2).unwrap();
         state.put("note", "a \"checksum\":\"12345678\" in quotes").unwrap();
-        let session = Session { wall_s: 1.5, rank: feasible(-3.25) };
+        let session = Session { wall_s: 1.5, rank: feasible(-3.25), schedule: Schedule::default() };
         Checkpoint { config: TrainConfig::default(), steps, session, state }
     }
 

@@ -28,7 +28,7 @@ use crate::cli::args::{Cli, Verb};
 use crate::cli::console::{FAILED, diagnose, is_broken_pipe};
 use crate::error::UsageError;
 
-pub use command::record::live;
+pub use command::record::{live, numbers};
 pub use command::train::Summary;
 
 const WRONG_USAGE: u8 = 2;

@@ -3,6 +3,8 @@
 //! Plain serde structs. Unknown keys are refused. The resolved configuration is saved with the run and reproduces it.
 //! Where a value comes from OmniSafe's on-policy defaults the field says so; the rest is this project's choice.
 
+pub use crate::policy::source::InitFrom;
+use crate::schedule::Lengthening;
 use anyhow::{Result, ensure};
 use kfac::Activation;
 pub use safe_rl::NormalizerConfig;
@@ -42,6 +44,9 @@ pub struct TrainConfig {
     pub seed: u64,
     /// Environment steps after which training ends.
     pub total_steps: u64,
+    /// What settings that fall over the run do where it is resumed with other `total_steps`: `continue` from the values they
+    /// have reached, or `restart`.
+    pub schedule: Lengthening,
     /// Environments stepped at once (B).
     pub num_envs: usize,
     /// Steps of one rollout (T); an iteration sees T x B samples.
@@ -54,6 +59,13 @@ pub struct TrainConfig {
     pub gae_lambda: f64,
     /// GAE lambda of the cost advantage (OmniSafe: 0.95).
     pub cost_gae_lambda: f64,
+    /// What the run begins with instead of a fresh policy: a run, a checkpoint or an exported policy. [`Training`] takes it;
+    /// a bare [`Runner`] is given it by [`Runner::start_from`].
+    ///
+    /// [`Training`]: crate::training::Training
+    /// [`Runner`]: crate::runner::Runner
+    /// [`Runner::start_from`]: crate::runner::Runner::start_from
+    pub init_from: Option<InitFrom>,
     /// The policy that is judged.
     pub deployed: DeployedConfig,
     /// The policy network.
@@ -78,12 +90,14 @@ impl Default for TrainConfig {
             algo: "kfcpo".into(),
             seed: 0,
             total_steps: 10_000_000,
+            schedule: Lengthening::Continue,
             num_envs: 512,
             rollout_steps: 40,
             cost_limit: 25.0.into(),
             gamma: 0.99,
             gae_lambda: 0.95,
             cost_gae_lambda: 0.95,
+            init_from: None,
             deployed: DeployedConfig::default(),
             policy: PolicyConfig::default(),
             critic: CriticConfig::default(),

@@ -107,6 +107,17 @@ impl Critics {
         Ok(state.put_part("critics.adam", self.adam.state()?)?)
     }
 
+    /// Takes the networks of another run, their optimiser new, where they are of the same number and shape; returns whether.
+    pub fn start_from(&mut self, config: &CriticConfig, state: &State) -> bool {
+        let alike = config.hidden == self.config.hidden && config.activation == self.config.activation;
+        let params = state.tensor("critics.params", self.params.dims(), &self.params.device());
+        match params {
+            Ok(params) if alike => self.params = params,
+            _ => return false,
+        }
+        true
+    }
+
     /// Takes the networks from a checkpoint.
     ///
     /// # Errors

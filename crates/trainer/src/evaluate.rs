@@ -72,6 +72,11 @@ impl Evaluator {
 
     /// Takes one step in every environment. An episode that ends is followed by another at once.
     pub fn advance(&mut self) -> StepBatch {
+        self.advance_with_actions().0
+    }
+
+    /// [`Self::advance`], and the actions `[episodes, action_dim]` that it took, unclipped.
+    pub fn advance_with_actions(&mut self) -> (StepBatch, Tensor<2>) {
         let input = self.normalizer.apply(self.obs.clone());
         let action = match self.actions {
             Actions::Mean => self.policy.forward(input),
@@ -80,10 +85,10 @@ impl Evaluator {
                 self.policy.act(input, key).action
             }
         };
-        let batch = self.env.step(action);
+        let batch = self.env.step(action.clone());
         self.obs = batch.obs.clone();
         self.step += 1;
-        batch
+        (batch, action)
     }
 }
 

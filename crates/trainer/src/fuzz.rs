@@ -148,7 +148,8 @@ fn checkpoint() -> Checkpoint {
     for _ in 0..2 {
         runner.iterate().expect("an iteration");
     }
-    let session = Session { wall_s: 1.0, rank: Some(Rank { episodes: true, excess: 0.5, ret: 2.0 }) };
+    let session =
+        Session { wall_s: 1.0, rank: Some(Rank { episodes: true, excess: 0.5, ret: 2.0 }), ..Session::default() };
     Checkpoint { config: tiny(), steps: runner.steps(), session, state: runner.save().expect("a state") }
 }
 

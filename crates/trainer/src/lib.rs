@@ -30,6 +30,7 @@ pub mod policy;
 pub mod protocol;
 pub mod run_dir;
 pub mod runner;
+pub mod schedule;
 pub mod statistics;
 pub mod training;
 

@@ -162,6 +162,7 @@ pub(crate) mod fixture {
         };
         IterationReport {
             iteration,
+            updates: iteration > 1,
             steps: 100 * iteration,
             total_steps: 1_000_000,
             rollout_s: 0.25,

@@ -1,8 +1,10 @@
 //! The policy: a Gaussian whose mean is a network and whose log sigma is a vector, both in one vector of parameters.
 
 pub mod exported;
+pub mod onnx;
 pub mod rollout;
 pub mod saved;
+pub mod source;
 
 use crate::config::PolicyConfig;
 use anyhow::{Result, ensure};

@@ -11,15 +11,18 @@ pub use phase::{Phase, PhaseObserver};
 pub use report::{IterationReport, Totals};
 
 use crate::algorithm::{self, Algorithm, Context, CostEstimate, Progress, ReturnEstimate, Setup, UpdateReport};
+use crate::checkpoint::Checkpoint;
 use crate::comm::{Alone, Comm};
 use crate::config::{Actions, Constraint, TrainConfig};
 use crate::critics::Critics;
 use crate::deployed::{Deployed, DeployedReport, earned, steering};
 use crate::figures::{FigureTracker, Figures};
 use crate::policy::Policy;
-use crate::policy::exported::PolicySnapshot;
+use crate::policy::exported::{PolicySnapshot, upload};
 use crate::policy::rollout::{Collected, RolloutKernel};
+use crate::policy::source::{PolicySource, Shape, Taken, ensure_fits};
 use crate::protocol;
+use crate::schedule::Schedule;
 use anyhow::{Context as _, Result, ensure};
 use burn::tensor::{Device, Tensor};
 use compute::State;
@@ -54,6 +57,7 @@ pub struct Runner {
     iteration: u64,
     vector_steps: u64,
     totals: Totals,
+    schedule: Schedule,
     kernel: RolloutKernel,
 }
 
@@ -119,6 +123,7 @@ impl Runner {
             iteration: 0,
             vector_steps: 0,
             totals: Totals::default(),
+            schedule: Schedule::default(),
             kernel: RolloutKernel::new(&device),
             constraints,
             config,
@@ -152,9 +157,41 @@ impl Runner {
         Ok(self)
     }
 
+    /// Begins with the policy and the normaliser of another run instead of fresh ones; from a checkpoint also with its critics,
+    /// where they are of the same number and shape, and with what the algorithm can use of its own state there. The statistics
+    /// of observations go on as those of so many observations, and the first rollout is learned from like any other.
+    ///
+    /// # Errors
+    /// When an iteration was done already, the policy does not fit (with both shapes) or the source cannot be read.
+    pub fn start_from(&mut self, source: &PolicySource) -> Result<Taken> {
+        ensure!(self.iteration == 0, "a run that has begun cannot start from another");
+        let device = self.policy.device();
+        let theirs = source.policy(&device)?;
+        ensure_fits(source, &Shape::of(&theirs), &Shape::of_policy(&self.policy))?;
+        self.policy = theirs.policy(&device)?;
+        let (mut critics, mut algorithm) = (false, false);
+        match source.checkpoint() {
+            Some(Checkpoint { config, state, .. }) => {
+                self.normalizer.load_state(&state.part("normalizer")?).context("state `normalizer`")?;
+                critics = self.critics.start_from(&config.critic, state);
+                if config.algo == self.config.algo {
+                    let state = state.part("algorithm").unwrap_or_default();
+                    algorithm = self.algorithm.start_from(&state).context("state `algorithm`")?;
+                }
+            }
+            None => {
+                let (mean, std) = (upload(&theirs.obs_mean, &device), upload(&theirs.obs_std, &device));
+                let statistics = Normalizer::frozen(mean, std, self.config.normalizer)?;
+                self.normalizer = statistics.counting(theirs.obs_count.max(1.0));
+            }
+        }
+        Ok(Taken { from: source.to_string(), critics, algorithm })
+    }
+
     /// One rollout and one update.
     ///
-    /// The first rollout only sets the observation normaliser: until then inputs are unscaled and updates misled.
+    /// The first rollout only sets the observation normaliser, unless that came from another run: until then inputs are unscaled
+    /// and updates misled.
     ///
     /// # Errors
     /// When the device fails.
@@ -167,19 +204,24 @@ impl Runner {
     /// # Errors
     /// When the device fails.
     pub fn iterate_observed(&mut self, observer: PhaseObserver) -> Result<IterationReport> {
+        let learns = self.iteration > 0 || self.normalizer.count() > 0.0;
+        ensure!(
+            learns || self.config.init_from.is_none(),
+            "the configuration begins with another run's policy, which was not taken: Runner::start_from"
+        );
         let start = Instant::now();
         let rollout = self.collect(observer)?;
         let rollout_s = start.elapsed().as_secs_f64();
         self.measure(observer)?;
         let deployed_s = start.elapsed().as_secs_f64() - rollout_s;
         let costs = self.costs();
-        let learns = self.iteration > 0;
         let update = if learns { self.update(&rollout, &costs, observer)? } else { UpdateReport::default() };
         self.normalizer.commit();
         self.iteration += 1;
         let update_s = start.elapsed().as_secs_f64() - rollout_s - deployed_s;
         let report = IterationReport {
             iteration: self.iteration,
+            updates: learns,
             steps: self.steps(),
             total_steps: self.config.total_steps,
             rollout_s,
@@ -329,10 +371,7 @@ impl Runner {
     }
 
     fn progress(&self) -> Progress {
-        Progress {
-            fraction: (self.steps() as f64 / self.config.total_steps as f64).min(1.0),
-            iteration: self.iteration,
-        }
+        Progress { fraction: self.schedule.fraction(self.steps(), self.config.total_steps), iteration: self.iteration }
     }
 
     /// The run's configuration.
@@ -368,6 +407,17 @@ impl Runner {
     /// The actions that the run is judged by: the deployed ones where they are measured.
     pub fn judged_actions(&self) -> Actions {
         if self.deployed.is_some() { Actions::Mean } else { Actions::Sampled }
+    }
+
+    /// Where its schedules stand, in the configured length.
+    pub fn schedule(&self) -> Schedule {
+        self.schedule
+    }
+
+    /// Lets schedules go on from elsewhere: after [`Self::load`], where the saved run had another length
+    /// ([`Schedule::relengthened`]).
+    pub fn set_schedule(&mut self, schedule: Schedule) {
+        self.schedule = schedule;
     }
 
     /// Figures of the sampled actions, those that training learns from.

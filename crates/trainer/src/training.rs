@@ -12,9 +12,13 @@ use crate::log::csv::CsvLog;
 use crate::log::episodes::EpisodeLog;
 use crate::log::tensorboard::TensorBoardLog;
 use crate::outcome::{FULL_WINDOW, Outcome, Rank};
+use crate::policy::source::Taken;
 use crate::run_dir::RunDir;
 use crate::runner::{IterationReport, Runner};
+use crate::schedule::{Lengthening, Schedule};
 
+#[cfg(test)]
+mod lengthening_tests;
 mod meta;
 
 use meta::record_start;
@@ -75,6 +79,24 @@ impl Logs {
     }
 }
 
+/// Puts a run's schedules where the checkpoint has them, also where it now has another length; the warning is that they are
+/// over.
+fn lengthen(runner: &mut Runner, checkpoint: &Checkpoint, config: &TrainConfig) -> Option<String> {
+    let (steps, former, schedule) = (checkpoint.steps, checkpoint.config.total_steps, checkpoint.session.schedule);
+    if former == config.total_steps {
+        runner.set_schedule(schedule);
+        return None;
+    }
+    let schedule: Schedule = schedule.relengthened(config.schedule, steps, former);
+    runner.set_schedule(schedule);
+    let is_over = config.schedule == Lengthening::Continue && schedule.fraction(steps, config.total_steps) >= 1.0;
+    (is_over && !runner.done()).then(|| {
+        "the run had reached its end: settings that fall over a run (`kfcpo.final_kl_share`, `anneal`) stay at their last \
+         values, an annealed rate at 0; with --set schedule=restart they begin again"
+            .to_owned()
+    })
+}
+
 /// A run in progress.
 pub struct Training {
     dir: RunDir,
@@ -86,6 +108,8 @@ pub struct Training {
     best: Option<Rank>,
     logs: Logs,
     warnings: Vec<String>,
+    /// What it took from another run, where it began with that.
+    taken: Option<Taken>,
     started: Instant,
     former_wall_s: f64,
     saved_at: Option<u64>,
@@ -111,7 +135,7 @@ impl Training {
     /// When the disk refuses, or the checkpoint belongs to another configuration.
     pub fn begin_with(mut runner: Runner, plan: RunPlan, resources: &Resources) -> Result<Self> {
         let RunPlan { dir, config, checkpoint, resumed } = plan;
-        let (mut wall_s, mut best) = (0.0, None);
+        let (mut wall_s, mut best, mut taken, mut lengthened) = (0.0, None, None, None);
         if let Some(checkpoint) = &checkpoint {
             let loaded = runner.load(&checkpoint.state);
             loaded.with_context(|| format!("cannot continue the run in {}", dir.path().display()))?;
@@ -119,14 +143,19 @@ impl Training {
             let checkpoints = dir.checkpoints().of_run(config.clone());
             checkpoints.mend_latest(checkpoint.steps)?;
             best = checkpoints.mend_best()?;
+            lengthened = lengthen(&mut runner, checkpoint, &config);
+        } else if let Some(init) = &config.init_from {
+            taken = Some(runner.start_from(&init.open()?)?);
         }
         let (logs, mut warnings) = Logs::open(&dir, &runner, resumed)?;
+        warnings.extend(lengthened);
         warnings.extend(record_start(&dir, &config, resources, runner.steps(), resumed)?);
         Ok(Self {
             logs,
             warnings,
             started: Instant::now(),
             former_wall_s: wall_s,
+            taken,
             saved_at: checkpoint.is_some().then(|| runner.steps()),
             report: None,
             wall_s,
@@ -140,6 +169,11 @@ impl Training {
     /// What its directory had to be mended for, if anything.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    /// What it took from elsewhere, where it begins with that in this session.
+    pub fn taken(&self) -> Option<&Taken> {
+        self.taken.as_ref()
     }
 
     /// One iteration; it is logged, and saved where a checkpoint is due. Where the logs cannot be written a last checkpoint
@@ -252,7 +286,7 @@ impl Training {
         let checkpoint = Checkpoint {
             config: self.config.clone(),
             steps: self.runner.steps(),
-            session: Session { wall_s: self.wall_s, rank },
+            session: Session { wall_s: self.wall_s, rank, schedule: self.runner.schedule() },
             state: self.runner.save()?,
         };
         self.dir.checkpoints().save(&checkpoint, is_best, self.config.checkpoint.keep)?;
@@ -275,7 +309,8 @@ impl Training {
         if totals.learned > 0.0 {
             return None;
         }
-        Some(if self.runner.iteration() <= 1 {
+        let updates = self.runner.iteration() - u64::from(config.init_from.is_none()).min(self.runner.iteration());
+        Some(if updates == 0 {
             format!(
                 "no update was made: the first rollout, num_envs x rollout_steps = {} steps, only sets the observation \
                  normaliser, and total_steps = {} ends the run with it",
@@ -284,10 +319,8 @@ impl Training {
             )
         } else {
             format!(
-                "no step of the policy was kept in {} updates: {} were taken back, {} skipped because a number was not finite",
-                self.runner.iteration() - 1,
-                totals.rollbacks,
-                totals.skipped
+                "no step of the policy was kept in {updates} updates: {} were taken back, {} skipped because a number was not finite",
+                totals.rollbacks, totals.skipped
             )
         })
     }

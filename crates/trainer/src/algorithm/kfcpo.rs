@@ -377,4 +377,10 @@ impl Algorithm for Kfcpo {
         self.guard.load_state(&state.part("guard")?)?;
         Ok(())
     }
+
+    /// The policy's factors: they are averages over many minibatches. Margins and costs are of the other run.
+    fn start_from(&mut self, state: &State) -> Result<bool> {
+        self.factors.load_state(&state.part("factors")?)?;
+        Ok(true)
+    }
 }

@@ -63,7 +63,7 @@ impl CommonArgs {
 }
 
 /// Which actions a saved policy takes.
-#[derive(Debug, Clone, Copy, Args)]
+#[derive(Debug, Clone, Copy, Default, Args)]
 pub struct ActionArgs {
     /// Sample actions [default: the actions that the run deploys, `deployed.actions`]
     #[arg(long, conflicts_with = "mean")]
@@ -74,11 +74,6 @@ pub struct ActionArgs {
 }
 
 impl ActionArgs {
-    /// The actions asked for, or the deployed ones.
-    pub fn or(self, deployed: Actions) -> Actions {
-        self.chosen().unwrap_or(deployed)
-    }
-
     /// The actions asked for, if any are.
     pub fn chosen(self) -> Option<Actions> {
         match (self.stochastic, self.mean) {
@@ -156,7 +151,7 @@ fn limits(limits: &[f64]) -> Option<Value> {
 }
 
 /// A number that is neither NaN nor infinite, which a configuration could not hold.
-fn parse_finite(text: &str) -> Result<f64, String> {
+pub fn parse_finite(text: &str) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| "expected a number".to_owned())?;
     if number.is_finite() { Ok(number) } else { Err("expected a finite number".to_owned()) }
 }

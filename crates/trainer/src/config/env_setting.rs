@@ -2,15 +2,16 @@
 
 use std::fmt;
 
-use envs::{EnvError, NavigationSpec};
+use envs::{EnvError, EnvSpec, NavigationSpec};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::env_edit::{edited, is_edit, is_same_task, renamed};
 
-/// The environment of a run; as data an id, `{"agent": .., "level": {..}}`, or what differs from an environment of the
-/// suite: `{"base": "PointGoal1", "hazards": {"count": 4}}`.
+/// The environment of a run; as data an id, `{"agent": .., "level": {..}}`, what differs from an environment of the
+/// suite: `{"base": "PointGoal1", "hazards": {"count": 4}}`, or `{"written": {..}}`, what is known of one that somebody has
+/// written.
 ///
 /// ```
 /// use trainer::config::EnvSetting;
@@ -25,6 +26,11 @@ pub enum EnvSetting {
     Named(String),
     /// An agent in a level of one's own.
     Own(Box<NavigationSpec>),
+    /// One that somebody has written: names and sizes are all that is known of it.
+    Written {
+        /// Names and sizes.
+        written: EnvSpec,
+    },
 }
 
 impl EnvSetting {
@@ -33,17 +39,30 @@ impl EnvSetting {
         match self {
             Self::Named(id) => id,
             Self::Own(spec) => &spec.env.id,
+            Self::Written { written } => &written.id,
         }
     }
 
     /// The environment itself.
     ///
     /// # Errors
-    /// [`EnvError::UnknownEnv`], which lists the valid ids.
+    /// [`EnvError::UnknownEnv`], which lists the valid ids, and [`EnvError::Foreign`] for one that somebody has written.
     pub fn spec(&self) -> Result<NavigationSpec, EnvError> {
         match self {
             Self::Named(id) => envs::find(id),
             Self::Own(spec) => Ok(NavigationSpec::clone(spec)),
+            Self::Written { written } => Err(EnvError::Foreign(written.id.clone())),
+        }
+    }
+
+    /// Its names and sizes, whoever made it.
+    ///
+    /// # Errors
+    /// [`EnvError::UnknownEnv`].
+    pub fn env_spec(&self) -> Result<EnvSpec, EnvError> {
+        match self {
+            Self::Written { written } => Ok(written.clone()),
+            _ => Ok(self.spec()?.env),
         }
     }
 }
@@ -57,6 +76,13 @@ impl From<&str> for EnvSetting {
 impl From<String> for EnvSetting {
     fn from(id: String) -> Self {
         Self::Named(id)
+    }
+}
+
+impl From<&EnvSpec> for EnvSetting {
+    /// One that somebody has written, for [`Runner::with_env`](crate::runner::Runner::with_env).
+    fn from(spec: &EnvSpec) -> Self {
+        Self::Written { written: spec.clone() }
     }
 }
 
@@ -86,6 +112,10 @@ impl<'de> Deserialize<'de> for EnvSetting {
                 let base = edits.shift_remove("base").unwrap_or_default();
                 let base = Self::deserialize(base).map_err(D::Error::custom)?.spec().map_err(D::Error::custom)?;
                 edited(&base, &edits).map(Self::from).map_err(D::Error::custom)
+            }
+            Value::Object(mut fields) if fields.contains_key("written") && fields.len() == 1 => {
+                let written = fields.shift_remove("written").unwrap_or_default();
+                Ok(Self::Written { written: EnvSpec::deserialize(written).map_err(D::Error::custom)? })
             }
             value if is_edit(&value) => {
                 Err(D::Error::custom("needs `agent` and `level`, or `base`, the id of an environment that it changes"))

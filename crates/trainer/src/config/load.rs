@@ -28,7 +28,7 @@ pub const PRESETS: &[(&str, &str)] = &[
 pub const CONSTRAINTS: &str = "constraints";
 
 /// Keys that may change when a run is resumed; any other would make it a different run.
-const CHANGEABLE_ON_RESUME: &[&str] = &["total_steps", "checkpoint", "log"];
+const CHANGEABLE_ON_RESUME: &[&str] = &["total_steps", "schedule", "checkpoint", "log"];
 
 /// What the command line says about the configuration.
 #[derive(Debug, Clone, Default)]
@@ -245,11 +245,11 @@ fn finish(mut tree: Tree) -> Result<TrainConfig> {
 /// [`UsageError`] that names the key and what is allowed.
 pub fn checked(mut config: TrainConfig) -> Result<TrainConfig> {
     config.validate().map_err(|error| UsageError::new(format!("{error:#}")))?;
-    let env = config.env.spec().map_err(|error| UsageError::new(error.to_string()))?;
-    let constraints = config.cost_limit.of(&env.env.constraints);
+    let env = config.env.env_spec().map_err(|error| UsageError::new(error.to_string()))?;
+    let constraints = config.cost_limit.of(&env.constraints);
     constraints.map_err(|error| UsageError::new(error.to_string()))?;
     if let EnvSetting::Named(id) = &mut config.env {
-        id.clone_from(&env.env.id);
+        id.clone_from(&env.id);
     }
     config.algo = algorithm::find(&config.algo)?.name.to_owned();
     Ok(config)
@@ -307,7 +307,7 @@ impl Tree {
     fn lay_env(&mut self, source: &str, patch: &Value) -> Result<()> {
         let wrong = |error: String| UsageError::new(format!("{source}: `env`: {error}"));
         let setting = match patch.as_object() {
-            Some(edits) if is_edit(patch) && !edits.contains_key("base") => {
+            Some(edits) if is_edit(patch) && !["base", "written"].iter().any(|key| edits.contains_key(*key)) => {
                 let present = EnvSetting::deserialize(&self.value["env"]).map_err(|error| wrong(error.to_string()))?;
                 let present = present.spec().map_err(|error| wrong(error.to_string()))?;
                 edited(&present, edits).map(EnvSetting::from).map_err(wrong)?
@@ -325,6 +325,8 @@ impl Tree {
             [key] if key == "env" => return self.lay_env(source, patch),
             [key] if key == CONSTRAINTS => return self.lay_constraints(source, patch),
             [key] if key == "cost_limit" => self.limited = None,
+            // One value as well: another source does not stand in for parts of the former.
+            [key] if key == "init_from" => self.value[key] = Value::Null,
             _ => {}
         }
         let is_root = path.is_empty();

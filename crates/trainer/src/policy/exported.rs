@@ -15,10 +15,12 @@ use std::path::Path;
 /// Value of the metadata entry `format` of an exported policy: another layout of the arrays gets another name.
 pub const FORMAT: &str = "kfcpo-policy-1";
 /// Value of the metadata entry `format_version`. Its second number grows with entries that a reader may pass over: 1.0 had
-/// neither `deployed_actions` nor the bounds of actions.
-pub const FORMAT_VERSION: &str = "1.1";
+/// neither `deployed_actions` nor the bounds of actions, 1.1 had no `obs_count`.
+pub const FORMAT_VERSION: &str = "1.2";
+/// Observations that statistics without a count are taken for: enough that a rollout does not sweep them away.
+const UNCOUNTED: f64 = 1e6;
 /// Bounds of every action.
-const ACTION_BOUNDS: [f32; 2] = [-1.0, 1.0];
+pub const ACTION_BOUNDS: [f32; 2] = [-1.0, 1.0];
 
 /// A Gaussian MLP policy with its observation normaliser, in host memory.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +41,8 @@ pub struct PolicySnapshot {
     pub obs_std: Vec<f32>,
     /// Bound on a normalised observation.
     pub obs_clip: f32,
+    /// Observations that mean and standard deviation are of.
+    pub obs_count: f64,
     /// Smallest standard deviation divided by.
     pub std_floor: f32,
     /// The actions that it is meant to take.
@@ -61,6 +65,7 @@ impl PolicySnapshot {
             log_std,
             obs_mean: host(&normalizer.mean())?,
             obs_std: host(&normalizer.std())?,
+            obs_count: normalizer.count(),
             obs_clip: config.normalizer.clip as f32,
             std_floor: config.normalizer.std_floor as f32,
             deployed_actions: config.deployed.actions,
@@ -123,6 +128,7 @@ impl PolicySnapshot {
             ("env", self.env.clone()),
             ("activation", self.activation.name().to_string()),
             ("obs_clip", self.obs_clip.to_string()),
+            ("obs_count", self.obs_count.to_string()),
             ("std_floor", self.std_floor.to_string()),
         ];
         let metadata = metadata.into_iter().map(|(key, value)| (key.to_string(), value)).collect();
@@ -172,6 +178,14 @@ impl PolicySnapshot {
             obs_std: array("obs_std")?.values.clone(),
             obs_mean,
             obs_clip: number("obs_clip")?,
+            obs_count: match metadata.get("obs_count") {
+                None => UNCOUNTED,
+                Some(text) => {
+                    let count: f64 = text.parse().context("metadata entry `obs_count` is not a number")?;
+                    ensure!((0.0..1e18).contains(&count), "obs_count `{text}` is no number of observations");
+                    count
+                }
+            },
             std_floor: number("std_floor")?,
             deployed_actions: match metadata.get("deployed_actions").map(String::as_str) {
                 None | Some("mean") => Actions::Mean,
@@ -218,6 +232,7 @@ mod tests {
             obs_mean: vec![0.0, 1.0, 2.0],
             obs_std: vec![1.0, 0.5, 0.0],
             obs_clip: 5.0,
+            obs_count: 20_480.0,
             std_floor: 0.01,
             deployed_actions: Actions::Sampled,
         }
@@ -233,7 +248,7 @@ mod tests {
         assert_eq!(arrays["layers.0.weight"].shape, [2, 3]);
         assert_eq!(arrays["layers.0.weight"].values, [0.0, 2.0, 4.0, 1.0, 3.0, 5.0]);
         assert_eq!(arrays["layers.0.bias"].values, [6.0, 7.0]);
-        assert_eq!((metadata["deployed_actions"].as_str(), metadata["format_version"].as_str()), ("sampled", "1.1"));
+        assert_eq!((metadata["deployed_actions"].as_str(), metadata["format_version"].as_str()), ("sampled", "1.2"));
         assert_eq!((metadata["action_low"].as_str(), metadata["action_high"].as_str()), ("-1", "1"));
     }
 

@@ -59,6 +59,8 @@ impl Totals {
 pub struct IterationReport {
     /// Iterations done, this one included.
     pub iteration: u64,
+    /// Whether the policy was updated: all but a first one that only sets the normaliser.
+    pub updates: bool,
     /// Environment steps done.
     pub steps: u64,
     /// Environment steps the run will take.
@@ -95,7 +97,7 @@ impl IterationReport {
     /// Whether the policy is another one after this iteration, as far as the algorithm tells.
     fn has_learned(&self) -> bool {
         let moved = self.update.kl.is_none_or(|kl| kl > 0.0);
-        self.iteration > 1 && self.update.accepted.map_or(moved, |accepted| accepted > 0.0)
+        self.updates && self.update.accepted.map_or(moved, |accepted| accepted > 0.0)
     }
 
     /// What of the update is no finite number any more: then the policy or a critic is lost.

@@ -1,25 +1,24 @@
-//! `eval`: runs a saved policy on fresh episodes.
+//! `eval`: runs saved policies on fresh episodes.
+
+mod table;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use burn::tensor::Device;
 use clap::Args;
-use envs::{CostKind, Navigation, Purpose};
+use envs::CostKind;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::checkpoint::{Checkpoint, Selector};
-use crate::cli::command::selected;
-use crate::cli::common_args::{ActionArgs, CommonArgs};
+use crate::checkpoint::Checkpoint;
+use crate::cli::command::episodes::{EpisodeArgs, Player};
+use crate::cli::common_args::CommonArgs;
 use crate::cli::console::{diagnose, print};
 use crate::config::{Actions, Constraint};
 use crate::evaluate::{EpisodeResult, evaluate};
-use crate::policy::saved::saved_policy;
-use crate::protocol;
-use crate::run_dir::RunDir;
 use crate::statistics::{bootstrap_interval, mean, std};
 
 /// The evaluation that a run keeps: the last one.
@@ -28,22 +27,16 @@ pub const EVALUATION: &str = "eval.json";
 /// Arguments of `eval`.
 #[derive(Debug, Args)]
 pub struct EvalArgs {
-    /// Run directory
-    #[arg(value_name = "RUN")]
-    pub run: PathBuf,
+    /// Run directory, checkpoint, or exported policy (.safetensors); several are compared in a table
+    #[arg(value_name = "RUN|FILE", required = true)]
+    pub policies: Vec<PathBuf>,
     /// Fresh episodes to run
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub episodes: u32,
-    /// Seed of the episodes; unlike training's, so that they are fresh
-    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
-    pub seed: u64,
-    /// Mean or samples.
+    /// Which policy plays where.
     #[command(flatten)]
-    pub actions: ActionArgs,
-    /// Which checkpoint: latest, best or its number of steps
-    #[arg(long, value_name = "WHICH", default_value = "latest")]
-    pub checkpoint: Selector,
-    /// Print the result as one JSON object
+    pub play: EpisodeArgs,
+    /// Print the result as one JSON object, of several policies one a line
     #[arg(long)]
     pub json: bool,
     /// Device and threads.
@@ -56,8 +49,8 @@ pub struct EvalArgs {
 pub struct Evaluation {
     /// Environment id.
     pub env: String,
-    /// Environment steps of the evaluated checkpoint; `--checkpoint` takes the same number.
-    pub checkpoint: u64,
+    /// Environment steps of the evaluated checkpoint, which `--checkpoint` takes; null for an exported policy.
+    pub checkpoint: Option<u64>,
     /// Episodes run.
     pub episodes: usize,
     /// Whether the policy's mean was taken as the action.
@@ -130,7 +123,13 @@ fn costs_of(episodes: &[EpisodeResult], k: usize) -> Vec<f64> {
 }
 
 impl Evaluation {
-    fn new(env: &str, checkpoint: u64, actions: Actions, limits: &[Constraint], episodes: &[EpisodeResult]) -> Self {
+    fn new(
+        env: &str,
+        checkpoint: Option<u64>,
+        actions: Actions,
+        limits: &[Constraint],
+        episodes: &[EpisodeResult],
+    ) -> Self {
         let of = |get: fn(&EpisodeResult) -> f64| episodes.iter().map(get).collect::<Vec<f64>>();
         let (returns, costs) = (of(|e| e.ret), costs_of(episodes, 0));
         let violates = |e: &&EpisodeResult| e.costs.iter().zip(limits).any(|(cost, limited)| *cost > limited.limit);
@@ -161,8 +160,9 @@ impl Evaluation {
             format!("{name:<width$} {mean:8.2} +- {std:.2}   95 % interval of the mean [{:.2}, {:.2}]", ci.0, ci.1)
         };
         let actions = if self.deterministic { Actions::Mean } else { Actions::Sampled };
+        let after = self.checkpoint.map_or_else(String::new, |steps| format!(" after {steps} steps"));
         let mut lines = vec![
-            format!("{} after {} steps, {} episodes, {actions} actions", self.env, self.checkpoint, self.episodes),
+            format!("{}{after}, {} episodes, {actions} actions", self.env, self.episodes),
             line("return", self.return_mean, self.return_std, return_ci),
         ];
         for (cost, ci) in self.constraints.iter().zip(cost_cis) {
@@ -209,22 +209,21 @@ pub struct Evaluated {
 ///
 /// When policy and environment do not fit or the device fails.
 pub fn evaluated(checkpoint: &Checkpoint, play: Play, device: &Device) -> Result<Evaluated> {
-    let policy = saved_policy(checkpoint, device)?;
-    let config = &checkpoint.config;
-    let env = config.env.spec()?;
-    let actions = play.actions.unwrap_or(policy.deployed_actions);
-    let seed = Purpose::Evaluating.seed(play.seed);
-    let all = Navigation::new(env.clone(), play.episodes as usize, seed, device)?;
-    let episodes = evaluate(&policy, protocol::wrap(config, Box::new(all))?, play.seed, actions)?;
-    let constraints = config.cost_limit.of(&env.env.constraints)?;
-    let result = Evaluation::new(&env.env.id, checkpoint.steps, actions, &constraints, &episodes);
+    played(&Player::of_checkpoint(checkpoint, play.seed, play.actions, device)?, play.episodes, device)
+}
+
+/// Plays fresh episodes.
+fn played(player: &Player, episodes: u32, device: &Device) -> Result<Evaluated> {
+    let Player { policy, steps, config, spec, constraints, actions, seed, .. } = player;
+    let episodes = evaluate(policy, player.environments(episodes as usize, device)?, *seed, *actions)?;
+    let result = Evaluation::new(&spec.env.id, *steps, *actions, constraints, &episodes);
 
     let returns: Vec<f64> = episodes.iter().map(|episode| episode.ret).collect();
     let costs: Vec<Vec<f64>> = (0..constraints.len()).map(|k| costs_of(&episodes, k)).collect();
     let return_ci = bootstrap_interval(&returns, mean);
     let cost_cis: Vec<(f64, f64)> = costs.iter().map(|costs| bootstrap_interval(costs, mean)).collect();
     let mut kept = serde_json::to_value(&result)?;
-    kept["seed"] = json!(play.seed);
+    kept["seed"] = json!(seed);
     kept["cost_limit"] = json!(config.cost_limit);
     kept["return_ci95"] = json!([return_ci.0, return_ci.1]);
     kept["returns"] = json!(returns);
@@ -239,22 +238,44 @@ pub fn evaluated(checkpoint: &Checkpoint, play: Play, device: &Device) -> Result
     Ok(Evaluated { result, return_ci, cost_cis, kept })
 }
 
-/// Evaluates the selected checkpoint, prints the result and keeps it as `eval.json` in the run.
+/// Evaluates the selected policies, prints the results and keeps each as `eval.json` in its run, where it is of the run's own
+/// environment and limits.
 ///
 /// # Errors
 ///
-/// When the run or checkpoint cannot be read or the device fails.
+/// When one of them cannot be read or does not fit, before any plays, or the device fails.
 pub fn run(args: &EvalArgs) -> Result<ExitCode> {
-    let dir = RunDir::open(&args.run)?;
-    let checkpoint = selected(&dir, args.checkpoint)?;
     args.common.apply_threads()?;
-    let selected = args.common.select_device()?;
-    let play = Play { episodes: args.episodes, seed: args.seed, actions: args.actions.chosen() };
-    let Evaluated { result, return_ci, cost_cis, kept } = evaluated(&checkpoint, play, &selected.device)?;
-    if let Err(error) = dir.write_json(EVALUATION, &kept) {
-        diagnose(&format!("warning: the result is not kept for `report`: {error:#}"));
+    let device = args.common.select_device()?.device;
+    let open = |path: &PathBuf| Player::open(path, &args.play, &device);
+    let players = args.policies.iter().map(open).collect::<Result<Vec<_>>>()?;
+    let mut rows = Vec::new();
+    for (path, (player, source)) in args.policies.iter().zip(&players) {
+        let evaluated = played(player, args.episodes, &device).with_context(|| path.display().to_string())?;
+        if let Some(dir) = source.run.as_ref().filter(|_| player.is_own)
+            && let Err(error) = dir.write_json(EVALUATION, &evaluated.kept)
+        {
+            diagnose(&format!("warning: the result is not kept for `report`: {error:#}"));
+        }
+        let Evaluated { result, return_ci, cost_cis, .. } = &evaluated;
+        match (args.json, players.len()) {
+            (true, 1) => print(&serde_json::to_string(result)?)?,
+            (true, _) => {
+                let mut object = json!({"policy": path.display().to_string()});
+                let fields = serde_json::to_value(result)?;
+                object
+                    .as_object_mut()
+                    .into_iter()
+                    .for_each(|all| all.extend(fields.as_object().cloned().unwrap_or_default()));
+                print(&object.to_string())?;
+            }
+            (false, 1) => print(&result.text(*return_ci, cost_cis))?,
+            (false, _) => rows.push((path.display().to_string(), evaluated)),
+        }
     }
-    print(&if args.json { serde_json::to_string(&result)? } else { result.text(return_ci, &cost_cis) })?;
+    if !rows.is_empty() {
+        print(&table::text(&rows))?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -267,7 +288,7 @@ mod tests {
         let limits = [Constraint { name: "cost".to_owned(), limit: 25.0 }];
         let episode = |ret, cost| EpisodeResult { ret, costs: vec![cost], length: 1000, kinds: Vec::new() };
         let episodes = [episode(1.0, 25.0), episode(3.0, 25.5), episode(2.0, 0.0), episode(2.0, 40.0)];
-        let result = Evaluation::new("E", 7, Actions::Mean, &limits, &episodes);
+        let result = Evaluation::new("E", Some(7), Actions::Mean, &limits, &episodes);
         assert_eq!((result.return_mean, result.violation_rate), (2.0, 0.5));
         assert_eq!((result.length_mean, result.deterministic), (1000.0, true));
     }
@@ -278,7 +299,7 @@ mod tests {
             [("hazards", 25.0), ("speed", 1.0)].map(|(name, limit)| Constraint { name: name.to_owned(), limit });
         let episode = |costs| EpisodeResult { ret: 1.0, costs, length: 10, kinds: vec![2, 0, 0, 0, 1, 0, 0, 0] };
         let episodes = [episode(vec![20.0, 0.0]), episode(vec![30.0, 0.0]), episode(vec![10.0, 6.0])];
-        let result = Evaluation::new("E", 7, Actions::Sampled, &limits, &episodes);
+        let result = Evaluation::new("E", Some(7), Actions::Sampled, &limits, &episodes);
         assert_eq!((result.cost_mean, result.violation_rate, result.within_limits), (20.0, 2.0 / 3.0, false));
         let told: Vec<(&str, f64, f64, bool)> =
             result.constraints.iter().map(|c| (c.name.as_str(), c.cost_mean, c.violation_rate, c.within)).collect();

@@ -1,6 +1,6 @@
 //! `export`: writes a policy for use elsewhere.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
@@ -9,39 +9,47 @@ use serde::Deserialize;
 
 use crate::checkpoint::Selector;
 use crate::cli::command::eval::EVALUATION;
-use crate::cli::command::selected;
 use crate::cli::console::{diagnose, print};
 use crate::config::Actions;
 use crate::device::{DeviceChoice, select_device};
 use crate::error::UsageError;
-use crate::policy::saved::saved_policy;
+use crate::policy::onnx;
+use crate::policy::source::PolicySource;
 use crate::run_dir::RunDir;
 
 /// File format of an exported policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ExportFormat {
-    /// Arrays and metadata, described in the README
+    /// Arrays and metadata: what can be evaluated, recorded and started from again
     Safetensors,
-    /// Asked for by those who know that it is to come
-    #[value(hide = true)]
+    /// A graph from observations to actions, for ONNX Runtime and its like
     Onnx,
 }
 
 /// Arguments of `export`.
 #[derive(Debug, Args)]
 pub struct ExportArgs {
-    /// Run directory
-    #[arg(value_name = "RUN")]
+    /// Run directory, checkpoint, or exported policy (.safetensors)
+    #[arg(value_name = "RUN|FILE")]
     pub run: PathBuf,
     /// File format
     #[arg(long, value_enum, default_value_t = ExportFormat::Safetensors)]
     pub format: ExportFormat,
-    /// File to write [default: RUN/policy.safetensors]
+    /// File to write [default: RUN/policy.safetensors or RUN/policy.onnx; policy.* in the working directory for a file]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// Which checkpoint: latest, best or its number of steps
-    #[arg(long, value_name = "WHICH", default_value = "latest")]
-    pub checkpoint: Selector,
+    /// What an ONNX model gives: mean, or sampled, new noise whenever it runs [default: the actions that the run deploys]
+    #[arg(long, value_name = "ACTIONS", value_parser = parse_actions)]
+    pub actions: Option<Actions>,
+    /// Which checkpoint of a run: latest, best or its number of steps [default: latest]
+    #[arg(long, value_name = "WHICH")]
+    pub checkpoint: Option<Selector>,
+}
+
+/// `mean` or `sampled`.
+fn parse_actions(text: &str) -> Result<Actions, String> {
+    let known = [Actions::Mean, Actions::Sampled];
+    known.into_iter().find(|actions| actions.name() == text).ok_or_else(|| "expected mean or sampled".to_owned())
 }
 
 /// Writes the selected checkpoint's policy and prints the file's path; warns where no evaluation says that it is within its
@@ -51,15 +59,27 @@ pub struct ExportArgs {
 ///
 /// When the run or checkpoint cannot be read, the policy is not finite or the file cannot be written.
 pub fn run(args: &ExportArgs) -> Result<ExitCode> {
-    if args.format == ExportFormat::Onnx {
-        bail!(UsageError::new("ONNX is not available yet; --format safetensors carries the same numbers"));
+    if args.format == ExportFormat::Safetensors && args.actions.is_some() {
+        let message =
+            "--actions shapes an ONNX model; a safetensors file has mean and deviation, and its reader chooses";
+        bail!(UsageError::new(message));
     }
-    let dir = RunDir::open(&args.run)?;
-    let checkpoint = selected(&dir, args.checkpoint)?;
-    let policy = saved_policy(&checkpoint, &select_device(DeviceChoice::Cpu)?.device)?;
-    let out = args.out.clone().unwrap_or_else(|| dir.path().join("policy.safetensors"));
-    policy.write_safetensors(&out)?;
-    if let Some(doubt) = doubt(&dir, checkpoint.steps, policy.deployed_actions) {
+    let source = PolicySource::open(&args.run, args.checkpoint)?;
+    source.warning.iter().for_each(|warning| diagnose(&format!("warning: {warning}")));
+    let policy = source.policy(&select_device(DeviceChoice::Cpu)?.device)?;
+    let actions = args.actions.unwrap_or(policy.deployed_actions);
+    let name = match args.format {
+        ExportFormat::Safetensors => "policy.safetensors",
+        ExportFormat::Onnx => "policy.onnx",
+    };
+    let folder = source.run.as_ref().map_or(Path::new(""), RunDir::path);
+    let out = args.out.clone().unwrap_or_else(|| folder.join(name));
+    match args.format {
+        ExportFormat::Safetensors => policy.write_safetensors(&out)?,
+        ExportFormat::Onnx => onnx::write(&policy, actions, &out)?,
+    }
+    let vouched = source.run.as_ref().zip(source.checkpoint());
+    if let Some(doubt) = vouched.and_then(|(run, checkpoint)| doubt(run, checkpoint.steps, actions)) {
         diagnose(&format!("warning: {doubt}"));
     }
     print(&out.display().to_string())?;

@@ -5,6 +5,7 @@ mod episode;
 mod gif;
 mod html;
 pub mod live;
+pub mod numbers;
 mod picture;
 mod text;
 
@@ -13,20 +14,15 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use envs::{Navigation, Purpose};
 use serde::Serialize;
 
 use crate::atomic_file::write_output;
-use crate::checkpoint::Selector;
-use crate::cli::command::selected;
-use crate::cli::common_args::{ActionArgs, CommonArgs};
+use crate::cli::command::episodes::{EpisodeArgs, Player};
+use crate::cli::common_args::CommonArgs;
 use crate::cli::console::{diagnose, print};
 use crate::config::{Actions, Constraint};
 use crate::error::UsageError;
 use crate::evaluate::Evaluator;
-use crate::policy::saved::saved_policy;
-use crate::protocol;
-use crate::run_dir::RunDir;
 use crate::statistics::mean;
 use episode::{Episode, Replay, record};
 use picture::Painter;
@@ -34,24 +30,18 @@ use picture::Painter;
 /// Arguments of `record`.
 #[derive(Debug, Args)]
 pub struct RecordArgs {
-    /// Run directory
-    #[arg(value_name = "RUN")]
+    /// Run directory, checkpoint, or exported policy (.safetensors)
+    #[arg(value_name = "RUN|FILE")]
     pub run: PathBuf,
-    /// File to write, .html, .gif or .png [default: RUN/replay.html]
+    /// File to write, .html, .gif or .png [default: RUN/replay.html; replay.html for a file]
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// Episodes to record; in a GIF one after another, in a PNG the first
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub episodes: u32,
-    /// Seed of the episodes; the default and the same number of episodes give those that `eval` plays
-    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
-    pub seed: u64,
-    /// Mean or samples.
+    /// Which policy plays where.
     #[command(flatten)]
-    pub actions: ActionArgs,
-    /// Which checkpoint: latest, best or its number of steps
-    #[arg(long, value_name = "WHICH", default_value = "latest")]
-    pub checkpoint: Selector,
+    pub play: EpisodeArgs,
     /// Record the first N steps of each episode only
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub steps: Option<u32>,
@@ -139,7 +129,7 @@ struct RecordedCost {
 /// When the file's name has another extension, the run or checkpoint cannot be read, the device fails or the file
 /// cannot be written.
 pub fn run(args: &RecordArgs) -> Result<ExitCode> {
-    let out = args.out.clone().unwrap_or_else(|| args.run.join("replay.html"));
+    let out = args.out.clone().unwrap_or_else(|| beside(&args.run, "replay.html"));
     let format = Format::of(&out)?;
     let misplaced = [
         ("--size", args.size.is_some() && format == Format::Html, "a picture"),
@@ -149,32 +139,27 @@ pub fn run(args: &RecordArgs) -> Result<ExitCode> {
     if let Some((option, _, shapes)) = misplaced.into_iter().find(|(_, misplaced, _)| *misplaced) {
         bail!(UsageError::new(format!("{option} shapes {shapes}, which {} is not", out.display())));
     }
-    let dir = RunDir::open(&args.run)?;
-    let checkpoint = selected(&dir, args.checkpoint)?;
     args.common.apply_threads()?;
     let device = args.common.select_device()?.device;
-    let policy = saved_policy(&checkpoint, &device)?;
-    let config = &checkpoint.config;
-    let env = config.env.spec()?;
+    let (player, _) = Player::open(&args.run, &args.play, &device)?;
+    let Player { policy, config, spec: env, actions, .. } = &player;
 
     diagnose(&format!("playing {} of {}", counted(args.episodes as usize, "episode"), env.env.id));
-    let actions = args.actions.or(policy.deployed_actions);
-    let seed = Purpose::Evaluating.seed(args.seed);
-    let all = Navigation::new(env.clone(), args.episodes as usize, seed, &device)?;
-    let mut play = Evaluator::new(&policy, protocol::wrap(config, Box::new(all))?, args.seed, actions)?;
+    let all = player.environments(args.episodes as usize, &device)?;
+    let mut play = Evaluator::new(policy, all, player.seed, *actions)?;
     let most = args.steps.map_or(usize::MAX, |steps| steps as usize);
     let replay = Replay {
         env: env.env.id.clone(),
         agent: env.agent.name(),
         algo: config.algo.clone(),
-        checkpoint: checkpoint.steps,
-        seed: args.seed,
-        deterministic: actions == Actions::Mean,
-        constraints: config.cost_limit.of(&env.env.constraints)?,
+        checkpoint: player.steps.unwrap_or_default(),
+        seed: player.seed,
+        deterministic: *actions == Actions::Mean,
+        constraints: player.constraints.clone(),
         step_seconds: env.agent.step_seconds(),
         half_extent: env.level.half_extent,
         lidar_range: env.level.lidar_range,
-        lidars: episode::lidars(&env),
+        lidars: episode::lidars(env),
         episodes: record(&mut play, most)?,
     };
     let (bytes, frames) = match format {
@@ -237,6 +222,11 @@ fn still(replay: &Replay, width: u32, step: Option<u32>) -> Result<Vec<u8>> {
         bail!(UsageError::new(format!("--at {frame}: the episode has {} recorded", counted(last, "step"))));
     }
     Painter::new(replay, episode, width).draw(frame, frame.saturating_sub(1))?.png()
+}
+
+/// A file of the run, or where none was named a file in the working directory.
+fn beside(run: &Path, name: &str) -> PathBuf {
+    if run.is_dir() { run.join(name) } else { PathBuf::from(name) }
 }
 
 /// `1 episode`, `2 episodes`.

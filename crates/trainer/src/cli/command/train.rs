@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Error, Result, ensure};
 use clap::Args;
+use serde_json::json;
 
 use crate::cli::common_args::{CommonArgs, ConfigSourceArgs};
 use crate::cli::console::{FAILED, INTERRUPTED, diagnose, is_broken_pipe, print};
@@ -16,6 +17,7 @@ use crate::config::TrainConfig;
 use crate::config::load::{Sources, resolve, resolve_resumed};
 use crate::device::{DeviceChoice, SelectedDevice};
 use crate::memory;
+use crate::policy::source::pin_init;
 use crate::run_dir::RunDir;
 use crate::training::{Resources, RunPlan, Training};
 
@@ -44,6 +46,9 @@ pub struct TrainArgs {
     /// Continue the run in this directory; several, or a directory of runs, are continued at once
     #[arg(long, value_name = "RUN", num_args = 1..)]
     pub resume: Vec<PathBuf>,
+    /// Begin with the policy and the normaliser of a run, a checkpoint or an exported file, from a run also with its critics
+    #[arg(long, value_name = "RUN|FILE", conflicts_with = "resume")]
+    pub init_from: Option<PathBuf>,
     /// No progress on stderr
     #[arg(long)]
     pub quiet: bool,
@@ -83,6 +88,7 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
         run.warnings().iter().for_each(|warning| diagnose(&format!("warning: {warning}")));
         if !args.quiet {
             diagnose(&heading(run, &resources));
+            run.taken().iter().for_each(|taken| diagnose(&format!("begins {taken}")));
         }
     }
 
@@ -214,7 +220,10 @@ fn vectors(resources: &Resources) -> String {
 
 /// New runs: one, or one a seed.
 fn begin(args: &TrainArgs, device: &SelectedDevice) -> Result<Vec<RunPlan>> {
-    let config = resolve(&args.config.sources())?;
+    let mut sources = args.config.sources();
+    sources.flags.extend(args.init_from.as_ref().map(|path| ("--init-from", "init_from", json!(path))));
+    let mut config = resolve(&sources)?;
+    pin_init(&mut config)?;
     ensure_fits(&config, usize::from(args.seeds.unwrap_or(1)), device)?;
     let plan = |dir, config| RunPlan { dir, config, checkpoint: None, resumed: false };
     let Some(seeds) = args.seeds else {
@@ -240,7 +249,7 @@ fn not_begun(args: &TrainArgs) -> String {
 
 /// Refuses runs that memory cannot hold.
 fn ensure_fits(config: &TrainConfig, runs: usize, device: &SelectedDevice) -> Result<()> {
-    let bytes = runs as f64 * memory::of_training(config, &config.env.spec()?.env);
+    let bytes = runs as f64 * memory::of_training(config, &config.env.env_spec()?);
     let what = format!("{} environments of {}, rollouts of {}", config.num_envs, config.env, config.rollout_steps);
     let what = if runs == 1 { what } else { format!("{runs} runs of {what}") };
     Ok(memory::ensure_fits_on(device, &what, bytes, (runs * config.num_envs) as f64)?)
@@ -261,7 +270,7 @@ fn reopen(args: &TrainArgs, device: &SelectedDevice) -> Result<Reopened> {
         for member in members(path)? {
             match member.and_then(|member| reopen_one(member, &sources)) {
                 Ok(plan) => {
-                    bytes += memory::of_training(&plan.config, &plan.config.env.spec()?.env);
+                    bytes += memory::of_training(&plan.config, &plan.config.env.env_spec()?);
                     num_envs += plan.config.num_envs;
                     reopened.plans.push(plan);
                 }

@@ -130,7 +130,7 @@ impl Run {
         }
         let (table, faults) = Table::read(&dir.metrics())?;
         warnings.extend(faults);
-        let spec = config.env.spec()?.env;
+        let spec = config.env.env_spec()?;
         let constraints = config.cost_limit.of(&spec.constraints)?;
         let column = |name: &str| table.column(name).with_context(|| dir.metrics().display().to_string());
         let steps = column("steps")?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
 use super::file::{SweepFile, Variant};
@@ -11,6 +11,7 @@ use crate::algorithm;
 use crate::config::TrainConfig;
 use crate::config::load::{env_named, resolve_layers};
 use crate::error::UsageError;
+use crate::policy::source::pin_init;
 
 /// Runs of one sweep.
 const MAX_RUNS: usize = 100_000;
@@ -109,7 +110,9 @@ fn config(file: &SweepFile, source: &Path, env: &str, algo: &str, variant: &Vari
         (format!("{source}: settings"), object(&file.settings)),
         (format!("{source}: variant `{}`", variant.name), object(&variant.settings)),
     ];
-    resolve_layers(file.preset.as_deref(), &layers)
+    let mut config = resolve_layers(file.preset.as_deref(), &layers)?;
+    pin_init(&mut config).with_context(|| format!("{source}: variant `{}`", variant.name))?;
+    Ok(config)
 }
 
 /// `text` with nothing in it that means something in a path.

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::cli::progress::status_line::{count, duration};
-use crate::config::{Actions, Constraint};
+use crate::config::{Actions, Constraint, InitFrom};
 use crate::figures::Figures;
 use crate::outcome::{Basis, Measured, Outcome};
 use crate::statistics::{mean, std};
@@ -45,6 +45,9 @@ pub struct Summary {
     skipped: u64,
     kl_mean: f64,
     kl_max: f64,
+    /// What it began with, where that was no fresh policy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    init_from: Option<InitFrom>,
     run_dir: String,
 }
 
@@ -108,6 +111,7 @@ impl Summary {
             skipped: totals.skipped as u64,
             kl_mean: totals.kl_sum / totals.updates,
             kl_max: totals.kl_max,
+            init_from: config.init_from.clone(),
             run_dir: training.dir().path().display().to_string(),
         }
     }
