@@ -15,8 +15,14 @@ mod write_an_algorithm;
 mod write_an_environment;
 
 use burn::tensor::{Device, Tensor};
-use trainer::config::TrainConfig;
+use trainer::checkpoint::Checkpoint;
+use trainer::config::{Actions, TrainConfig};
+use trainer::device::{DeviceChoice, select_device};
+use trainer::evaluate::evaluate;
+use trainer::policy::source::PolicySource;
+use trainer::run_dir::RunDir;
 use trainer::runner::Runner;
+use trainer::training::{Resources, RunPlan, Training};
 
 #[test]
 fn a_policy_is_trained() {
@@ -73,4 +79,54 @@ fn a_vectorised_environment_is_solved_within_its_limit() {
 #[test]
 fn a_written_environment_is_solved_within_its_limit() {
     write_an_environment::main().expect("the example holds");
+}
+
+/// Trains in carts until so many iterations are done, from a checkpoint where there is one; the run is saved.
+fn train_in_carts(config: &TrainConfig, dir: RunDir, checkpoint: Option<Checkpoint>, iterations: u64) {
+    let resumed = checkpoint.is_some();
+    let device = select_device(DeviceChoice::Cpu).expect("a CPU");
+    let runner = Runner::with_env(
+        config.clone(),
+        write_an_environment::carts(config.num_envs).expect("carts"),
+        device.device.clone(),
+    );
+    let runner = runner.and_then(|runner| runner.with_deployed_env(write_an_environment::carts(2)?)).expect("a runner");
+    let plan = RunPlan { dir, config: config.clone(), checkpoint, resumed };
+    let mut run = Training::begin_with(runner, plan, &Resources { device, threads: 1 }).expect("it begins");
+    while run.runner().iteration() < iterations {
+        run.advance().expect("it trains");
+    }
+    run.close().expect("it is saved");
+}
+
+#[test]
+fn runs_in_a_written_environment_are_resumed_evaluated_and_told_in_curves() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let spec = write_an_environment::carts(1).expect("a cart").spec().clone();
+    let mut config = TrainConfig { env: (&spec).into(), num_envs: 8, rollout_steps: 30, ..TrainConfig::default() };
+    config.cost_limit = 5.0.into();
+    config.total_steps = 6 * config.batch_size() as u64;
+    (config.policy.hidden, config.critic.hidden) = (vec![8], vec![8]);
+    let [whole, cut] = ["whole", "cut"].map(|name| folder.path().join(name));
+    train_in_carts(&config, RunDir::create(Some(&whole), &config).expect("a run"), None, 6);
+    train_in_carts(&config, RunDir::create(Some(&cut), &config).expect("a run"), None, 3);
+    let dir = RunDir::open_for_training(&cut).expect("a run");
+    let (saved, warning) = dir.config().expect("it is readable");
+    assert_eq!((saved.env.id(), &saved, warning), ("Cart-v0", &config, None));
+    let (checkpoint, _) = dir.checkpoints().load_newest_readable().expect("a checkpoint");
+    train_in_carts(&config, dir, Some(checkpoint), 6);
+
+    let device = Device::flex();
+    let [one, other] = [whole, cut]
+        .map(|run| PolicySource::open(&run, None).and_then(|source| source.policy(&device)).expect("a policy"));
+    assert_eq!(one, other);
+    let episodes = evaluate(&one, write_an_environment::carts(3).expect("carts"), 0, Actions::Mean).expect("it plays");
+    assert!(episodes.len() == 3 && episodes.iter().all(|episode| episode.length == 100), "{episodes:?}");
+    #[cfg(feature = "cli")]
+    {
+        let limits = config.cost_limit.of(&spec.constraints).expect("one limit");
+        let carts = write_an_environment::carts(2).expect("carts");
+        let page = trainer::cli::numbers::page(&one, carts, &limits, 0, Actions::Mean).expect("a page");
+        assert!(page.contains("Cart-v0") && page.contains("speeding") && page.matches("<svg").count() == 8);
+    }
 }
