@@ -9,10 +9,14 @@
 //! |---|---|
 //! | `J_r`, `J_c` | episodic return and cost, averaged over some ten iterations |
 //! | `d` | cost limit |
-//! | `kappa` | `price_bound` until `price_bound_hold` of the run, then rising geometrically to `final_price_bound` |
+//! | `kappa` | `price_bound`, times what a controller finds necessary |
 //!
-//! `kappa` rises, since a task may have no policy within its limit that earns: the limit is then worth more than what
-//! is earned. This bound is this project's own addition to the KFCPO paper's ideas.
+//! A task may earn the more per cost the more it costs, or have no policy within its limit that earns: `kappa` must then
+//! rise. After `price_bound_hold` of the run a set-point falls geometrically from the cost there to the limit, which it
+//! reaches at `price_bound_end`, and `ln kappa` is a proportional-integral controller's answer to `ln(J_c / set-point)`,
+//! never below the starting value. Its integral does not wind up beyond its bounds.
+//!
+//! This bound is this project's own addition to the KFCPO paper's ideas.
 
 use compute::State;
 
@@ -22,17 +26,21 @@ use crate::error::{SafeRlError, ensure};
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 pub struct PriceBoundConfig {
-    /// Highest price of a unit of cost, in what the policy earns per cost; 0 leaves the price unbounded.
+    /// Highest price of a unit of cost at first, in what the policy earns per cost; 0 leaves the price unbounded.
     pub price_bound: f64,
-    /// What `price_bound` has risen to at the end of the run (geometrically).
-    pub final_price_bound: f64,
-    /// Share of the run until which `price_bound` holds.
+    /// Share of the run after which the bound rises where the cost does not fall towards its limit.
     pub price_bound_hold: f64,
+    /// Share of the run at which the cost shall have come to its limit.
+    pub price_bound_end: f64,
+    /// Gain of the controller that raises the bound, on the logarithm of the cost over its set-point.
+    pub price_gain: f64,
+    /// Integral gain of that controller, per iteration.
+    pub price_integral: f64,
 }
 
 impl Default for PriceBoundConfig {
     fn default() -> Self {
-        Self { price_bound: 1.0, final_price_bound: 2.0, price_bound_hold: 0.3 }
+        Self { price_bound: 1.0, price_bound_hold: 0.3, price_bound_end: 0.7, price_gain: 1.0, price_integral: 0.03 }
     }
 }
 
@@ -42,17 +50,53 @@ impl PriceBoundConfig {
     /// # Errors
     /// [`SafeRlError::InvalidConfig`].
     pub fn validate(&self) -> Result<(), SafeRlError> {
-        let (bound, last, hold) = (self.price_bound, self.final_price_bound, self.price_bound_hold);
+        let (bound, hold, end) = (self.price_bound, self.price_bound_hold, self.price_bound_end);
         ensure((0.0..=1e6).contains(&bound), "price_bound", bound, "must lie in [0, 1e6]")?;
-        ensure((1e-6..=1e6).contains(&last), "final_price_bound", last, "must lie in [1e-6, 1e6]")?;
-        ensure((0.0..=1.0).contains(&hold), "price_bound_hold", hold, "must lie in [0, 1]")
+        ensure((0.0..=1.0).contains(&hold), "price_bound_hold", hold, "must lie in [0, 1]")?;
+        ensure((hold..=1.0).contains(&end), "price_bound_end", end, "must lie in [price_bound_hold, 1]")?;
+        for (name, gain) in [("price_gain", self.price_gain), ("price_integral", self.price_integral)] {
+            ensure((0.0..=100.0).contains(&gain), name, gain, "must lie in [0, 100]")?;
+        }
+        Ok(())
     }
 
-    /// `kappa` after this fraction of the run.
-    fn kappa(&self, fraction: f64) -> f64 {
-        let rest = 1.0 - self.price_bound_hold;
-        let along = if rest > 0.0 { ((fraction - self.price_bound_hold) / rest).clamp(0.0, 1.0) } else { 0.0 };
-        self.price_bound * (self.final_price_bound / self.price_bound).powf(along)
+    /// How far the set-point has come from the cost at `price_bound_hold` (0) to the limit (1).
+    fn along(&self, fraction: f64) -> f64 {
+        let rest = self.price_bound_end - self.price_bound_hold;
+        let done = fraction - self.price_bound_hold;
+        if rest > 0.0 { (done / rest).clamp(0.0, 1.0) } else { f64::from(u8::from(done > 0.0)) }
+    }
+}
+
+/// Largest `ln kappa` above the starting value: a factor of 30.
+const MOST: f64 = 3.4;
+/// Largest deviation of the logarithm of a cost that the controller sees.
+const LARGEST_ERROR: f64 = 1.0;
+/// Least set-point, where the limit is zero.
+const LEAST_SET_POINT: f64 = 1.0;
+
+/// What raises the bound of one cost.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Controller {
+    /// The cost when the set-point began to fall; NaN before.
+    start: f64,
+    integral: f64,
+}
+
+impl Controller {
+    /// One iteration: the factor on the bound for an average cost.
+    fn update(&mut self, cost: f64, limit: f64, fraction: f64, config: &PriceBoundConfig) -> f64 {
+        if fraction < config.price_bound_hold || config.price_bound_hold >= 1.0 {
+            return 1.0;
+        }
+        let limit = limit.max(LEAST_SET_POINT);
+        if self.start.is_nan() {
+            self.start = cost.max(limit);
+        }
+        let set_point = limit * (self.start / limit).powf(1.0 - config.along(fraction));
+        let error = (cost.max(1e-6) / set_point).ln().clamp(-LARGEST_ERROR, LARGEST_ERROR);
+        self.integral = (self.integral + config.price_integral * error).clamp(0.0, MOST);
+        (self.integral + config.price_gain * error).clamp(0.0, MOST).exp()
     }
 }
 
@@ -77,6 +121,8 @@ pub struct PriceBound {
     limits: Vec<f64>,
     /// Averages of the return and the costs, `[1 + C]`; `None` before the first finite ones.
     averages: Option<Vec<f64>>,
+    /// One per cost.
+    controllers: Vec<Controller>,
 }
 
 impl PriceBound {
@@ -86,7 +132,8 @@ impl PriceBound {
     /// [`SafeRlError::InvalidConfig`] if a constant is out of its domain.
     pub fn new(limits: &[f64], config: PriceBoundConfig) -> Result<Self, SafeRlError> {
         config.validate()?;
-        Ok(Self { config, limits: limits.to_vec(), averages: None })
+        let controllers = vec![Controller { start: f64::NAN, integral: 0.0 }; limits.len()];
+        Ok(Self { config, limits: limits.to_vec(), averages: None, controllers })
     }
 
     /// One iteration: takes in the episodic return and the costs `[C]`; returns the highest prices `[C]` in reward per cost
@@ -105,13 +152,15 @@ impl PriceBound {
             return None;
         }
         let averages = self.averages.as_ref()?;
-        let earned = self.config.kappa(fraction) * averages[0].max(0.0);
-        let price = |(cost, limit): (&f64, &f64)| {
+        let earned = averages[0].max(0.0);
+        let config = &self.config;
+        let price = |((cost, limit), controller): ((&f64, &f64), &mut Controller)| {
+            let kappa = config.price_bound * controller.update(*cost, *limit, fraction, config);
             let cost = cost.max(*limit);
             // Without a cost and at a limit of zero a first unit may have any price.
-            if cost > 0.0 { earned / cost } else { f64::MAX }
+            if cost > 0.0 { kappa * earned / cost } else { f64::MAX }
         };
-        Some(averages[1..].iter().zip(&self.limits).map(price).collect())
+        Some(averages[1..].iter().zip(&self.limits).zip(&mut self.controllers).map(price).collect())
     }
 
     /// Everything needed to continue.
@@ -124,6 +173,10 @@ impl PriceBound {
             let average = self.averages.as_ref().map_or(f64::NAN, |averages| averages[i]);
             state.put_f64(&format!("average.{i}"), average)?;
         }
+        for (k, controller) in self.controllers.iter().enumerate() {
+            state.put_f64(&format!("start.{k}"), controller.start)?;
+            state.put_f64(&format!("integral.{k}"), controller.integral)?;
+        }
         Ok(state)
     }
 
@@ -135,6 +188,10 @@ impl PriceBound {
         let averages = (0..=self.limits.len()).map(|i| state.get_f64(&format!("average.{i}")));
         let averages: Vec<f64> = averages.collect::<Result<_, _>>()?;
         self.averages = averages.iter().all(|average| average.is_finite()).then_some(averages);
+        for (k, controller) in self.controllers.iter_mut().enumerate() {
+            controller.start = state.get_f64(&format!("start.{k}"))?;
+            controller.integral = state.get_f64(&format!("integral.{k}"))?;
+        }
         Ok(())
     }
 }
@@ -158,13 +215,25 @@ mod tests {
     }
 
     #[test]
-    fn kappa_holds_and_then_rises_to_its_end() {
-        let config = PriceBoundConfig { final_price_bound: 4.0, price_bound_hold: 0.4, ..Default::default() };
-        for (fraction, kappa) in [(0.0, 1.0), (0.4, 1.0), (0.7, 2.0), (1.0, 4.0)] {
-            assert!((config.kappa(fraction) - kappa).abs() < 1e-12, "{fraction}");
-        }
-        let held = PriceBoundConfig { price_bound_hold: 1.0, ..config };
-        assert_eq!(held.kappa(1.0), 1.0);
+    fn kappa_rises_where_the_cost_does_not_follow_its_set_point() {
+        let config = PriceBoundConfig { price_gain: 0.5, price_integral: 0.1, ..Default::default() };
+        let mut controller = Controller { start: f64::NAN, integral: 0.0 };
+        assert_eq!(controller.update(400.0, 25.0, 0.29, &config), 1.0);
+        assert!(controller.start.is_nan(), "nothing is asked before the hold ends");
+        assert_eq!(controller.update(400.0, 25.0, 0.3, &config), 1.0);
+        // Half way the set-point is 100; e = ln 2 for a cost of 200: ln kappa = (0.1 + 0.5) ln 2.
+        let kappa = controller.update(200.0, 25.0, 0.5, &config);
+        assert!((kappa - 2.0f64.powf(0.6)).abs() < 1e-9, "{kappa}");
+        // At the end the limit: e = 1 at most, then the integral alone remains, and it falls again.
+        let kappa = controller.update(400.0, 25.0, 0.9, &config);
+        assert!((kappa.ln() - (0.1 * 2.0f64.ln() + 0.6)).abs() < 1e-9, "{kappa}");
+        assert!((controller.update(25.0, 25.0, 0.9, &config).ln() - (0.1 * 2.0f64.ln() + 0.1)).abs() < 1e-9);
+        (0..100).for_each(|_| drop(controller.update(10.0, 25.0, 1.0, &config)));
+        assert_eq!((controller.update(10.0, 25.0, 1.0, &config), controller.integral), (1.0, 0.0), "no windup");
+        (0..100).for_each(|_| drop(controller.update(1e9, 25.0, 1.0, &config)));
+        assert_eq!(controller.integral, MOST);
+        let held = PriceBoundConfig { price_bound_hold: 1.0, price_bound_end: 1.0, ..config };
+        assert_eq!(controller.update(1e9, 25.0, 1.0, &held), 1.0);
     }
 
     #[test]
@@ -182,9 +251,11 @@ mod tests {
         let mut other = bound(&[25.0], 1.0);
         other.load_state(&one.state().unwrap()).unwrap();
         assert_eq!(other.update(f64::NAN, &[1.0], 0.0), None);
-        one.update(20.0, &[50.0], 0.1);
+        for fraction in [0.1, 0.4, 0.5] {
+            one.update(20.0, &[50.0], fraction);
+        }
         other.load_state(&one.state().unwrap()).unwrap();
-        assert_eq!(one.update(22.0, &[40.0], 0.2), other.update(22.0, &[40.0], 0.2));
+        assert_eq!(one.update(22.0, &[40.0], 0.6), other.update(22.0, &[40.0], 0.6));
     }
 
     #[test]
@@ -193,8 +264,10 @@ mod tests {
         for config in [
             PriceBoundConfig { price_bound: -1.0, ..good },
             PriceBoundConfig { price_bound: f64::NAN, ..good },
-            PriceBoundConfig { final_price_bound: 0.0, ..good },
             PriceBoundConfig { price_bound_hold: 1.1, ..good },
+            PriceBoundConfig { price_bound_end: 0.1, ..good },
+            PriceBoundConfig { price_gain: -1.0, ..good },
+            PriceBoundConfig { price_integral: f64::INFINITY, ..good },
         ] {
             assert!(matches!(PriceBound::new(&[25.0], config), Err(SafeRlError::InvalidConfig { .. })));
         }

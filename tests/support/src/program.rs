@@ -27,6 +27,7 @@ pub const TINY: &[&str] = &[
     // interrupts a run with its schedule.
     "--set=kfcpo.final_kl_share=1",
     "--set=kfcpo.price_bound_hold=1",
+    "--set=kfcpo.price_bound_end=1",
     "--set=kfcpo.log_std_hold=1",
     "--set=checkpoint.interval_steps=512",
 ];
