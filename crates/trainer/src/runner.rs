@@ -5,6 +5,7 @@ mod kinds;
 mod not_finite_tests;
 mod phase;
 mod report;
+mod shapes;
 
 use kinds::Kinds;
 pub use phase::{Phase, PhaseObserver};
@@ -99,6 +100,13 @@ impl Runner {
             config.num_envs,
             config.rollout_steps
         );
+        ensure!(
+            env.num_envs() == config.num_envs,
+            "num_envs = {}: these are {} environments of {}",
+            config.num_envs,
+            env.num_envs(),
+            env.spec().id
+        );
         protocol::ensure_trains(&config, env.as_mut())?;
         let kinds = Kinds::of(env.as_mut());
         let mut env = protocol::wrap(&config, env)?;
@@ -109,8 +117,10 @@ impl Runner {
         let setup = Setup { config: &config, policy: &policy, constraints: &constraints, horizon };
         let algorithm = algorithm::build(&setup)?;
         let sampled = FigureTracker::new(horizon, env.spec().constraints.len(), config.deployed.average_decay);
+        let obs = env.reset(true);
+        shapes::ensure_obs(env.as_ref(), &obs)?;
         Ok(Self {
-            obs: env.reset(true),
+            obs,
             env,
             normalizer: Normalizer::new(obs_dim, config.normalizer, &device)?,
             policy,
@@ -282,6 +292,7 @@ impl Runner {
             let act = self.policy.act(obs.clone(), key);
             observer(Phase::Act);
             let step = self.env.step(act.action.clone());
+            shapes::ensure_step(self.env.as_ref(), &step)?;
             self.obs = step.obs.clone();
             self.kinds.push(step.kinds.clone());
             self.vector_steps += 1;
