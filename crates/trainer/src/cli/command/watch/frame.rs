@@ -63,11 +63,11 @@ fn heads(runs: &[Watched], most: usize, coloured: bool) -> Vec<String> {
 /// What a run is and how far it has come.
 fn head(run: &Watched, coloured: bool) -> String {
     let mut parts = vec![run.name(), format!("{} steps", progress(run)), pace(run)];
-    parts.push(format!("return {}", number(run.last_return())));
+    parts.push(format!("return {}", run.last_return()));
     for (k, constraint) in run.constraints.iter().enumerate() {
         let cost = run.last_cost(k);
-        let colour = Colour::of_cost(cost, constraint.limit).filter(|_| coloured);
-        parts.push(format!("{} {} of {}", constraint.name, painted(&number(cost), colour), constraint.limit));
+        let colour = Colour::of_cost(cost.value, constraint.limit).filter(|_| coloured);
+        parts.push(format!("{} {} of {}", constraint.name, painted(&cost.to_string(), colour), constraint.limit));
     }
     parts.join(" | ")
 }
@@ -86,10 +86,6 @@ fn pace(run: &Watched) -> String {
     }
     let pace = format!("{} steps/s | ETA {}", count(run.steps_per_s), duration(run.seconds_left()));
     if run.age() > SILENCE { format!("{pace} | last row {} ago", duration(run.age())) } else { pace }
-}
-
-fn number(value: f64) -> String {
-    if value.is_finite() { format!("{value:.2}") } else { "-".to_owned() }
 }
 
 /// Return, costs and further columns, a curve per run in each; at most `points` points a curve.
@@ -180,14 +176,14 @@ pub fn table(runs: &[Watched]) -> String {
     let mut text = String::from("| run | | steps | | return | cost |\n|---|---|---|---|---|---|\n");
     for run in runs {
         let costs: Vec<String> = (run.constraints.iter().enumerate())
-            .map(|(k, constraint)| format!("{} {} of {}", constraint.name, number(run.last_cost(k)), constraint.limit))
+            .map(|(k, constraint)| format!("{} {} of {}", constraint.name, run.last_cost(k), constraint.limit))
             .collect();
         let cells = [
             run.path.display().to_string(),
             run.name(),
             progress(run),
             pace(run),
-            number(run.last_return()),
+            run.last_return().to_string(),
             costs.join(", "),
         ];
         text.push_str(&format!("| {} |\n", cells.map(|cell| escaped(&cell)).join(" | ")));

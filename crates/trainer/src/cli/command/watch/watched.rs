@@ -1,12 +1,13 @@
 //! A run as far as it has come, read from its directory.
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::Result;
 
-use crate::cli::course::{Course, Courses};
+use crate::cli::course::{Course, Courses, costs_of};
 use crate::config::{Constraint, TrainConfig};
 use crate::error::UsageError;
 use crate::log::csv::Table;
@@ -30,6 +31,8 @@ pub struct Watched {
     pub steps: Vec<f64>,
     /// Return and costs of the policy that is judged.
     pub judged: Course,
+    /// What the mean step of the last rollout promises for an episode: return, then costs.
+    promised: Vec<f64>,
     /// Further columns that were asked for and are there.
     pub columns: Vec<(String, Vec<f64>)>,
     /// Every column there is.
@@ -56,6 +59,7 @@ impl Watched {
         let mut run = Self {
             path: path.to_owned(),
             judged: Course { returns: Vec::new(), costs: vec![Vec::new(); constraints.len()] },
+            promised: Vec::new(),
             config,
             constraints,
             steps: Vec::new(),
@@ -71,6 +75,7 @@ impl Watched {
         let (table, _) = Table::read(&dir.metrics())?;
         run.steps = table.column("steps")?;
         run.judged = Courses::of(&table, run.constraints.len())?.judged();
+        run.promised = promised(&table, run.constraints.len());
         let wall_s = table.column("wall_s")?;
         run.wall_s = wall_s.last().copied().unwrap_or(0.0);
         run.steps_per_s = speed(&run.steps, &wall_s);
@@ -115,15 +120,52 @@ impl Watched {
         format!("{} on {}, seed {}", self.config.algo, self.config.env, self.config.seed)
     }
 
-    /// The last known return.
-    pub fn last_return(&self) -> f64 {
-        last(&self.judged.returns)
+    /// The return of the last episodes, or what the mean step promises.
+    pub fn last_return(&self) -> Told {
+        self.told(&self.judged.returns, 0)
     }
 
-    /// The last known cost by constraint `k`.
-    pub fn last_cost(&self, k: usize) -> f64 {
-        self.judged.costs.get(k).map_or(f64::NAN, |costs| last(costs))
+    /// The same of the cost by constraint `k`.
+    pub fn last_cost(&self, k: usize) -> Told {
+        self.told(&self.judged.costs[k], 1 + k)
     }
+
+    fn told(&self, values: &[f64], row: usize) -> Told {
+        match values.iter().rev().copied().find(|value| value.is_finite()) {
+            Some(value) => Told { value, promised: false },
+            None => Told { value: self.promised.get(row).copied().unwrap_or(f64::NAN), promised: true },
+        }
+    }
+}
+
+/// A figure of a policy.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Told {
+    /// NaN where nothing is known.
+    pub value: f64,
+    /// Whether it is promised by mean steps, because no episode has ended.
+    pub promised: bool,
+}
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.value.is_finite(), self.promised) {
+            (false, _) => f.write_str("-"),
+            (true, promised) => write!(f, "{}{:.2}", if promised { "~" } else { "" }, self.value),
+        }
+    }
+}
+
+/// Return and costs that the last mean steps promise: of the deployed policy, where it is measured.
+fn promised(table: &Table, constraints: usize) -> Vec<f64> {
+    let last = |column: Vec<f64>| column.last().copied().unwrap_or(f64::NAN);
+    let of = |ret: &str, first: &'static str, further: &'static str| -> Result<Vec<f64>> {
+        let costs = costs_of(table, first, further, constraints)?;
+        Ok(std::iter::once(table.column(ret)?).chain(costs).map(last).collect())
+    };
+    of("Deployed/StepReturn", "Deployed/StepCost", "Deployed/StepCost")
+        .or_else(|_| of("step_return", "step_cost", "Metrics/StepCost"))
+        .unwrap_or_default()
 }
 
 /// Refuses columns that no run has; a run without a row says nothing.
@@ -150,10 +192,6 @@ fn stamp(path: &Path) -> Option<(u64, SystemTime)> {
     Some((file.len(), file.modified().ok()?))
 }
 
-fn last(values: &[f64]) -> f64 {
-    values.iter().rev().copied().find(|value| value.is_finite()).unwrap_or(f64::NAN)
-}
-
 /// Steps per second over the last rows.
 fn speed(steps: &[f64], wall_s: &[f64]) -> f64 {
     let rows = steps.len().min(wall_s.len());
@@ -174,11 +212,12 @@ pub mod tests {
         let path = folder.join(name);
         let config = TrainConfig { total_steps, ..TrainConfig::default() };
         let dir = RunDir::create(Some(&path), &config).unwrap();
-        let mut text = "iteration,steps,wall_s,steps_per_s,return_mean,cost_mean,Train/KL\n".to_owned();
+        let mut text =
+            "iteration,steps,wall_s,steps_per_s,return_mean,cost_mean,Train/KL,step_return,step_cost\n".to_owned();
         for (index, [steps, wall_s, ret, cost]) in rows.iter().enumerate() {
             let cell = |value: &f64| if value.is_nan() { String::new() } else { value.to_string() };
             let (ret, cost) = (cell(ret), cell(cost));
-            text.push_str(&format!("{},{steps},{wall_s},100,{ret},{cost},0.01\n", index + 1));
+            text.push_str(&format!("{},{steps},{wall_s},100,{ret},{cost},0.01,1.5,40\n", index + 1));
         }
         fs::write(dir.metrics(), if rows.is_empty() { String::new() } else { text }).unwrap();
         Watched::read(&path, &[]).unwrap()
@@ -188,10 +227,16 @@ pub mod tests {
     fn a_run_is_read_as_far_as_it_has_come() {
         let folder = tempfile::tempdir().unwrap();
         let begun = run(folder.path(), "begun", 1000, &[]);
-        assert!(begun.last_return().is_nan() && begun.last_cost(0).is_nan() && !begun.is_done() && begun.is_current());
+        assert!(!begun.is_done() && begun.is_current());
+        assert_eq!((begun.last_return().to_string(), begun.last_cost(0).to_string()), ("-".to_owned(), "-".to_owned()));
         let rows = [[100.0, 1.0, f64::NAN, f64::NAN], [200.0, 3.0, 4.0, 30.0], [300.0, 5.0, f64::NAN, f64::NAN]];
         let half = run(folder.path(), "half", 1000, &rows);
-        assert_eq!((half.done(), half.last_return(), half.last_cost(0)), (300.0, 4.0, 30.0));
+        assert_eq!((half.done(), half.last_return().value, half.last_cost(0).value), (300.0, 4.0, 30.0));
+        let early = run(folder.path(), "early", 1000, &rows[..1]);
+        assert_eq!(
+            (early.last_return().to_string(), early.last_cost(0).to_string()),
+            ("~1.50".into(), "~40.00".into())
+        );
         assert_eq!((half.steps_per_s, half.seconds_left()), (50.0, 14.0));
         assert_eq!(half.columns.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), DEFAULT_COLUMNS);
         assert!(half.is_current() && half.age() < 60.0);
