@@ -228,9 +228,13 @@ mod tests {
         let kappa = controller.update(400.0, 25.0, 0.9, &config);
         assert!((kappa.ln() - (0.1 * 2.0f64.ln() + 0.6)).abs() < 1e-9, "{kappa}");
         assert!((controller.update(25.0, 25.0, 0.9, &config).ln() - (0.1 * 2.0f64.ln() + 0.1)).abs() < 1e-9);
-        (0..100).for_each(|_| drop(controller.update(10.0, 25.0, 1.0, &config)));
+        for _ in 0..100 {
+            controller.update(10.0, 25.0, 1.0, &config);
+        }
         assert_eq!((controller.update(10.0, 25.0, 1.0, &config), controller.integral), (1.0, 0.0), "no windup");
-        (0..100).for_each(|_| drop(controller.update(1e9, 25.0, 1.0, &config)));
+        for _ in 0..100 {
+            controller.update(1e9, 25.0, 1.0, &config);
+        }
         assert_eq!(controller.integral, MOST);
         let held = PriceBoundConfig { price_bound_hold: 1.0, price_bound_end: 1.0, ..config };
         assert_eq!(controller.update(1e9, 25.0, 1.0, &held), 1.0);
