@@ -40,7 +40,7 @@ pub struct PriceBoundConfig {
 
 impl Default for PriceBoundConfig {
     fn default() -> Self {
-        Self { price_bound: 1.0, price_bound_hold: 0.3, price_bound_end: 0.7, price_gain: 1.0, price_integral: 0.03 }
+        Self { price_bound: 1.0, price_bound_hold: 0.3, price_bound_end: 0.7, price_gain: 0.5, price_integral: 0.015 }
     }
 }
 
