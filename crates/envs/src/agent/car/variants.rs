@@ -137,6 +137,7 @@ pub mod scalar {
 }
 
 // From here on `device!` drops the CubeCL attribute.
+#[cfg(target_arch = "x86_64")]
 macro_rules! device {
     ($(#[cfg_attr($($gpu:tt)*)] $item:item)*) => { $($item)* };
 }

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, anyhow};
 use kfac::FisherKind;
-use safe_rl::{KlGuardConfig, MarginConfig, PriceBoundConfig, ProjectionKind};
+use safe_rl::{KlGuardConfig, LOG_STD_RANGE, MarginConfig, PriceBoundConfig, ProjectionKind};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Section, count, positive, within};
@@ -122,7 +122,8 @@ impl KfcpoConfig {
         let rest = 1.0 - self.log_std_hold;
         let along = if rest > 0.0 { ((fraction - self.log_std_hold) / rest).clamp(0.0, 1.0) } else { 0.0 };
         let low = initial + (last - initial) * along;
-        Some([low as f32, (low + self.log_std_band) as f32])
+        let (lowest, highest) = LOG_STD_RANGE;
+        Some([low, low + self.log_std_band].map(|bound| (bound as f32).clamp(lowest, highest)))
     }
 }
 
@@ -150,5 +151,23 @@ impl Section for KfcpoConfig {
         within("kfcpo.cost_decay", self.cost_decay, 0.0, 0.9999)?;
         within("kfcpo.gradient_decay", self.gradient_decay, 0.0, 0.9999)?;
         within("kfcpo.limit_share", self.limit_share, 0.1, 1.5)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn log_sigma_is_held_and_then_led_to_its_end_within_the_range_of_all() {
+        let config =
+            KfcpoConfig { final_log_std: Some(-1.5), log_std_hold: 0.5, log_std_band: 0.25, ..KfcpoConfig::default() };
+        for (fraction, low) in [(0.0, -0.5), (0.5, -0.5), (0.75, -1.0), (1.0, -1.5)] {
+            assert_eq!(config.log_std_bounds(-0.5, fraction), Some([low, low + 0.25]));
+        }
+        assert_eq!(config.log_std_bounds(2.0, 0.0), Some([2.0, 2.0]), "no wider than log sigma may be anywhere");
+        let held = KfcpoConfig { log_std_hold: 1.0, ..config.clone() };
+        assert_eq!(held.log_std_bounds(-0.5, 1.0), Some([-0.5, -0.25]));
+        assert_eq!(KfcpoConfig { final_log_std: None, ..config }.log_std_bounds(-0.5, 1.0), None);
     }
 }
