@@ -20,9 +20,9 @@ use compute::State;
 use compute::noise::{NoiseKey, Stream};
 use kfac::{FactorSample, Factors, FisherKind, FisherSeeds, InverseSet, exact_seeds, score_seeds};
 use safe_rl::{
-    Blend, Flag, KlGuard, Margin, MarginWeights, Multiplier, PidMultiplier, PidMultiplierConfig, PriceBound, Products,
-    ProjectionKind, Samples, TrustRegionStep, all_finite, all_finite_in, blend, conjugate_gradient, minibatch_indices,
-    trust_region_step,
+    Blend, CostAverage, Flag, KlGuard, Margin, MarginWeights, Multiplier, PidMultiplier, PidMultiplierConfig,
+    PriceBound, Products, ProjectionKind, Samples, TrustRegionStep, all_finite, all_finite_in, blend,
+    conjugate_gradient, minibatch_indices, trust_region_step,
 };
 use std::sync::Arc;
 
@@ -56,14 +56,16 @@ struct Watch {
     margin: Margin,
     /// What weighs safety in the margin's place, if anything does.
     multiplier: Option<PidMultiplier>,
-    /// Moving average of the episodic cost.
-    cost: Option<f64>,
+    /// The episodic cost, averaged as long as its noise warrants.
+    cost: CostAverage,
 }
 
 /// What every minibatch of one iteration shares.
 struct Iteration<'a> {
     /// One per constraint.
     weights: Vec<MarginWeights>,
+    /// The highest price of a cost in reward per cost, where prices are bounded.
+    highest_price: Option<f64>,
     /// The highest prices of the costs `[C]`, in units of the scaled advantages, where they are bounded.
     bounds: Option<Tensor<1>>,
     old_log_std: Tensor<1>,
@@ -85,7 +87,11 @@ impl Kfcpo {
                 Steering::Margin => None,
                 Steering::Pid => Some(PidMultiplier::new(limit, setup.config.section::<PidMultiplierConfig>())?),
             };
-            Ok(Watch { margin: Margin::new(limit, config.margin)?, multiplier, cost: None })
+            Ok(Watch {
+                margin: Margin::new(limit, config.margin)?,
+                multiplier,
+                cost: CostAverage::new(limit, config.cost_decay),
+            })
         };
         let limits: Vec<f64> =
             setup.constraints.iter().map(|constraint| constraint.limit * config.limit_share).collect();
@@ -232,16 +238,12 @@ impl Kfcpo {
 
     /// Takes in the costs of the last rollout; returns how to weigh reward and safety, per constraint.
     fn steer(&mut self, costs: &[CostEstimate]) -> Vec<MarginWeights> {
-        let decay = self.config.cost_decay;
         let steer = |(watch, cost): (&mut Watch, &CostEstimate)| {
-            let average = watch.cost.map_or(cost.rollout, |old| decay * old + (1.0 - decay) * cost.rollout);
-            if average.is_finite() {
-                watch.cost = Some(average);
-            }
-            let weights = watch.margin.update(watch.cost);
+            let cost = watch.cost.update(cost.rollout);
+            let weights = watch.margin.update(cost);
             match &mut watch.multiplier {
                 Some(multiplier) => {
-                    let price = multiplier.update(watch.cost);
+                    let price = multiplier.update(cost);
                     MarginWeights { safety_weight: price / (1.0 + price), ..weights }
                 }
                 None => weights,
@@ -250,21 +252,23 @@ impl Kfcpo {
         self.constraints.iter_mut().zip(costs).map(steer).collect()
     }
 
-    /// The highest prices of the costs `[C]` that what the policy earns warrants, where they are bounded: the reward's
-    /// advantages are scaled, and so is the price.
-    fn bounds(&mut self, context: &Context) -> Option<Tensor<1>> {
-        let costs: Vec<f64> = self.constraints.iter().map(|watch| watch.cost.unwrap_or(f64::NAN)).collect();
-        let earned = context.earned;
-        let prices = self.price.update(earned.rollout, &costs, context.progress.fraction)?;
-        let prices: Vec<f32> = prices.into_iter().map(|price| price.min(f64::from(f32::MAX)) as f32).collect();
-        Some(Tensor::<1>::from_floats(prices.as_slice(), &self.device) / earned.advantage_scale.clone())
+    /// The highest prices of the costs `[C]` that what the policy earns warrants, in reward per cost, where they are bounded.
+    fn prices(&mut self, context: &Context) -> Option<Vec<f64>> {
+        let costs: Vec<f64> = self.constraints.iter().map(|watch| watch.cost.get().unwrap_or(f64::NAN)).collect();
+        self.price.update(context.earned.rollout, &costs, context.progress.fraction)
+    }
+
+    /// The same in units of the scaled advantages `[C]`.
+    fn bounds(&self, prices: &[f64], context: &Context) -> Tensor<1> {
+        let prices: Vec<f32> = prices.iter().map(|price| price.min(f64::from(f32::MAX)) as f32).collect();
+        Tensor::<1>::from_floats(prices.as_slice(), &self.device) / context.earned.advantage_scale.clone()
     }
 
     /// What the iteration came to.
     fn report(
         &self,
         policy: &Policy,
-        weights: &[MarginWeights],
+        iteration: &Iteration,
         kl: Tensor<1>,
         last: Option<Blend>,
         inverse: Option<InverseSet>,
@@ -294,11 +298,15 @@ impl Kfcpo {
         update.push("KFCPO/Rollbacks", rejected);
         update.push("KFCPO/Skipped", skipped);
         update.push("KFCPO/StepKL", counted(|values| KlGuard::report_of(values).step_limit));
-        let weights = MarginWeights::tightest(weights);
+        let weights = MarginWeights::tightest(&iteration.weights);
         update.push("KFCPO/Margin", weights.margin);
         update.push("KFCPO/MarginOffset", weights.offset);
         update.push("KFCPO/SafetyWeight", weights.safety_weight);
         update.push("KFCPO/ProjectionStrength", weights.projection_strength);
+        update.push("KFCPO/CostDecay", self.constraints.iter().map(|watch| watch.cost.decay()).fold(0.0, f64::max));
+        if self.config.price.price_bound > 0.0 {
+            update.push("KFCPO/HighestPrice", iteration.highest_price.unwrap_or(f64::NAN));
+        }
         if let Some(blend) = last {
             let summary = Arc::new(blend.summary());
             update.push("KFCPO/Alpha", Number::of(&summary, |values| f64::from(values[0])));
@@ -318,13 +326,16 @@ impl Kfcpo {
 impl Algorithm for Kfcpo {
     fn update(&mut self, policy: &mut Policy, batch: &Samples, context: &Context) -> Result<Update> {
         let weights = self.steer(context.costs);
-        let bounds = self.bounds(context);
+        let prices = self.prices(context);
+        let highest_price = prices.as_ref().and_then(|prices| prices.iter().copied().reduce(f64::max));
+        let bounds = prices.map(|prices| self.bounds(&prices, context));
         let progress = context.progress;
         let share = 1.0 - (1.0 - self.config.final_kl_share) * progress.fraction;
         self.guard.set_target_kl(self.config.guard.target_kl * share);
         self.guard.begin_rollout();
         let old_log_std = policy.log_std().clone();
-        let iteration = Iteration { weights, bounds, old_log_std, samples: batch, number: progress.iteration };
+        let iteration =
+            Iteration { weights, highest_price, bounds, old_log_std, samples: batch, number: progress.iteration };
         // Inverted afresh in every iteration, so that a resumed run needs the factors alone.
         self.minibatches = 0;
         let (mut inverse, mut last, mut kl) = (None, None, Tensor::zeros([1], &self.device));
@@ -340,7 +351,7 @@ impl Algorithm for Kfcpo {
         if let Some([low, high]) = self.config.log_std_bounds(self.initial_log_std, progress.fraction) {
             *policy = policy.bounded_within(low, high);
         }
-        Ok(self.report(policy, &iteration.weights, kl, last, inverse))
+        Ok(self.report(policy, &iteration, kl, last, inverse))
     }
 
     fn gae_lambdas(&self) -> [Option<f64>; 2] {
@@ -353,7 +364,7 @@ impl Algorithm for Kfcpo {
         state.put_part("factors", self.factors.state()?)?;
         state.put_tensor("average", &self.average)?;
         for (k, Watch { margin, multiplier, cost }) in self.constraints.iter().enumerate() {
-            state.put_f64(&format!("cost.{k}"), cost.unwrap_or(f64::NAN))?;
+            state.put_part(&format!("cost.{k}"), cost.state()?)?;
             state.put_part(&format!("margin.{k}"), margin.state()?)?;
             if let Some(multiplier) = multiplier {
                 state.put_part(&format!("multiplier.{k}"), multiplier.state()?)?;
@@ -368,7 +379,7 @@ impl Algorithm for Kfcpo {
         self.factors.load_state(&state.part("factors")?)?;
         self.average = state.tensor("average", self.average.dims(), &self.device)?;
         for (k, Watch { margin, multiplier, cost }) in self.constraints.iter_mut().enumerate() {
-            *cost = Some(state.get_f64(&format!("cost.{k}"))?).filter(|cost| cost.is_finite());
+            cost.load_state(&state.part(&format!("cost.{k}"))?)?;
             margin.load_state(&state.part(&format!("margin.{k}"))?)?;
             if let Some(multiplier) = multiplier {
                 multiplier.load_state(&state.part(&format!("multiplier.{k}"))?)?;

@@ -70,7 +70,8 @@ pub struct KfcpoConfig {
     pub log_std_hold: f64,
     /// How far log sigma may rise above its schedule.
     pub log_std_band: f64,
-    /// Decay of the moving average of the episodic cost that the margin is computed from; 0 takes the last rollout alone.
+    /// Longest average of the episodic cost that the margin is computed from, as a decay: as much of it is used as the cost's
+    /// noise warrants; 0 takes the last rollout alone.
     pub cost_decay: f64,
     /// Decay of the moving average of the gradients; 0 takes the minibatch's alone.
     pub gradient_decay: f64,
