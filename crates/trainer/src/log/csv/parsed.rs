@@ -1,4 +1,7 @@
 //! Reading a log of rows that this program has appended to: what of it is ours, complete and in order.
+//!
+//! Line by line, and not through the crate `csv`: to a reader that knows quoted line ends, one byte that damage has turned into a quote
+//! at the start of a field swallows every row after it; here it costs its own row.
 
 use std::io::ErrorKind;
 use std::path::Path;
