@@ -42,6 +42,24 @@ def test_arrays_are_views_that_the_next_step_overwrites_and_copies_on_request(ac
     assert first[1][0] is not second[1][0] and np.array_equal(first[1][0], kept)
 
 
+@pytest.mark.parametrize("hold", ["array", "row", "list", "dlpack"])
+def test_a_copy_is_taken_again_only_when_nothing_refers_to_it(hold):
+    env = kfcpo.make_vec("PointGoal1", 3, seed=2, copy=True)
+    held = {"array": lambda a: a, "row": lambda a: a[1:], "list": lambda a: [a], "dlpack": np.from_dlpack}[hold]
+    kept, wanted = [], []
+    env.reset()
+    for k in range(10):
+        obs = env.step(np.full((3, 2), 0.1 * k, np.float32))[0]
+        kept.append(held(obs))
+        wanted.append(obs.copy())
+    for one, other in zip(kept, wanted):
+        one = one[0] if hold == "list" else one
+        assert np.array_equal(one, other[1:] if hold == "row" else other)
+    del obs, kept, one
+    places = {env.step(np.zeros((3, 2), np.float32))[0].ctypes.data for _ in range(20)}
+    assert len(places) <= 2, "memory that nobody holds is used again"
+
+
 def test_dlpack_shares_the_memory():
     env = kfcpo.make_vec("PointGoal1", 2)
     obs, _ = env.reset()

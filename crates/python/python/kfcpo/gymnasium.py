@@ -12,6 +12,7 @@ from gymnasium.vector import AutoresetMode
 
 from . import spaces
 from ._kfcpo import Simulator
+from .copies import Copies
 from .vector import costs_by_kind, level_text, pickled, unpickled
 
 MODES = {
@@ -123,7 +124,7 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         self.render_mode = check_render_mode(render_mode)
         mode = AutoresetMode(autoreset_mode)
         self._simulator = Simulator(level_text(env), num_envs, seed, threads, device, MODES[mode])
-        self._copy = bool(copy)
+        self._copies = Copies() if copy else None
         self.num_envs = num_envs
         self.metadata = {"render_modes": RENDER_MODES, "render_fps": RENDER_FPS, "autoreset_mode": mode}
         self.single_observation_space = spaces.observation(self._simulator)
@@ -167,7 +168,7 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         return {"final_obs": final_obs, "_final_obs": done, "final_info": final_info, "_final_info": done.copy()}
 
     def _out(self, array):
-        return array.copy() if self._copy else array
+        return array if self._copies is None else self._copies.of(array)
 
     def render(self):
         """A picture ``[height, width, 3]`` of uint8 of every environment, or None without a render mode."""

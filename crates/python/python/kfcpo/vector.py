@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._kfcpo import Simulator, level_json
+from .copies import Copies
 
 # An id, the path of a level's file, or a level as a dict.
 Env = Union[str, "os.PathLike[str]", dict[str, Any]]
@@ -89,7 +90,7 @@ class VectorEnv:
     ) -> None:
         self._kinds = bool(kinds)
         self._simulator = Simulator(level_text(env), num_envs, seed, threads, device)
-        self._copy = bool(copy)
+        self._copies = Copies() if copy else None
         self._view()
 
     def _view(self):
@@ -173,10 +174,10 @@ class VectorEnv:
             info["final_observation"] = out(self._final_obs)
             info["_final_observation"] = out(done)
         arrays = (self._obs, self._reward, self._cost, self._terminated, self._truncated)
-        return (*map(out, arrays), info) if self._copy else (*arrays, info)
+        return (*map(out, arrays), info) if self._copies else (*arrays, info)
 
     def _out(self, array):
-        return array.copy() if self._copy else array
+        return array if self._copies is None else self._copies.of(array)
 
     def state(self) -> dict[str, Any]:
         """Everything the environments are, as arrays by name."""
@@ -198,10 +199,11 @@ class VectorEnv:
         self.close()
 
     def __getstate__(self):
-        return {"simulator": pickled(self._simulator), "copy": self._copy, "kinds": self._kinds}
+        return {"simulator": pickled(self._simulator), "copy": self._copies is not None, "kinds": self._kinds}
 
     def __setstate__(self, state):
-        self._simulator, self._copy, self._kinds = unpickled(state["simulator"]), state["copy"], state["kinds"]
+        self._simulator, self._kinds = unpickled(state["simulator"]), state["kinds"]
+        self._copies = Copies() if state["copy"] else None
         self._view()
 
     def __repr__(self):
