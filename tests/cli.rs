@@ -1,5 +1,7 @@
 //! The command line as its users and their scripts see it: the real binary, in a temporary directory.
 
+#[path = "cli/check.rs"]
+mod check;
 #[path = "cli/init_from.rs"]
 mod init_from;
 #[path = "cli/policies.rs"]
@@ -17,8 +19,10 @@ use serde_json::Value;
 use test_support::program::{Sandbox, assert_same_outcome, timeless_metrics, tiny_args};
 
 /// Every verb with options of its own.
-const VERBS: [&str; 12] =
-    ["train", "sweep", "eval", "parity", "export", "record", "bench", "report", "watch", "envs", "algos", "config"];
+const VERBS: [&str; 13] = [
+    "train", "sweep", "eval", "parity", "export", "record", "bench", "check", "report", "watch", "envs", "algos",
+    "config",
+];
 
 /// Compares `text` with a file under tests/fixtures/cli; `UPDATE_SNAPSHOTS=1` writes the file instead.
 fn assert_snapshot(name: &str, text: &str) {

@@ -123,6 +123,8 @@ fn made_small(args: Vec<String>) -> Vec<String> {
         // Sweeps are run to their end by a test of their own.
         Some("sweep") if !named(&args, "--dry-run") => small.push("--dry-run".into()),
         Some("eval") => set(&mut small, "--episodes", "2"),
+        // Its parts are run by tests/cli/check.rs.
+        Some("check") => set(&mut small, "--only", "kernel/gather"),
         Some("watch") if !named(&args, "--once") => small.push("--once".into()),
         Some("record") => {
             set(&mut small, "--episodes", "1");

@@ -11,6 +11,7 @@ use burn::tensor::{DType, Device, Int, Shape, Tensor};
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::{Cube, CubeBackend};
+use cubecl::MemoryScope;
 use cubecl::prelude::{CubeCount, CubeDim};
 
 /// Whether kernels can be launched on `device`.
@@ -61,6 +62,11 @@ pub fn largest_buffer(tensor: &CubeTensor) -> usize {
 /// Bytes that the device of `tensor` has for everything at once; CUDA, Vulkan and Metal tell, wgpu's other backends do not.
 pub fn total_memory(tensor: &CubeTensor) -> Option<u64> {
     tensor.client.properties().memory.max_memory()
+}
+
+/// Bytes that all queues of the device of `tensor` have set aside together, in use or not.
+pub fn memory_reserved(tensor: &CubeTensor) -> u64 {
+    tensor.client.memory_report(MemoryScope::Device).usage().bytes_reserved
 }
 
 /// Indices `[N]` as kernels take them, of 32 bits, or `None` elsewhere.

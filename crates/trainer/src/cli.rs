@@ -71,6 +71,7 @@ fn run_verb(cli: Cli) -> Result<ExitCode> {
         Some(Verb::Export(args)) => command::export::run(&args),
         Some(Verb::Record(args)) => command::record::run(&args),
         Some(Verb::Bench(args)) => command::bench::run(&args),
+        Some(Verb::Check(args)) => command::check::run(&args),
         Some(Verb::Report(args)) => command::report::run(&args),
         Some(Verb::Watch(args)) => command::watch::run(&args),
         Some(Verb::Envs(args)) => command::list::envs(&args),

@@ -127,13 +127,33 @@ pub fn steps_per_launch(device: &Device) -> usize {
 
 /// Whether a wgpu device can only be a software renderer: no other adapter is there.
 #[cfg(feature = "wgpu")]
-fn is_software(device: &Device) -> bool {
+pub(crate) fn is_software(device: &Device) -> bool {
     format!("{device:?}").contains("Wgpu") && !has_gpu_adapter()
 }
 
-#[cfg(all(feature = "gpu", not(feature = "wgpu")))]
-fn is_software(_device: &Device) -> bool {
+#[cfg(not(feature = "wgpu"))]
+pub(crate) fn is_software(_device: &Device) -> bool {
     false
+}
+
+/// The same device with every operation taken as one of burn's instead of by a kernel: tensors for automatic
+/// differentiation have no kernels of ours.
+pub(crate) fn by_tensor_operations(device: &Device) -> Device {
+    device.clone().autodiff()
+}
+
+/// Bytes that a GPU has set aside for tensors; none for the CPU.
+pub(crate) fn memory_used(device: &Device) -> Option<f64> {
+    #[cfg(feature = "gpu")]
+    {
+        let number = burn::tensor::Tensor::<1>::zeros([1], device);
+        return Some(compute::gpu::memory_reserved(&compute::gpu::primitive(&number)?) as f64);
+    }
+    #[cfg(not(feature = "gpu"))]
+    {
+        let _ = device;
+        None
+    }
 }
 
 fn select_best() -> Result<SelectedDevice> {
@@ -154,12 +174,12 @@ fn select_best() -> Result<SelectedDevice> {
 }
 
 #[cfg(feature = "flex")]
-fn cpu() -> Result<Device> {
+pub(crate) fn cpu() -> Result<Device> {
     Ok(Device::flex())
 }
 
 #[cfg(not(feature = "flex"))]
-fn cpu() -> Result<Device> {
+pub(crate) fn cpu() -> Result<Device> {
     bail!("the CPU backend is not compiled in: build with --features flex");
 }
 

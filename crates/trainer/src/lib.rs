@@ -12,6 +12,7 @@ mod container;
 mod fuzz;
 
 pub mod algorithm;
+pub mod check;
 pub mod checkpoint;
 #[cfg(feature = "cli")]
 pub mod cli;

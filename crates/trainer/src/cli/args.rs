@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::cli::command::bench::BenchArgs;
+use crate::cli::command::check::CheckArgs;
 use crate::cli::command::completions::{CompletionsArgs, ManArgs};
 use crate::cli::command::config::ConfigArgs;
 use crate::cli::command::eval::EvalArgs;
@@ -45,6 +46,8 @@ pub enum Verb {
     Record(RecordArgs),
     /// Measure speed on this machine
     Bench(BenchArgs),
+    /// Check that a device computes what it should: environments, kernels, training
+    Check(CheckArgs),
     /// Compare runs: tables, figures, statistics
     Report(ReportArgs),
     /// Show the curves of runs that are being trained, or of finished ones, in the terminal or in a page

@@ -1,6 +1,7 @@
 //! The verbs of the command line, one file each.
 
 pub mod bench;
+pub mod check;
 pub mod completions;
 pub mod config;
 pub mod episodes;

@@ -35,6 +35,17 @@ impl RolloutKernel {
         }
     }
 
+    /// The same with at most so many steps in one launch; the rollout's bits are the same.
+    #[must_use]
+    #[cfg_attr(not(feature = "gpu"), expect(unused_variables, unused_mut, reason = "there are no launches"))]
+    pub fn with_steps_per_launch(mut self, steps: usize) -> Self {
+        #[cfg(feature = "gpu")]
+        {
+            self.steps_per_launch = steps;
+        }
+        self
+    }
+
     /// `steps` steps of every environment under `policy`, by the noise of `key` and its successors; records the
     /// observations' moments in the normaliser and leaves the next observations in `obs` `[B, D]`.
     ///

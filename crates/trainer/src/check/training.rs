@@ -1,0 +1,121 @@
+//! The training loop: an iteration, two runs of one seed, memory over many steps.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+use burn::tensor::Device;
+use compute::State;
+
+use super::findings::{Findings, Measure};
+use super::numbers::values;
+use super::subject::Subject;
+use crate::algorithm::kfcpo::KfcpoConfig;
+use crate::config::TrainConfig;
+use crate::device;
+use crate::runner::Runner;
+
+const COURSE: &str = "rounding grows over a rollout's steps, and the update learns from what it gave";
+const SAME: &str = "the bits do not depend on the number of threads";
+const REPEAT: &str = "no sum depends on the order in which units finish";
+
+/// Vector steps of the part `memory`, and after how many it is first looked at.
+const STEPS: usize = 1000;
+const WARM_STEPS: usize = 500;
+/// Steps of an iteration there.
+const ITERATION: usize = 10;
+/// Growth that is no leak: a buffer that happens to be larger, a thread's cache.
+const GROWTH_MB: f64 = 8.0;
+
+fn config(env: &str, num_envs: usize, rollout_steps: usize, width: usize) -> TrainConfig {
+    let mut config = TrainConfig { env: env.into(), seed: 5, num_envs, rollout_steps, ..TrainConfig::default() };
+    config.policy.hidden = vec![width; 2];
+    config.policy.output_gain = 0.5;
+    config.critic.hidden = vec![width; 2];
+    config.critic.minibatch_size = config.batch_size() / 4;
+    config.section_mut::<KfcpoConfig>().minibatch_size = config.batch_size() / 4;
+    config
+}
+
+/// What a run has come to.
+struct Run {
+    /// How far the policy has moved from its beginning.
+    moved: Vec<f32>,
+    /// Step estimates of return and cost of the last rollout.
+    figures: Vec<f32>,
+    state: State,
+}
+
+fn run(config: &TrainConfig, device: &Device, iterations: usize) -> Result<Run> {
+    let mut runner = Runner::new(config.clone(), device.clone())?;
+    let before = values(runner.policy().params().clone())?;
+    let mut figures = Vec::new();
+    for _ in 0..iterations {
+        let report = runner.iterate()?;
+        figures = vec![report.sampled.step_return as f32, report.sampled.step_costs[0] as f32];
+    }
+    let after = values(runner.policy().params().clone())?;
+    let moved = after.iter().zip(before).map(|(after, before)| after - before).collect();
+    Ok(Run { moved, figures, state: runner.save()? })
+}
+
+/// Two iterations, the first of which only sets the normaliser.
+pub(super) fn iteration(subject: &Subject, findings: &mut Findings) -> Result<()> {
+    let config = config("PointGoal1", 256, 8, 64);
+    let expected = subject.reference(|device| run(&config, device, 2))?;
+    let got = run(&config, subject.device(), 2)?;
+    let (moved, figures, reason) = if subject.is_cpu() { (0.0, 0.0, SAME) } else { (0.05, 1e-2, COURSE) };
+    findings.compare("the policy's movement", Measure::Length, [&expected.moved, &got.moved], moved, reason);
+    let pair = [&expected.figures[..], &got.figures];
+    findings.compare("return and cost of the last rollout", Measure::Relative(1.0), pair, figures, reason);
+    Ok(())
+}
+
+/// Two runs of the same seed on the same device: everything that a checkpoint holds, bit for bit.
+pub(super) fn repeat(subject: &Subject, findings: &mut Findings) -> Result<()> {
+    let config = config("PointGoal1", 128, 8, 64);
+    let [first, second] = [run(&config, subject.device(), 3)?, run(&config, subject.device(), 3)?];
+    let names = |state: &State| state.tensors.keys().cloned().collect::<Vec<String>>();
+    for name in names(&first.state) {
+        let expected = first.state.host(&name)?;
+        let got = second.state.host(&name)?;
+        findings.compare(name.as_str(), Measure::Differing, [&expected.values, &got.values], 0.0, REPEAT);
+    }
+    Ok(())
+}
+
+/// Memory over 1,000 vector steps of training must not grow.
+pub(super) fn memory(subject: &Subject, findings: &mut Findings) -> Result<()> {
+    let config = config("PointGoal1", 128, ITERATION, 16);
+    let mut runner = Runner::new(config, subject.device().clone())?;
+    let mut seen = Vec::new();
+    for iteration in 1..=STEPS / ITERATION {
+        runner.iterate()?;
+        if iteration * ITERATION >= WARM_STEPS {
+            let Some(bytes) = used(subject)? else {
+                findings.skip("this system does not tell how much memory a program has");
+                return Ok(());
+            };
+            seen.push(bytes);
+        }
+    }
+    // The least of the first and of the last few: what is only held for a while is no growth.
+    let least = |bytes: &[f64]| bytes.iter().copied().fold(f64::INFINITY, f64::min);
+    let (begin, end) = (least(&seen[..10]), least(&seen[seen.len() - 10..]));
+    let measure = format!("MB more after {STEPS} steps than after {WARM_STEPS}");
+    let growth = ((end - begin) / 1e6).max(0.0);
+    let reason = "a leak of a rollout's arrays would be 30 MB; buffers that happen to grow are less";
+    findings.number("memory", &measure, growth, GROWTH_MB, reason);
+    Ok(())
+}
+
+/// Bytes that the device has reserved; of the CPU, what the program has in memory.
+fn used(subject: &Subject) -> Result<Option<f64>> {
+    device::synchronize(subject.device())?;
+    if !subject.is_cpu() {
+        return Ok(device::memory_used(subject.device()));
+    }
+    // Linux: total, resident, ... in pages of 4 KiB.
+    let Ok(text) = fs::read_to_string("/proc/self/statm") else { return Ok(None) };
+    let pages = text.split(' ').nth(1).and_then(|pages| pages.parse::<f64>().ok());
+    Ok(Some(4096.0 * pages.context("/proc/self/statm has no second number")?))
+}
