@@ -27,6 +27,16 @@ impl FactorSample {
     pub fn flat(&self) -> &Tensor<1> {
         &self.flat
     }
+
+    /// The factors `flat` `[F]` in the place of these: those of a larger batch that this one is a part of, say.
+    ///
+    /// # Panics
+    /// If their number differs.
+    #[must_use]
+    pub fn with_flat(&self, flat: Tensor<1>) -> Self {
+        assert_eq!(flat.dims(), self.flat.dims(), "factors of the same network");
+        FactorSample { flat }
+    }
 }
 
 /// Bias-corrected exponential moving average of the factors.

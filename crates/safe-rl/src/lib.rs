@@ -49,7 +49,7 @@ mod trust_region_step;
 use test_support::device as test_device;
 
 pub use adam::{Adam, AdamConfig};
-pub use advantage::{center, standardize, standardize_with_scale};
+pub use advantage::{center, center_by, standardize, standardize_by, standardize_with_scale};
 pub use blend::{Blend, blend};
 pub use conjugate_gradient::conjugate_gradient;
 pub use cost_average::CostAverage;
@@ -61,7 +61,9 @@ pub use gae::{Gae, GaeConfig, gae};
 pub use kl::{gaussian_kl, mean_gaussian_kl};
 pub use kl_guard::{GuardReport, KlGuard, KlGuardConfig};
 pub use margin::{Margin, MarginConfig, MarginWeights};
-pub use minibatch::{Samples, gather_columns, gather_rows, minibatch_indices, permutation};
+pub use minibatch::{
+    Samples, gather_columns, gather_rows, minibatch_indices, minibatches, minibatches_of_a_part, permutation,
+};
 pub use multiplier::{
     AdamMultiplier, AdamMultiplierConfig, FixedMultiplier, Multiplier, PidMultiplier, PidMultiplierConfig,
     lagrangian_advantage,
@@ -77,4 +79,4 @@ pub use products::Products;
 pub use projection::{Projection, ProjectionKind, project};
 pub use rollout::{EpisodeTotals, Rollout, RolloutArrays, RolloutBuilder, RolloutStep, StepScalars, Values};
 pub use surrogate::Surrogate;
-pub use trust_region_step::{TrustRegionStep, trust_region_step};
+pub use trust_region_step::{TrustRegionStep, trust_region_step, trust_region_step_by};

@@ -33,9 +33,27 @@ pub fn permutation(n: usize, key: NoiseKey) -> Vec<usize> {
 ///
 /// Sizes are evened out instead of leaving a small rest: a small minibatch has a noisy KL estimate.
 pub fn minibatch_indices(n: usize, size: usize, key: NoiseKey, device: &Device) -> Vec<Tensor<1, Int>> {
+    minibatches_of_a_part(n, 1, size, key, device)
+}
+
+/// [`minibatch_indices`] of one of `parts` equal parts of the samples, `n` in each, where a minibatch of at least `size` samples
+/// takes as many from each: this part's shares of the minibatches, one to a minibatch, of the same sizes for every part.
+pub fn minibatches_of_a_part(
+    n: usize,
+    parts: usize,
+    size: usize,
+    key: NoiseKey,
+    device: &Device,
+) -> Vec<Tensor<1, Int>> {
     let order = permutation(n, key);
-    let count = (n / size.max(1)).max(1);
+    let count = minibatches(n, parts, size);
     (0..count).map(|k| index_tensor(&order[k * n / count..(k + 1) * n / count], device)).collect()
+}
+
+/// Into how many minibatches of at least `size` samples `parts` parts of `n` samples each are cut: never more than a part has
+/// samples.
+pub fn minibatches(n: usize, parts: usize, size: usize) -> usize {
+    (n * parts / size.max(1)).clamp(1, n.max(1))
 }
 
 /// Row indices as a tensor.
@@ -122,6 +140,12 @@ mod tests {
         all.sort_unstable();
         assert_eq!(all, (0..10_500).collect::<Vec<_>>());
         assert_eq!(minibatch_indices(100, 2048, KEY, &device).len(), 1);
+        // Four parts of 2,625 of the same samples: as many minibatches, a quarter of each from every part.
+        let sizes = |n, parts| -> Vec<usize> {
+            minibatches_of_a_part(n, parts, 2048, KEY, &device).iter().map(|batch| batch.dims()[0]).collect()
+        };
+        assert_eq!(sizes(2625, 4), [525; 5]);
+        assert_eq!(minibatches(3, 4, 1), 3, "a part has something in every minibatch");
     }
 
     #[test]

@@ -6,6 +6,8 @@
 mod cpu;
 pub(crate) mod gpu;
 
+use std::convert::Infallible;
+
 use burn::tensor::{Device, Tensor};
 use compute::{State, first_of};
 
@@ -84,12 +86,14 @@ struct Pending {
     /// Sum of `(o - shift)^2`, `[D]`.
     squares: Tensor<1>,
     count: f64,
+    /// Whether the shift is one that moments can be taken about: that of a fresh normaliser is not.
+    begun: bool,
 }
 
 impl Pending {
     fn empty(shift: Tensor<1>) -> Self {
         let zero = shift.zeros_like();
-        Self { shift, sum: zero.clone(), squares: zero, count: 0.0 }
+        Self { shift, sum: zero.clone(), squares: zero, count: 0.0, begun: true }
     }
 }
 
@@ -107,7 +111,7 @@ impl Normalizer {
             variance: ones.clone(),
             divisor: ones,
             count: 0.0,
-            pending: Pending::empty(mean.clone()),
+            pending: Pending { begun: false, ..Pending::empty(mean.clone()) },
             mean,
         })
     }
@@ -172,10 +176,37 @@ impl Normalizer {
     /// Prepares for recording, raw observations `[n, D]` being the first ones: before anything is known their mean is what
     /// moments are taken about.
     pub fn begin(&mut self, obs: &Tensor<2>) {
-        if self.count == 0.0 && self.pending.count == 0.0 {
-            let first_mean = obs.clone().mean_dim(0).squeeze_dim(0);
-            self.pending = Pending::empty(first_mean);
+        let Ok(()) = self.begin_by(obs, Ok::<_, Infallible>);
+    }
+
+    /// [`begin`](Self::begin) where `obs` is a part of all first observations: `mean` makes of the mean `[D]` over this part that
+    /// over all.
+    ///
+    /// # Errors
+    /// Those of `mean`.
+    pub fn begin_by<E>(
+        &mut self,
+        obs: &Tensor<2>,
+        mean: impl FnOnce(Tensor<1>) -> Result<Tensor<1>, E>,
+    ) -> Result<(), E> {
+        if self.count == 0.0 && !self.pending.begun {
+            self.pending = Pending::empty(mean(obs.clone().mean_dim(0).squeeze_dim(0))?);
         }
+        Ok(())
+    }
+
+    /// Puts the moments recorded here together with those of `parts - 1` others of as many observations, which took theirs about
+    /// the same shift: `sum` makes of this part's sums `[2 D]` those of all.
+    ///
+    /// # Errors
+    /// Those of `sum`.
+    pub fn pool<E>(&mut self, parts: usize, sum: impl FnOnce(Tensor<1>) -> Result<Tensor<1>, E>) -> Result<(), E> {
+        let [size] = self.mean.dims();
+        let moments = sum(Tensor::cat(vec![self.pending.sum.clone(), self.pending.squares.clone()], 0))?;
+        self.pending.sum = moments.clone().narrow(0, 0, size);
+        self.pending.squares = moments.narrow(0, size, size);
+        self.pending.count *= parts as f64;
+        Ok(())
     }
 
     /// Records `count` observations by the sums of their deviations from the shift and of the deviations' squares, both
@@ -242,13 +273,15 @@ impl Normalizer {
         let device = self.mean.device();
         let get = |name| state.tensor(name, shape, &device);
         let (mean, variance) = (get("mean")?, get("variance")?);
+        let pending_count = state.get_f64("pending_count")?;
+        self.count = state.get_f64("count")?;
         let pending = Pending {
             shift: get("pending_shift")?,
             sum: get("pending_sum")?,
             squares: get("pending_squares")?,
-            count: state.get_f64("pending_count")?,
+            count: pending_count,
+            begun: self.count > 0.0 || pending_count > 0.0,
         };
-        self.count = state.get_f64("count")?;
         self.mean = mean;
         self.divisor = if self.count == 0.0 {
             variance.ones_like()
@@ -324,6 +357,33 @@ mod tests {
             assert!((leaf - plain).abs() < 1e-5 * plain, "{leaf} {plain}");
         }
         assert!(plain.iter().any(|x| x.abs() == 5.0) && plain.iter().all(|x| x.abs() <= 5.0));
+    }
+
+    #[test]
+    fn parts_that_pool_their_moments_have_those_of_all() {
+        let device = test_device();
+        let all = batch(0, 400, 3) * 2.0 + 5.0;
+        let part = |k: usize| all.clone().narrow(0, 100 * k, 100);
+        let mut whole = Normalizer::new(3, NormalizerConfig::default(), &device).unwrap();
+        let mut parts = [whole.clone(), whole.clone(), whole.clone(), whole.clone()];
+        whole.observe(all.clone());
+        whole.commit();
+        let shift: Tensor<1> = all.clone().mean_dim(0).squeeze_dim(0);
+        for (k, normalizer) in parts.iter_mut().enumerate() {
+            normalizer.begin_by(&part(k), |_| Ok::<_, ()>(shift.clone())).unwrap();
+            normalizer.observe(part(k));
+        }
+        let moments = |n: &Normalizer| Tensor::cat(vec![n.pending.sum.clone(), n.pending.squares.clone()], 0);
+        let sum = parts.iter().map(moments).reduce(|a, b| a + b).unwrap();
+        let mut first = parts[0].clone();
+        first.pool(4, |own| if own.dims() == [6] { Ok(sum) } else { Err(()) }).unwrap();
+        first.commit();
+        assert_eq!(first.count(), 400.0);
+        for (get, bound) in [(Normalizer::mean as fn(&Normalizer) -> Tensor<1>, 2e-6), (Normalizer::std, 2e-5)] {
+            for (a, b) in read("a", get(&first)).unwrap().iter().zip(read("b", get(&whole)).unwrap()) {
+                assert!((a - b).abs() < bound, "{a} {b}");
+            }
+        }
     }
 
     #[test]

@@ -8,6 +8,8 @@
 
 mod gpu;
 
+use std::convert::Infallible;
+
 use burn::tensor::Tensor;
 use compute::first_of;
 
@@ -71,25 +73,41 @@ pub fn trust_region_step(guard: &KlGuard, step: &TrustRegionStep) -> Tensor<1> {
     let shape = step.policy.mean.dims();
     assert_eq!([step.old_mean.dims(), step.moved.dims()], [shape; 2], "old means and moved means are [N, A]");
     assert_eq!(step.direction.dims(), step.params.dims(), "parameters and direction are [P + A]");
-    first_of!(gpu::trust_region_step(guard, step), reference(guard, step))
+    first_of!(gpu::trust_region_step(guard, step), {
+        let Ok(params) = trust_region_step_by(guard, step, Ok::<_, Infallible>);
+        params
+    })
 }
 
-fn reference(guard: &KlGuard, step: &TrustRegionStep) -> Tensor<1> {
+/// [`trust_region_step`] where the N states are a part of all: `mean` makes of the means `[2]` over this part those over all.
+///
+/// # Errors
+/// Those of `mean`.
+///
+/// # Panics
+/// As [`trust_region_step`].
+pub fn trust_region_step_by<E>(
+    guard: &KlGuard,
+    step: &TrustRegionStep,
+    mean: impl FnOnce(Tensor<1>) -> Result<Tensor<1>, E>,
+) -> Result<Tensor<1>, E> {
     let ([samples, actions], [all]) = (step.moved.dims(), step.params.dims());
     let parts = |x: &Tensor<1>| (x.clone().narrow(0, 0, all - actions), x.clone().narrow(0, all - actions, actions));
     let ((theta, log_std), (along, along_log_std)) = (parts(step.params), parts(step.direction));
     let weighted = step.moved.clone() * step.moved.clone() * step.policy.inverse_variance().unsqueeze_dim::<2>(0);
     let of_log_std = (along_log_std.clone() * along_log_std.clone()).sum().mul_scalar(LOG_STD_FISHER);
-    let quadratic = weighted.sum().div_scalar(samples as f32) + of_log_std;
+    let kl = step.policy.mean_kl(step.old_mean, step.old_log_std);
+    let means = mean(Tensor::cat(vec![weighted.sum().div_scalar(samples as f32), kl], 0))?;
+    let quadratic = means.clone().narrow(0, 0, 1) + of_log_std;
 
-    let radius = guard.radius(&step.policy.mean_kl(step.old_mean, step.old_log_std));
+    let radius = guard.radius(&means.narrow(0, 1, 1));
     let longest = radius.clone() * step.max_step as f32;
     // The floor makes 0 / 0 zero and leaves every other case as it is.
     let length = radius / quadratic.sqrt().add_scalar(f32::MIN_POSITIVE);
     let infinite = length.clone().greater_elem(f32::MAX);
     let length = length.mask_fill(infinite, f32::MAX).min_pair(longest);
     let theta = theta + along * length.clone();
-    Tensor::cat(vec![theta, clamp_log_std(&log_std, along_log_std * length)], 0)
+    Ok(Tensor::cat(vec![theta, clamp_log_std(&log_std, along_log_std * length)], 0))
 }
 
 #[cfg(test)]
@@ -118,7 +136,8 @@ mod tests {
             moved: &Tensor::full([SAMPLES, 1], moved, &device),
             max_step,
         };
-        let (got, expected) = (trust_region_step(&guard, &step), reference(&guard, &step));
+        let Ok(expected) = trust_region_step_by(&guard, &step, Ok::<_, Infallible>);
+        let got = trust_region_step(&guard, &step);
         let (got, expected) = (read("g", got).unwrap(), read("e", expected).unwrap());
         for (a, b) in got.iter().zip(&expected) {
             assert!((a - b).abs() < 1e-6 || (a.is_nan() && b.is_nan()), "{got:?} {expected:?}");

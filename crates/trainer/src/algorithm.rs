@@ -8,9 +8,10 @@ use crate::error::UsageError;
 use crate::policy::Policy;
 use crate::protocol::ProtocolInfo;
 use anyhow::Result;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 use compute::State;
-use safe_rl::Samples;
+use compute::noise::NoiseKey;
+use safe_rl::{Samples, minibatches_of_a_part};
 
 pub mod cpo;
 pub mod crpo;
@@ -85,8 +86,17 @@ pub struct Context<'a> {
     pub earned: &'a ReturnEstimate,
     /// Where the run stands.
     pub progress: Progress,
-    /// The processes that train together.
+    /// The shards that train together; an update sees the samples of one, and takes its means over all.
     pub comm: &'a dyn Comm,
+}
+
+impl Context<'_> {
+    /// A shuffled cut of this shard's `n` samples into its shares of minibatches that have at least `size` samples in all shards
+    /// together: [`safe_rl::minibatches_of_a_part`].
+    pub fn minibatches(&self, n: usize, size: usize, key: NoiseKey, device: &Device) -> Vec<Tensor<1, Int>> {
+        let key = NoiseKey { seed: self.comm.own_seed(key.seed), ..key };
+        minibatches_of_a_part(n, self.comm.size(), size, key, device)
+    }
 }
 
 /// Updates the policy from one batch; the critics are trained apart from it, alike for every algorithm.

@@ -21,7 +21,7 @@ use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 use clap::Parser;
 
 use crate::cli::args::{Cli, Verb};
@@ -53,11 +53,22 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     let done = catch_unwind(AssertUnwindSafe(|| run_verb(cli))).unwrap_or(Ok(ExitCode::from(FAILED)));
     match done {
         Ok(code) => (0..=u8::MAX).find(|number| ExitCode::from(*number) == code).unwrap_or(FAILED),
-        Err(error) if is_broken_pipe(&error) => 0, // the reader of stdout (`| head`) has seen enough
         Err(error) => {
-            diagnose(&format!("error: {error:#}"));
-            if error.chain().any(|cause| cause.is::<UsageError>()) { WRONG_USAGE } else { FAILED }
+            let code = exit_code(&error);
+            if code > 0 {
+                diagnose(&format!("error: {error:#}"));
+            }
+            code
         }
+    }
+}
+
+/// The exit code of a program that ends by this error.
+fn exit_code(error: &Error) -> u8 {
+    match error {
+        error if is_broken_pipe(error) => 0, // the reader of stdout (`| head`) has seen enough
+        error if error.chain().any(|cause| cause.is::<UsageError>()) => WRONG_USAGE,
+        _ => FAILED,
     }
 }
 

@@ -49,6 +49,9 @@ pub struct TrainConfig {
     pub schedule: Lengthening,
     /// Environments stepped at once (B).
     pub num_envs: usize,
+    /// Equal parts of the environments that are summed over one after another: the results depend on their number, not on that of
+    /// the processes they are shared out to. 1, and a run begun in several processes has one for each.
+    pub shards: usize,
     /// Steps of one rollout (T); an iteration sees T x B samples.
     pub rollout_steps: usize,
     /// Limit on the undiscounted episodic cost (OmniSafe: 25), or a list of one per constraint of the environment.
@@ -92,6 +95,7 @@ impl Default for TrainConfig {
             total_steps: 10_000_000,
             schedule: Lengthening::Continue,
             num_envs: 512,
+            shards: 1,
             rollout_steps: 40,
             cost_limit: 25.0.into(),
             gamma: 0.99,
@@ -210,6 +214,12 @@ impl TrainConfig {
     pub fn validate(&self) -> Result<()> {
         ensure!(self.total_steps > 0, "total_steps = 0: must be at least 1");
         ensure!((1..=MAX_ENVS).contains(&self.num_envs), "num_envs = {}: must be 1 to {MAX_ENVS}", self.num_envs);
+        ensure!(
+            self.shards >= 1 && self.num_envs.is_multiple_of(self.shards),
+            "shards = {}: must divide num_envs = {}",
+            self.shards,
+            self.num_envs
+        );
         ensure!(self.rollout_steps >= 1, "rollout_steps = {}: must be at least 1", self.rollout_steps);
         self.cost_limit.values().iter().try_for_each(|limit| at_least("cost_limit", *limit, 0.0))?;
         within("gamma", self.gamma, 0.0, 1.0)?;

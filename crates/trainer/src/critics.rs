@@ -1,6 +1,7 @@
 //! The critics: a value network per objective, the reward's first, all of one shape, trained by Adam on the mean squared
 //! error.
 
+use crate::comm::Comm;
 use crate::config::{CriticConfig, TrainConfig};
 use anyhow::{Context, Result};
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -8,7 +9,7 @@ use compute::State;
 use compute::noise::{NoiseKey, Stream};
 use kfac::{Mlp, MlpSpec, regression_gradients};
 use rayon::prelude::*;
-use safe_rl::{Adam, AdamConfig, Samples, gather_columns, gather_rows, permutation};
+use safe_rl::{Adam, AdamConfig, Samples, gather_columns, gather_rows, minibatches, permutation};
 
 /// Offset of the reward critic's initialisation seed from the run's seed, so that no two networks start alike.
 const REWARD_SEED: u64 = 0x4e3a;
@@ -61,10 +62,14 @@ impl Critics {
         Tensor::cat((0..self.objectives()).into_par_iter().map(value).collect(), 0)
     }
 
-    /// One iteration's regression on `samples.target` `[S, N]`; returns the mean losses of the last epoch, `[S]`.
-    pub fn fit(&mut self, samples: &Samples, iteration: u64) -> Tensor<1> {
+    /// One iteration's regression on `samples.target` `[S, N]`; returns this shard's mean losses of the last epoch, `[S]`. The
+    /// gradients are means over the shards of `comm`, which have as many samples each.
+    ///
+    /// # Errors
+    /// When another shard fails.
+    pub fn fit(&mut self, samples: &Samples, iteration: u64, comm: &dyn Comm) -> Result<Tensor<1>> {
         let count = samples.len();
-        let parts = (count / self.config.minibatch_size).max(1);
+        let parts = minibatches(count, comm.size(), self.config.minibatch_size);
         let mut losses = Vec::new();
         for epoch in 0..self.config.epochs {
             let (obs, target) = self.shuffled(samples, iteration, epoch);
@@ -73,14 +78,14 @@ impl Critics {
             for i in 0..parts {
                 let range = i * count / parts..(i + 1) * count / parts;
                 let (gradient, loss) = regression_gradients(self.network.spec(), &self.params, &obs, &target, range);
-                self.params = self.adam.step(self.params.clone(), gradient);
+                self.params = self.adam.step(self.params.clone(), comm.mean(gradient)?);
                 losses.push(loss);
             }
         }
         if losses.is_empty() {
-            return Tensor::zeros([self.objectives()], &self.params.device());
+            return Ok(Tensor::zeros([self.objectives()], &self.params.device()));
         }
-        Tensor::stack::<2>(losses, 0).mean_dim(0).squeeze_dim(0)
+        Ok(Tensor::stack::<2>(losses, 0).mean_dim(0).squeeze_dim(0))
     }
 
     /// Adam steps that each critic has left out since the run began, because its gradient was not finite, `[S]`.
@@ -96,6 +101,11 @@ impl Critics {
         let order: Vec<i32> = order.into_iter().map(|i| i as i32).collect();
         let order = Tensor::<1, Int>::from_ints(TensorData::new(order, [count]), &samples.obs.device());
         (gather_rows(&samples.obs, &order), gather_columns(&samples.target, &order))
+    }
+
+    /// The parameters of all networks, `[S * P]`.
+    pub fn params(&self) -> &Tensor<1> {
+        &self.params
     }
 
     /// Adds the networks to a checkpoint.
@@ -131,6 +141,7 @@ impl Critics {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::comm::Alone;
     use compute::noise::normals;
     use compute::read;
 
@@ -163,10 +174,10 @@ mod tests {
     #[test]
     fn every_critic_learns_its_own_objective() {
         let (mut critics, samples) = (critics(), samples());
-        let first = read("losses", critics.fit(&samples, 1)).unwrap();
+        let first = read("losses", critics.fit(&samples, 1, &Alone).unwrap()).unwrap();
         let mut last = first.clone();
         for iteration in 2..30 {
-            last = read("losses", critics.fit(&samples, iteration)).unwrap();
+            last = read("losses", critics.fit(&samples, iteration, &Alone).unwrap()).unwrap();
         }
         assert_eq!(last.len(), 3);
         assert!(last.iter().zip(&first).all(|(last, first)| *last < 0.1 * first), "{first:?} {last:?}");
@@ -181,7 +192,7 @@ mod tests {
         let (mut critics, mut samples) = (critics(), samples());
         let before = read("values", critics.values(samples.obs.clone())).unwrap();
         samples.target = samples.target.slice_fill([1..2, 0..SAMPLES], f32::NAN);
-        critics.fit(&samples, 1);
+        critics.fit(&samples, 1, &Alone).unwrap();
         let after = read("values", critics.values(samples.obs.clone())).unwrap();
         let changed: Vec<bool> =
             before.chunks(SAMPLES).zip(after.chunks(SAMPLES)).map(|(before, after)| before != after).collect();
@@ -193,13 +204,13 @@ mod tests {
     #[test]
     fn critics_continue_from_their_state() {
         let (mut whole, samples) = (critics(), samples());
-        whole.fit(&samples, 1);
+        whole.fit(&samples, 1, &Alone).unwrap();
         let mut state = State::new();
         whole.save(&mut state).unwrap();
         let mut resumed = critics();
         resumed.load(&state).unwrap();
-        whole.fit(&samples, 2);
-        resumed.fit(&samples, 2);
+        whole.fit(&samples, 2, &Alone).unwrap();
+        resumed.fit(&samples, 2, &Alone).unwrap();
         let [whole, resumed] = [whole, resumed].map(|c| read("values", c.values(samples.obs.clone())).unwrap());
         assert_eq!(whole, resumed);
     }

@@ -12,9 +12,11 @@ use envs::{StepBatch, VecEnv};
 use safe_rl::{Normalizer, StepScalars};
 
 use crate::algorithm::CostEstimate;
+use crate::comm::Comm;
 use crate::figures::{FigureTracker, Figures};
 use crate::policy::Policy;
 use crate::policy::rollout::RolloutKernel;
+use crate::runner::pooled::Seen;
 
 /// Environments in which the mean actions are measured.
 pub struct Deployed {
@@ -24,6 +26,8 @@ pub struct Deployed {
     kernel: RolloutKernel,
     seed: u64,
     vector_steps: u64,
+    /// Shards that measure in as many environments each.
+    shards: usize,
 }
 
 /// What the measurement has come to.
@@ -36,25 +40,27 @@ pub struct DeployedReport {
 }
 
 impl Deployed {
-    /// Begins in these environments, with averages of this decay; `seed` is the run's.
-    pub fn new(mut env: Box<dyn VecEnv>, decay: f64, seed: u64) -> Self {
+    /// Begins in these environments, with averages of this decay; `seed` is the run's. Each of `shards` shards has as many.
+    pub fn new(mut env: Box<dyn VecEnv>, decay: f64, seed: u64, shards: usize) -> Self {
         let (horizon, constraints) = (env.spec().max_episode_steps, env.spec().constraints.len());
         let tracker = FigureTracker::new(horizon, constraints, decay);
         let kernel = RolloutKernel::new(env.device());
-        Self { obs: env.reset(true), env, tracker, kernel, seed, vector_steps: 0 }
+        Self { obs: env.reset(true), env, tracker, kernel, seed, vector_steps: 0, shards }
     }
 
-    /// Takes `steps` steps in every environment under the mean of `policy`.
+    /// Takes `steps` steps in every environment under the mean of `policy`; the figures are of all shards' environments.
     ///
     /// # Errors
-    /// When the device cannot be read.
-    pub fn measure(&mut self, policy: &Policy, normalizer: &Normalizer, steps: usize) -> Result<()> {
+    /// When the device cannot be read or another shard fails.
+    pub fn measure(&mut self, policy: &Policy, normalizer: &Normalizer, steps: usize, comm: &dyn Comm) -> Result<()> {
         let scalars = match self.measure_in_kernel(policy, normalizer, steps)? {
             Some(scalars) => scalars,
             None => self.measure_stepwise(policy, normalizer, steps)?,
         };
         self.vector_steps += steps as u64;
-        self.tracker.record(&scalars.finished(), scalars.mean_reward(), &scalars.mean_costs());
+        let (finished, mean_reward) = (scalars.finished(), scalars.mean_reward());
+        let seen = Seen { finished, mean_reward, mean_costs: scalars.mean_costs() }.by_all(comm)?;
+        self.tracker.record(&seen.finished, seen.mean_reward, &seen.mean_costs);
         Ok(())
     }
 
@@ -94,7 +100,7 @@ impl Deployed {
 
     /// What it has come to.
     pub fn report(&self) -> DeployedReport {
-        let steps = self.vector_steps * self.env.num_envs() as u64;
+        let steps = self.vector_steps * (self.env.num_envs() * self.shards) as u64;
         DeployedReport { figures: self.tracker.figures(), steps }
     }
 

@@ -32,6 +32,7 @@ pub mod protocol;
 pub mod run_dir;
 pub mod runner;
 pub mod schedule;
+pub mod shards;
 pub mod statistics;
 pub mod training;
 

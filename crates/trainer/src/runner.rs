@@ -4,11 +4,13 @@ mod kinds;
 #[cfg(test)]
 mod not_finite_tests;
 mod phase;
+pub(crate) mod pooled;
 mod report;
 mod shapes;
 
 use kinds::Kinds;
 pub use phase::{Phase, PhaseObserver};
+use pooled::Seen;
 pub use report::{IterationReport, Totals};
 
 use crate::algorithm::{self, Algorithm, Context, CostEstimate, Progress, ReturnEstimate, Setup, UpdateReport};
@@ -26,12 +28,13 @@ use crate::protocol;
 use crate::schedule::Schedule;
 use anyhow::{Context as _, Result, ensure};
 use burn::tensor::{Device, Tensor};
-use compute::State;
 use compute::noise::{NoiseKey, Stream};
+use compute::{State, read};
+use crc32c::crc32c_append;
 use envs::{Navigation, Purpose, StepBatch, VecEnv};
 use safe_rl::{
-    EpisodeTotals, GaeConfig, Normalizer, Rollout, RolloutBuilder, RolloutStep, Samples, center, explained_variance,
-    gae, standardize_with_scale,
+    EpisodeTotals, GaeConfig, Normalizer, Rollout, RolloutBuilder, RolloutStep, Samples, center_by, explained_variance,
+    gae, standardize_by,
 };
 use std::time::Instant;
 
@@ -68,17 +71,27 @@ impl Runner {
     /// # Errors
     /// A configuration that does not hold, an unknown environment or algorithm, or a device that cannot be used.
     pub fn new(config: TrainConfig, device: Device) -> Result<Self> {
+        Self::of_shard(config, device, Box::new(Alone))
+    }
+
+    /// [`Self::new`] for one shard of a run: it has the shard's part of the environments, and the update is that of all shards
+    /// together, each of which must be used alike.
+    ///
+    /// # Errors
+    /// As [`Self::new`]; also where the configuration is of another number of shards.
+    pub fn of_shard(config: TrainConfig, device: Device, comm: Box<dyn Comm>) -> Result<Self> {
         config.validate()?;
-        let environments = |spec, num_envs, purpose: Purpose| {
-            Navigation::new(spec, num_envs, purpose.seed(config.seed), &device).map(Box::new)
+        let (seed, shards) = (comm.own_seed(config.seed), comm.size());
+        let environments = |spec, num_envs: usize, purpose: Purpose| {
+            Navigation::new(spec, num_envs, purpose.seed(seed), &device).map(Box::new)
         };
-        let env = environments(protocol::training_spec(&config)?, config.num_envs, Purpose::Training)?;
+        let env = environments(protocol::training_spec(&config)?, config.num_envs / shards, Purpose::Training)?;
         // The level itself, whatever a protocol makes of it for training.
         let measured = match config.deployed.measured_envs(config.num_envs) {
             0 => None,
-            num_envs => Some(environments(config.env.spec()?, num_envs, Purpose::Measuring)?),
+            num_envs => Some(environments(config.env.spec()?, num_envs.div_ceil(shards), Purpose::Measuring)?),
         };
-        let runner = Self::with_env(config, env, device)?;
+        let runner = Self::of_shard_with_env(config, env, device, comm)?;
         match measured {
             Some(env) => runner.with_deployed_env(env),
             None => Ok(runner),
@@ -91,8 +104,23 @@ impl Runner {
     /// # Errors
     /// A configuration that does not hold or does not fit the environments, an unknown algorithm, or a device that cannot
     /// be used.
-    pub fn with_env(config: TrainConfig, mut env: Box<dyn VecEnv>, device: Device) -> Result<Self> {
+    pub fn with_env(config: TrainConfig, env: Box<dyn VecEnv>, device: Device) -> Result<Self> {
+        Self::of_shard_with_env(config, env, device, Box::new(Alone))
+    }
+
+    fn of_shard_with_env(
+        config: TrainConfig,
+        mut env: Box<dyn VecEnv>,
+        device: Device,
+        comm: Box<dyn Comm>,
+    ) -> Result<Self> {
         config.validate()?;
+        ensure!(
+            config.shards == comm.size(),
+            "shards = {}: here are {} (a run of several shards is trained by Shards)",
+            config.shards,
+            comm.size()
+        );
         let samples = config.num_envs.checked_mul(config.rollout_steps).filter(|samples| *samples <= MAX_SAMPLES);
         ensure!(
             samples.is_some(),
@@ -101,7 +129,7 @@ impl Runner {
             config.rollout_steps
         );
         ensure!(
-            env.num_envs() == config.num_envs,
+            env.num_envs() * config.shards == config.num_envs,
             "num_envs = {}: these are {} environments of {}",
             config.num_envs,
             env.num_envs(),
@@ -126,7 +154,7 @@ impl Runner {
             policy,
             critics: Critics::new(&config, 1 + constraints.len(), obs_dim, &device)?,
             algorithm,
-            comm: Box::new(Alone),
+            comm,
             sampled,
             kinds,
             deployed: None,
@@ -150,7 +178,7 @@ impl Runner {
             return Ok(self);
         }
         let env = protocol::wrap(&self.config, env)?;
-        let deployed = Deployed::new(env, self.config.deployed.average_decay, self.config.seed);
+        let deployed = Deployed::new(env, self.config.deployed.average_decay, self.config.seed, self.config.shards);
         deployed.ensure_like(self.env.as_ref())?;
         self.deployed = Some(deployed);
         Ok(self)
@@ -226,6 +254,10 @@ impl Runner {
         let deployed_s = start.elapsed().as_secs_f64() - rollout_s;
         let costs = self.costs();
         let update = if learns { self.update(&rollout, &costs, observer)? } else { UpdateReport::default() };
+        let comm = self.comm.as_ref();
+        if comm.size() > 1 {
+            self.normalizer.pool(comm.size(), |sums| comm.sum(sums))?;
+        }
         self.normalizer.commit();
         self.iteration += 1;
         let update_s = start.elapsed().as_secs_f64() - rollout_s - deployed_s;
@@ -250,11 +282,20 @@ impl Runner {
     /// T steps of every environment under the current policy: in one launch where the device can.
     fn collect(&mut self, observer: PhaseObserver) -> Result<Rollout> {
         self.kinds.clear();
-        let rollout = match self.collect_in_kernel(observer)? {
+        self.normalizer.begin_by(&self.obs, |mean| self.comm.mean(mean))?;
+        let mut rollout = match self.collect_in_kernel(observer)? {
             Some(rollout) => rollout,
             None => self.collect_stepwise(observer)?,
         };
-        self.sampled.record(&rollout.finished, rollout.mean_step_reward, &rollout.mean_step_costs);
+        let seen = Seen {
+            finished: std::mem::take(&mut rollout.finished),
+            mean_reward: rollout.mean_step_reward,
+            mean_costs: std::mem::take(&mut rollout.mean_step_costs),
+        };
+        let seen = seen.by_all(self.comm.as_ref())?;
+        self.sampled.record(&seen.finished, seen.mean_reward, &seen.mean_costs);
+        (rollout.finished, rollout.mean_step_reward, rollout.mean_step_costs) =
+            (seen.finished, seen.mean_reward, seen.mean_costs);
         observer(Phase::Assemble);
         Ok(rollout)
     }
@@ -262,7 +303,7 @@ impl Runner {
     /// As many steps of the mean actions, of the policy that gathered the rollout, where they are measured.
     fn measure(&mut self, observer: PhaseObserver) -> Result<()> {
         if let Some(deployed) = &mut self.deployed {
-            deployed.measure(&self.policy, &self.normalizer, self.config.rollout_steps)?;
+            deployed.measure(&self.policy, &self.normalizer, self.config.rollout_steps, self.comm.as_ref())?;
             observer(Phase::Deployed);
         }
         Ok(())
@@ -305,12 +346,12 @@ impl Runner {
 
     /// Values, advantages, the algorithm's update of the policy, the critics' regression.
     fn update(&mut self, rollout: &Rollout, costs: &[CostEstimate], observer: PhaseObserver) -> Result<UpdateReport> {
-        let (batch, explained, advantage_scale) = self.estimate(rollout, observer);
+        let (batch, explained, advantage_scale) = self.estimate(rollout, observer)?;
         let earned = ReturnEstimate { rollout: self.earned(), advantage_scale };
         let context = Context { costs, earned: &earned, progress: self.progress(), comm: self.comm.as_ref() };
         let mut update = self.algorithm.update(&mut self.policy, &batch, &context)?;
         observer(Phase::Actor);
-        let losses = self.critics.fit(&batch, self.iteration);
+        let losses = self.critics.fit(&batch, self.iteration, self.comm.as_ref())?;
         observer(Phase::Critics);
         for (s, objective) in self.objectives().into_iter().enumerate() {
             update.push(format!("Loss/{objective}Critic"), losses.clone().narrow(0, s, 1));
@@ -320,12 +361,12 @@ impl Runner {
             update.push(format!("Value/{objective}Explained"), explained);
         }
         self.kinds.report(&mut update);
-        update.read()
+        update.read()?.by_all(self.comm.as_ref())
     }
 
     /// The rollout as samples with advantages and value targets; also the critics' explained variances and what the reward's
     /// advantages were divided by.
-    fn estimate(&self, rollout: &Rollout, observer: PhaseObserver) -> (Samples, Vec<Tensor<1>>, Tensor<1>) {
+    fn estimate(&self, rollout: &Rollout, observer: PhaseObserver) -> Result<(Samples, Vec<Tensor<1>>, Tensor<1>)> {
         let values = rollout.values(self.critics.values(rollout.critic_inputs()));
         observer(Phase::Values);
         let gae = |[reward, cost]: [f64; 2]| {
@@ -346,19 +387,23 @@ impl Runner {
         let row = |x: &Tensor<3>, s: usize| x.clone().narrow(0, s, 1).reshape([1, samples]);
         let explained = |s: usize| explained_variance(&row(&values.value, s), &row(&gae.target, s));
         // As in OmniSafe the costs' advantages are centred only, so that their size keeps its meaning.
-        let (reward, advantage_scale) = standardize_with_scale(row(&gae.advantage, 0));
-        let scaled = |s: usize| if s == 0 { reward.clone() } else { center(row(&gae.advantage, s)) };
+        let mean = |mean| self.comm.mean(mean);
+        let (reward, advantage_scale) = standardize_by(row(&gae.advantage, 0), mean)?;
+        let mut advantages = vec![reward];
+        for s in 1..objectives {
+            advantages.push(center_by(row(&gae.advantage, s), mean)?);
+        }
         let explained = (0..objectives).map(explained).collect();
         let batch = Samples {
             obs: rollout.obs.clone(),
             action: rollout.action.clone(),
             mean: rollout.mean.clone(),
             log_prob: rollout.log_prob.clone(),
-            advantage: Tensor::cat((0..objectives).map(scaled).collect(), 0),
+            advantage: Tensor::cat(advantages, 0),
             target: gae.target.reshape([objectives, samples]),
         };
         observer(Phase::Advantages);
-        (batch, explained, advantage_scale)
+        Ok((batch, explained, advantage_scale))
     }
 
     /// What the objectives are called in the logs: `Reward`, `Cost`, and by their number from the second cost on.
@@ -454,26 +499,65 @@ impl Runner {
         PolicySnapshot::capture(&self.config, &self.policy, &self.normalizer)
     }
 
+    /// The shards of the run, as this one knows them.
+    pub fn comm(&self) -> &dyn Comm {
+        self.comm.as_ref()
+    }
+
     /// Everything a bit-for-bit continuation needs, apart from the configuration.
     ///
     /// # Errors
     /// When the device cannot be read.
     pub fn save(&self) -> Result<State> {
+        let mut state = self.common_state()?;
+        self.put_own(&mut state)?;
+        Ok(state)
+    }
+
+    /// The part of [`Self::save`] that is the same in every shard of a run.
+    ///
+    /// # Errors
+    /// When the device cannot be read.
+    pub fn common_state(&self) -> Result<State> {
         let mut state = State::new();
         self.policy.save(&mut state)?;
         self.critics.save(&mut state)?;
         state.put_part("algorithm", self.algorithm.state()?)?;
         state.put_part("normalizer", self.normalizer.state()?)?;
         state.put_part("sampled", self.sampled.state()?)?;
-        if let Some(deployed) = &self.deployed {
-            state.put_part("deployed", deployed.state()?)?;
-        }
-        state.put_part("env", self.env.state()?)?;
-        state.put_tensor("runner.obs", &self.obs)?;
         state.put("runner.iteration", self.iteration)?;
         state.put("runner.vector_steps", self.vector_steps)?;
         state.put("runner.totals", self.totals)?;
         Ok(state)
+    }
+
+    /// The part of [`Self::save`] that is this shard's own: its environments.
+    ///
+    /// # Errors
+    /// When the device cannot be read.
+    pub fn own_state(&self) -> Result<State> {
+        let mut state = State::new();
+        self.put_own(&mut state)?;
+        Ok(state)
+    }
+
+    fn put_own(&self, state: &mut State) -> Result<()> {
+        if let Some(deployed) = &self.deployed {
+            state.put_part("deployed", deployed.state()?)?;
+        }
+        state.put_part("env", self.env.state()?)?;
+        Ok(state.put_tensor("runner.obs", &self.obs)?)
+    }
+
+    /// A checksum of the networks and the normaliser: shards of a run that have learned the same have the same.
+    ///
+    /// # Errors
+    /// When the device cannot be read.
+    pub fn checksum(&self) -> Result<u32> {
+        let (mean, std) = (self.normalizer.mean(), self.normalizer.std());
+        let all = [self.policy.params().clone(), self.critics.params().clone(), mean, std];
+        let values = read("what shards have in common", Tensor::cat(all.into(), 0))?;
+        Ok(values.iter().fold(0, |sum, value| crc32c_append(sum, &value.to_le_bytes())))
     }
 
     /// Continues from [`Self::save`] under the same configuration.
@@ -481,7 +565,15 @@ impl Runner {
     /// # Errors
     /// When an entry is missing or belongs to another configuration (it is named).
     pub fn load(&mut self, state: &State) -> Result<()> {
-        let device = self.obs.device();
+        self.load_common(state)?;
+        self.load_own(state)
+    }
+
+    /// Takes what [`Self::common_state`] gave.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_common(&mut self, state: &State) -> Result<()> {
         self.policy.load(state)?;
         self.critics.load(state)?;
         self.algorithm.load_state(&state.part("algorithm").unwrap_or_default()).context("state `algorithm`")?;
@@ -491,14 +583,22 @@ impl Runner {
              new run of the same settings with --config RUN/config.json",
         )?;
         self.sampled.load_state(&sampled).context("state `sampled`")?;
+        self.iteration = state.get("runner.iteration")?;
+        self.vector_steps = state.get("runner.vector_steps")?;
+        self.totals = state.get("runner.totals")?;
+        Ok(())
+    }
+
+    /// Takes what [`Self::own_state`] gave.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_own(&mut self, state: &State) -> Result<()> {
         if let Some(deployed) = &mut self.deployed {
             deployed.load_state(&state.part("deployed")?).context("state `deployed`")?;
         }
         self.env.load_state(&state.part("env")?).context("state `env`")?;
-        self.obs = state.tensor("runner.obs", self.obs.dims(), &device)?;
-        self.iteration = state.get("runner.iteration")?;
-        self.vector_steps = state.get("runner.vector_steps")?;
-        self.totals = state.get("runner.totals")?;
+        self.obs = state.tensor("runner.obs", self.obs.dims(), &self.obs.device())?;
         Ok(())
     }
 }

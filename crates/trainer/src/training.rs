@@ -1,10 +1,12 @@
 //! One run in progress: an iteration at a time, with its logs and its checkpoints.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
 use crate::checkpoint::{Checkpoint, Session};
+use crate::comm::{OneProcess, Processes};
 use crate::config::TrainConfig;
 use crate::device::SelectedDevice;
 use crate::log::Record;
@@ -16,6 +18,7 @@ use crate::policy::source::Taken;
 use crate::run_dir::RunDir;
 use crate::runner::{IterationReport, Runner};
 use crate::schedule::{Lengthening, Schedule};
+use crate::shards::Shards;
 
 #[cfg(test)]
 mod lengthening_tests;
@@ -81,16 +84,16 @@ impl Logs {
 
 /// Puts a run's schedules where the checkpoint has them, also where it now has another length; the warning is that they are
 /// over.
-fn lengthen(runner: &mut Runner, checkpoint: &Checkpoint, config: &TrainConfig) -> Option<String> {
+fn lengthen(shards: &mut Shards, checkpoint: &Checkpoint, config: &TrainConfig) -> Option<String> {
     let (steps, former, schedule) = (checkpoint.steps, checkpoint.config.total_steps, checkpoint.session.schedule);
     if former == config.total_steps {
-        runner.set_schedule(schedule);
+        shards.set_schedule(schedule);
         return None;
     }
     let schedule: Schedule = schedule.relengthened(config.schedule, steps, former);
-    runner.set_schedule(schedule);
+    shards.set_schedule(schedule);
     let is_over = config.schedule == Lengthening::Continue && schedule.fraction(steps, config.total_steps) >= 1.0;
-    (is_over && !runner.done()).then(|| {
+    (is_over && !shards.first().done()).then(|| {
         "the run had reached its end: settings that fall over a run (`kfcpo.final_kl_share`, `anneal`) stay at their last \
          values, an annealed rate at 0; with --set schedule=restart they begin again"
             .to_owned()
@@ -101,7 +104,7 @@ fn lengthen(runner: &mut Runner, checkpoint: &Checkpoint, config: &TrainConfig) 
 pub struct Training {
     dir: RunDir,
     config: TrainConfig,
-    runner: Runner,
+    shards: Shards,
     /// Seconds of training so far, over all sessions of the run.
     wall_s: f64,
     /// The rank of the best checkpoint so far.
@@ -123,8 +126,17 @@ impl Training {
     ///
     /// When the device or the disk refuses, or the checkpoint belongs to another configuration.
     pub fn begin(plan: RunPlan, resources: &Resources) -> Result<Self> {
-        let runner = Runner::new(plan.config.clone(), resources.device.device.clone())?;
-        Self::begin_with(runner, plan, resources)
+        Self::begin_among(Arc::new(OneProcess), plan, resources)
+    }
+
+    /// [`Self::begin`] as the first of these processes, the others of which [`follow`](crate::shards::follow) it.
+    ///
+    /// # Errors
+    ///
+    /// As there, and when a process or the network fails.
+    pub fn begin_among(processes: Arc<dyn Processes>, plan: RunPlan, resources: &Resources) -> Result<Self> {
+        let shards = Shards::new(&plan.config, &resources.device.device, processes)?;
+        Self::begin_shards(shards, plan, resources)
     }
 
     /// [`Self::begin`] with a loop that is there already: one in environments of one's own, say. It must be of the plan's
@@ -133,21 +145,27 @@ impl Training {
     /// # Errors
     ///
     /// When the disk refuses, or the checkpoint belongs to another configuration.
-    pub fn begin_with(mut runner: Runner, plan: RunPlan, resources: &Resources) -> Result<Self> {
+    pub fn begin_with(runner: Runner, plan: RunPlan, resources: &Resources) -> Result<Self> {
+        Self::begin_shards(Shards::of_runner(runner), plan, resources)
+    }
+
+    fn begin_shards(mut shards: Shards, plan: RunPlan, resources: &Resources) -> Result<Self> {
         let RunPlan { dir, config, checkpoint, resumed } = plan;
         let (mut wall_s, mut best, mut taken, mut lengthened) = (0.0, None, None, None);
         if let Some(checkpoint) = &checkpoint {
-            let loaded = runner.load(&checkpoint.state);
+            let loaded = shards.load(&checkpoint.state);
             loaded.with_context(|| format!("cannot continue the run in {}", dir.path().display()))?;
             wall_s = checkpoint.session.wall_s;
             let checkpoints = dir.checkpoints().of_run(config.clone());
             checkpoints.mend_latest(checkpoint.steps)?;
             best = checkpoints.mend_best()?;
-            lengthened = lengthen(&mut runner, checkpoint, &config);
+            lengthened = lengthen(&mut shards, checkpoint, &config);
         } else if let Some(init) = &config.init_from {
-            taken = Some(runner.start_from(&init.open()?)?);
+            taken = Some(shards.start_from(&init.open()?)?);
         }
-        let (logs, mut warnings) = Logs::open(&dir, &runner, resumed)?;
+        shards.lead(&config, checkpoint.as_ref().map(|checkpoint| &checkpoint.state))?;
+        let runner = shards.first();
+        let (logs, mut warnings) = Logs::open(&dir, runner, resumed)?;
         warnings.extend(lengthened);
         warnings.extend(record_start(&dir, &config, resources, runner.steps(), resumed)?);
         Ok(Self {
@@ -162,7 +180,7 @@ impl Training {
             best,
             dir,
             config,
-            runner,
+            shards,
         })
     }
 
@@ -183,7 +201,7 @@ impl Training {
     ///
     /// When the device or the disk fails, or the policy is no longer finite: the checkpoints are then those before.
     pub fn advance(&mut self) -> Result<()> {
-        let report = self.runner.iterate()?;
+        let report = self.shards.iterate()?;
         self.wall_s = self.former_wall_s + self.started.elapsed().as_secs_f64();
         let logged = self.logs.append(&self.record(&report));
         let broken = report.first_not_finite().map(str::to_owned);
@@ -223,7 +241,7 @@ impl Training {
     ///
     /// When the disk refuses.
     pub fn close(&mut self) -> Result<()> {
-        if self.saved_at == Some(self.runner.steps()) { Ok(()) } else { self.save() }
+        if self.saved_at == Some(self.runner().steps()) { Ok(()) } else { self.save() }
     }
 
     /// The last iteration of this session as the logs saw it.
@@ -237,12 +255,12 @@ impl Training {
 
     /// Whether all its steps are done.
     pub fn done(&self) -> bool {
-        self.runner.done()
+        self.runner().done()
     }
 
     /// Share of its steps done, from 0.
     pub fn progress(&self) -> f64 {
-        self.runner.steps() as f64 / self.config.total_steps as f64
+        self.runner().steps() as f64 / self.config.total_steps as f64
     }
 
     /// Its directory.
@@ -257,7 +275,17 @@ impl Training {
 
     /// The loop's state.
     pub fn runner(&self) -> &Runner {
-        &self.runner
+        self.shards.first()
+    }
+
+    /// The shards of it that this process has.
+    pub fn shards(&self) -> &Shards {
+        &self.shards
+    }
+
+    /// The same, to be told when to stop: [`Shards::ask`].
+    pub fn shards_mut(&mut self) -> &mut Shards {
+        &mut self.shards
     }
 
     /// Seconds of training, over all sessions of the run.
@@ -267,7 +295,7 @@ impl Training {
 
     fn is_checkpoint_due(&self) -> bool {
         let interval = self.config.checkpoint.interval_steps;
-        self.runner.steps() / interval > self.saved_at.unwrap_or(0) / interval
+        self.runner().steps() / interval > self.saved_at.unwrap_or(0) / interval
     }
 
     fn save(&mut self) -> Result<()> {
@@ -285,9 +313,9 @@ impl Training {
         let is_best = rank.is_some_and(|rank| self.best.is_none_or(|best| rank.is_above(&best)));
         let checkpoint = Checkpoint {
             config: self.config.clone(),
-            steps: self.runner.steps(),
-            session: Session { wall_s: self.wall_s, rank, schedule: self.runner.schedule() },
-            state: self.runner.save()?,
+            steps: self.runner().steps(),
+            session: Session { wall_s: self.wall_s, rank, schedule: self.runner().schedule() },
+            state: self.shards.save()?,
         };
         self.dir.checkpoints().save(&checkpoint, is_best, self.config.checkpoint.keep)?;
         if is_best {
@@ -300,16 +328,16 @@ impl Training {
     /// The place of the policy that was judged last among the run's.
     fn rank(&self) -> Option<Rank> {
         let report = self.report.as_ref()?;
-        Outcome::of(report.judged(), FULL_WINDOW).rank(self.runner.constraints())
+        Outcome::of(report.judged(), FULL_WINDOW).rank(self.runner().constraints())
     }
 
     /// Why the run, so far, has learned nothing; `None` if it has learned.
     pub fn futility(&self) -> Option<String> {
-        let (totals, config) = (self.runner.totals(), &self.config);
+        let (totals, config) = (self.runner().totals(), &self.config);
         if totals.learned > 0.0 {
             return None;
         }
-        let updates = self.runner.iteration() - u64::from(config.init_from.is_none()).min(self.runner.iteration());
+        let updates = self.runner().iteration() - u64::from(config.init_from.is_none()).min(self.runner().iteration());
         Some(if updates == 0 {
             format!(
                 "no update was made: the first rollout, num_envs x rollout_steps = {} steps, only sets the observation \

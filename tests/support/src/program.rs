@@ -185,7 +185,7 @@ pub fn assert_same_outcome(a: &Path, b: &Path) {
 pub fn timeless_metrics(run: &Path) -> Vec<Vec<String>> {
     let text = fs::read_to_string(run.join("metrics.csv")).unwrap();
     let header: Vec<&str> = text.lines().next().unwrap().split(',').collect();
-    let keep: Vec<bool> = header.iter().map(|name| !name.ends_with("_s")).collect();
+    let keep: Vec<bool> = header.iter().map(|name| !name.ends_with("_s") && !name.starts_with("Time/")).collect();
     let row = |line: &str| {
         let fields = line.split(',').zip(&keep).filter(|(_, keep)| **keep);
         fields.map(|(field, _)| field.to_owned()).collect()

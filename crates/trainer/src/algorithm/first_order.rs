@@ -4,7 +4,7 @@ use anyhow::Result;
 use burn::tensor::Tensor;
 use compute::State;
 use compute::noise::{NoiseKey, Stream};
-use safe_rl::{Adam, AdamConfig, Samples, Surrogate, minibatch_indices};
+use safe_rl::{Adam, AdamConfig, Samples, Surrogate};
 use serde::{Deserialize, Serialize};
 
 use super::{Context, Number, Setup, Update};
@@ -103,7 +103,7 @@ impl FirstOrder {
         for epoch in 0..settings.epochs {
             let step = progress.iteration * settings.epochs as u64 + epoch as u64;
             let key = NoiseKey { seed: self.seed, stream: self.stream, step };
-            for index in minibatch_indices(batch.len(), settings.minibatch_size, key, &device) {
+            for index in context.minibatches(batch.len(), settings.minibatch_size, key, &device) {
                 let minibatch = batch.select(&index);
                 let pass = policy.pass(minibatch.obs.clone());
                 let gradients = pass.gradients(surrogate(&pass, &minibatch));

@@ -12,6 +12,7 @@ mod settings;
 pub use settings::{Curvature, KfcpoConfig, Steering};
 
 use super::{Algorithm, AlgorithmInfo, Context, CostEstimate, Number, Setup, Update};
+use crate::comm::Comm;
 use crate::config::SectionInfo;
 use crate::policy::{Policy, PolicyPass};
 use anyhow::{Context as _, Result, ensure};
@@ -22,7 +23,7 @@ use kfac::{FactorSample, Factors, FisherKind, FisherSeeds, InverseSet, exact_see
 use safe_rl::{
     Blend, CostAverage, Flag, KlGuard, Margin, MarginWeights, Multiplier, PidMultiplier, PidMultiplierConfig,
     PriceBound, Products, ProjectionKind, Samples, TrustRegionStep, all_finite, all_finite_in, blend,
-    conjugate_gradient, minibatch_indices, trust_region_step,
+    trust_region_step, trust_region_step_by,
 };
 use std::sync::Arc;
 
@@ -71,6 +72,7 @@ struct Iteration<'a> {
     old_log_std: Tensor<1>,
     samples: &'a Samples,
     number: u64,
+    comm: &'a dyn Comm,
 }
 
 impl Kfcpo {
@@ -118,14 +120,17 @@ impl Kfcpo {
         batch: &Samples,
         iteration: &Iteration,
     ) -> Result<Blend> {
+        let comm = iteration.comm;
         let pass = policy.pass(batch.obs.clone());
         let surrogate = pass.distribution.surrogate(&batch.action, &batch.log_prob, &batch.advantage, None);
         let (gradients, sample) = match self.config.curvature {
             Curvature::Kfac => {
                 let (gradients, sample) = pass.statistics(surrogate, self.fisher_seeds(&pass, batch, iteration));
-                (gradients, Some(sample))
+                let shape = gradients.dims();
+                let [gradients, factors] = comm.means([gradients.flatten(0, 1), sample.flat().clone()])?;
+                (gradients.reshape(shape), Some(sample.with_flat(factors)))
             }
-            Curvature::Cg => (pass.gradients(surrogate), None),
+            Curvature::Cg => (comm.mean(pass.gradients(surrogate))?, None),
         };
         let flat = gradients.clone().flatten(0, 1);
         let finite = match &sample {
@@ -138,7 +143,7 @@ impl Kfcpo {
         let gradients = self.average.clone() * decay + gradients * (1.0 - decay);
         let natural = match &sample {
             Some(sample) => self.inverse(inverse, &finite, sample)?.natural_gradients(gradients.clone()),
-            None => self.conjugate(&pass, &gradients),
+            None => self.conjugate(&pass, &gradients, comm)?,
         };
         self.minibatches += 1;
 
@@ -150,9 +155,9 @@ impl Kfcpo {
         let blend = blend(self.config.projection, &metric, &projection, &iteration.weights, iteration.bounds.as_ref());
         let direction = blend.direction(&natural);
 
-        let candidate = self.candidate(policy, &pass, direction, batch, iteration);
+        let candidate = self.candidate(policy, &pass, direction, batch, iteration)?;
         let kl = candidate.distribution(batch.obs.clone()).mean_kl(&batch.mean, &iteration.old_log_std);
-        let kl = self.judged(kl);
+        let kl = self.judged(comm.mean(kl)?);
         let decision = self.guard.accept_or_reject(&kl, all_finite(candidate.params()), finite.and(&blend.usable));
         if let Some(sample) = &sample {
             self.factors.update_if(decision.accept.number(), sample);
@@ -178,11 +183,11 @@ impl Kfcpo {
     }
 
     /// The natural gradients `[S, P + A]` of `gradients` by the minibatch's own Fisher matrix.
-    fn conjugate(&self, pass: &PolicyPass, gradients: &Tensor<2>) -> Tensor<2> {
+    fn conjugate(&self, pass: &PolicyPass, gradients: &Tensor<2>, comm: &dyn Comm) -> Result<Tensor<2>> {
         let damping = self.config.damping as f32;
         let product = |v: Tensor<1>| pass.fisher_product(&v) + v * damping;
-        let natural = |row: Tensor<2>| conjugate_gradient(product, &row.flatten(0, 1), self.config.cg_iterations);
-        Tensor::stack(gradients.clone().iter_dim(0).map(natural).collect(), 0)
+        let natural = |row: Tensor<2>| comm.solve(product, &row.flatten(0, 1), self.config.cg_iterations);
+        Ok(Tensor::stack(gradients.clone().iter_dim(0).map(natural).collect::<Result<_>>()?, 0))
     }
 
     /// The KL divergence that a step is judged by: without a rollback, none is too large.
@@ -198,7 +203,8 @@ impl Kfcpo {
         direction: Tensor<1>,
         batch: &Samples,
         iteration: &Iteration,
-    ) -> Policy {
+    ) -> Result<Policy> {
+        let comm = iteration.comm;
         let step = TrustRegionStep {
             policy: &pass.distribution,
             params: policy.params(),
@@ -208,7 +214,12 @@ impl Kfcpo {
             moved: &pass.jvp(direction.clone()),
             max_step: self.config.max_step,
         };
-        policy.with_params(trust_region_step(&self.guard, &step))
+        // Where there are no others a GPU takes the step in one launch.
+        let params = match comm.size() {
+            1 => trust_region_step(&self.guard, &step),
+            _ => trust_region_step_by(&self.guard, &step, |means| comm.mean(means))?,
+        };
+        Ok(policy.with_params(params))
     }
 
     fn fisher_seeds(&self, pass: &PolicyPass, batch: &Samples, iteration: &Iteration) -> FisherSeeds {
@@ -221,19 +232,21 @@ impl Kfcpo {
             FisherKind::Sampled => {
                 // The count of minibatches begins anew with every iteration; the noise must not.
                 let step = (iteration.number << 32) + self.minibatches;
-                let key = NoiseKey { seed: self.seed, stream: Stream::KfcpoFisher, step };
+                let seed = iteration.comm.own_seed(self.seed);
+                let key = NoiseKey { seed, stream: Stream::KfcpoFisher, step };
                 scores(policy.sample(key))
             }
         }
     }
 
     /// After an epoch: a policy too far from the old one over the whole batch goes back to `before`.
-    fn end_epoch(&mut self, policy: &mut Policy, before: &Policy, iteration: &Iteration) -> Tensor<1> {
+    fn end_epoch(&mut self, policy: &mut Policy, before: &Policy, iteration: &Iteration) -> Result<Tensor<1>> {
         let Iteration { samples, old_log_std, .. } = iteration;
         let kl = policy.distribution(samples.obs.clone()).mean_kl(&samples.mean, old_log_std);
+        let kl = iteration.comm.mean(kl)?;
         let decision = self.guard.accept_or_restore(&self.judged(kl.clone()));
         *policy = policy.with_params(decision.select(policy.params().clone(), before.params().clone()));
-        kl
+        Ok(kl)
     }
 
     /// Takes in the costs of the last rollout; returns how to weigh reward and safety, per constraint.
@@ -334,8 +347,8 @@ impl Algorithm for Kfcpo {
         self.guard.set_target_kl(self.config.guard.target_kl * share);
         self.guard.begin_rollout();
         let old_log_std = policy.log_std().clone();
-        let iteration =
-            Iteration { weights, highest_price, bounds, old_log_std, samples: batch, number: progress.iteration };
+        let (number, comm) = (progress.iteration, context.comm);
+        let iteration = Iteration { weights, highest_price, bounds, old_log_std, samples: batch, number, comm };
         // Inverted afresh in every iteration, so that a resumed run needs the factors alone.
         self.minibatches = 0;
         let (mut inverse, mut last, mut kl) = (None, None, Tensor::zeros([1], &self.device));
@@ -343,10 +356,10 @@ impl Algorithm for Kfcpo {
             let before = policy.clone();
             let step = progress.iteration * self.config.epochs as u64 + epoch as u64;
             let key = NoiseKey { seed: self.seed, stream: Stream::KfcpoOrder, step };
-            for index in minibatch_indices(batch.len(), self.config.minibatch_size, key, &self.device) {
+            for index in context.minibatches(batch.len(), self.config.minibatch_size, key, &self.device) {
                 last = Some(self.step(policy, &mut inverse, &batch.select(&index), &iteration)?);
             }
-            kl = self.end_epoch(policy, &before, &iteration);
+            kl = self.end_epoch(policy, &before, &iteration)?;
         }
         if let Some([low, high]) = self.config.log_std_bounds(self.initial_log_std, progress.fraction) {
             *policy = policy.bounded_within(low, high);

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use burn::tensor::{Int, Tensor, TensorData};
-use safe_rl::{Samples, Surrogate, conjugate_gradient, gather_rows};
+use safe_rl::{Samples, Surrogate, gather_rows};
 use serde::{Deserialize, Serialize};
 
 use super::{Context, Number, Update};
@@ -145,8 +145,9 @@ impl<'a> TrustRegion<'a> {
     pub fn natural(&self, gradient: &Tensor<1>) -> Result<NaturalDirection> {
         let damping = self.config.cg_damping as f32;
         let product = |v: Tensor<1>| self.fisher.fisher_product(&v) + v * damping;
-        let direction = self.context.comm.mean(conjugate_gradient(product, gradient, self.config.cg_iterations))?;
-        let squared = scalar((direction.clone() * product(direction.clone())).sum())?;
+        let comm = self.context.comm;
+        let direction = comm.solve(product, gradient, self.config.cg_iterations)?;
+        let squared = scalar((direction.clone() * comm.mean(product(direction.clone()))?).sum())?;
         Ok(NaturalDirection { direction, squared })
     }
 

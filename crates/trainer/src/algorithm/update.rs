@@ -3,9 +3,11 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use burn::tensor::Tensor;
 use compute::read;
+
+use crate::comm::Comm;
 
 /// Named numbers of one iteration, for the logs.
 pub type Metrics = Vec<(Cow<'static, str>, f64)>;
@@ -113,6 +115,34 @@ pub struct UpdateReport {
     pub skipped: Option<f64>,
     /// Everything for the logs.
     pub metrics: Metrics,
+}
+
+impl UpdateReport {
+    /// The means over all shards of `comm`: what they share is the same in each, losses and the like are of its own samples.
+    ///
+    /// # Errors
+    /// When another shard fails, or has reported other numbers.
+    pub fn by_all(mut self, comm: &dyn Comm) -> Result<Self> {
+        if comm.size() == 1 {
+            return Ok(self);
+        }
+        let values: Vec<f64> = self.values().map(|value| *value).collect();
+        let all = comm.gather(&values)?;
+        ensure!(all.iter().all(|values_there| values_there.len() == values.len()), "shards report different numbers");
+        for (i, value) in self.values().enumerate() {
+            // Where all are the same it is what they are, unrounded.
+            let differs = all.iter().any(|values| values[i].to_bits() != all[0][i].to_bits());
+            *value =
+                if differs { all.iter().map(|values| values[i]).sum::<f64>() / all.len() as f64 } else { all[0][i] };
+        }
+        Ok(self)
+    }
+
+    /// All numbers there are, in a fixed order.
+    fn values(&mut self) -> impl Iterator<Item = &mut f64> {
+        let fields = [&mut self.kl, &mut self.accepted, &mut self.rejected, &mut self.skipped];
+        fields.into_iter().flatten().chain(self.metrics.iter_mut().map(|(_, value)| value))
+    }
 }
 
 /// The tensors behind some numbers, each once.

@@ -10,6 +10,7 @@ use safe_rl::{Normalizer, NormalizerConfig, Rollout, RolloutBuilder};
 use super::findings::{Findings, Measure};
 use super::numbers::{tensor, values};
 use super::subject::Subject;
+use crate::comm::Alone;
 use crate::config::TrainConfig;
 use crate::deployed::Deployed;
 use crate::policy::Policy;
@@ -274,8 +275,8 @@ pub(super) fn odd_widths(subject: &Subject, findings: &mut Findings) -> Result<(
 pub(super) fn means(subject: &Subject, findings: &mut Findings) -> Result<()> {
     let measured = |device: &Device| {
         let Start { env, normalizer, policy, .. } = Start::new("PointGoal1", &[64, 64], Activation::Tanh, device)?;
-        let mut deployed = Deployed::new(Box::new(env), 0.9, 3);
-        deployed.measure(&policy, &normalizer, STEPS)?;
+        let mut deployed = Deployed::new(Box::new(env), 0.9, 3, 1);
+        deployed.measure(&policy, &normalizer, STEPS, &Alone)?;
         let report = deployed.report();
         Ok([report.figures.step_return as f32, report.figures.step_costs[0] as f32, report.steps as f32])
     };

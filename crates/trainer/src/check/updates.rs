@@ -67,7 +67,7 @@ fn update(config: &TrainConfig, shape: &Shape, device: &Device) -> Result<Update
     let after = values(policy.network().theta().clone())?;
     let critics = if critics {
         let mut critics = Critics::new(config, 2, inputs, device)?;
-        let losses = values(critics.fit(&batch, 1))?;
+        let losses = values(critics.fit(&batch, 1, &Alone)?)?;
         Some([losses, values(critics.values(batch.obs))?].concat())
     } else {
         None

@@ -8,6 +8,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::cli::console::diagnose;
+use crate::comm::launch;
 use crate::config::load::{CONSTRAINTS, Sources};
 use crate::config::{Actions, Limited};
 use crate::device::{DeviceChoice, SelectedDevice, select_device};
@@ -22,7 +23,7 @@ pub struct CommonArgs {
     /// Device: auto, cpu, wgpu, vulkan, cuda or cuda:N [auto: the best GPU compiled in and present, else cpu]
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: DeviceChoice,
-    /// CPU threads [default: all cores]
+    /// CPU threads [default: all cores, shared by the processes of a run]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub threads: Option<u16>,
 }
@@ -35,7 +36,7 @@ impl CommonArgs {
     /// When the pool cannot be started.
     pub fn apply_threads(&self) -> Result<usize> {
         // Also without the option: a pool that rayon starts by itself panics where a thread cannot be started.
-        let threads = self.threads.map_or(0, usize::from);
+        let threads = self.threads.map(usize::from).or_else(launch::threads).unwrap_or(0);
         // Short of address space a thread may start and then die of it before it can say so.
         let (stacks, left) = (threads as f64 * THREAD_STACK, address_space().unwrap_or(f64::INFINITY));
         ensure!(
@@ -99,7 +100,7 @@ pub struct ConfigSourceArgs {
     /// Environment steps after which training ends (1000000, 1_000_000, 1M and 1e6 are the same)
     #[arg(long, value_name = "N", value_parser = parse_count)]
     pub total_steps: Option<u64>,
-    /// Environments stepped at once
+    /// Environments stepped at once, in all processes together
     #[arg(long, value_name = "N", value_parser = parse_count)]
     pub num_envs: Option<u64>,
     /// Limit on the undiscounted episodic cost; one per constraint, separated by commas

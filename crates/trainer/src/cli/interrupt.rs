@@ -1,4 +1,4 @@
-//! Signals: the first Ctrl-C, SIGTERM or SIGHUP asks the run to save and stop, the second stops at once.
+//! Signals: the first Ctrl-C, SIGTERM, SIGHUP or SIGUSR1 (which schedulers send before time is up) asks the run to save and stop, the second stops at once.
 //!
 //! A signal that was ignored when the program began stays ignored: that is how `nohup` and a shell's `&` protect a run.
 
@@ -36,7 +36,7 @@ pub fn survive_file_size_limits() {
     let _ = signal_hook::flag::register(SIGXFSZ, std::sync::Arc::new(AtomicBool::new(false)));
 }
 
-/// Takes over SIGINT, SIGTERM and SIGHUP for the rest of the process, but for those that were ignored. The first of them is
+/// Takes over SIGINT, SIGTERM, SIGHUP and SIGUSR1 for the rest of the process, but for those that were ignored. The first of them is
 /// answered by `answer`, unless that is empty.
 ///
 /// # Errors
@@ -44,9 +44,9 @@ pub fn survive_file_size_limits() {
 /// When the handlers or their thread cannot be installed.
 #[cfg(unix)]
 pub fn install(answer: &'static str) -> Result<()> {
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
     let ignored = ignored();
-    let taken = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| ignored >> (signal - 1) & 1 == 0);
+    let taken = [SIGINT, SIGTERM, SIGHUP, SIGUSR1].into_iter().filter(|signal| ignored >> (signal - 1) & 1 == 0);
     let mut signals = signal_hook::iterator::Signals::new(taken).context("cannot handle Ctrl-C")?;
     let handle = move || signals.forever().for_each(|_| request(answer));
     let thread = std::thread::Builder::new().name("signals".to_owned()).spawn(handle);

@@ -4,6 +4,7 @@ use burn::tensor::Device;
 use envs::{Batched, Env, EnvSpec, Navigation, Outcome, Purpose};
 
 use super::*;
+use crate::comm::Alone;
 use crate::config::{Actions, CostLimit, TrainConfig};
 use crate::policy::exported::host;
 use crate::runner::{IterationReport, Runner};
@@ -77,8 +78,8 @@ fn the_measured_steps_are_those_of_the_mean_action_under_the_frozen_normaliser()
     };
     let snapshot = trained.snapshot().expect("readable");
     let (policy, normalizer) = (snapshot.policy(&device).unwrap(), snapshot.normalizer(&device).unwrap());
-    let mut deployed = Deployed::new(Box::new(environments()), 0.9, config.seed);
-    deployed.measure(&policy, &normalizer, 7).expect("the CPU works");
+    let mut deployed = Deployed::new(Box::new(environments()), 0.9, config.seed, 1);
+    deployed.measure(&policy, &normalizer, 7, &Alone).expect("the CPU works");
 
     let mut env = environments();
     let mut obs = env.reset(true);

@@ -12,6 +12,7 @@ use crate::cli::console::{FAILED, INTERRUPTED, diagnose, is_broken_pipe, print};
 use crate::cli::interrupt;
 use crate::cli::progress::status_line::{count, duration};
 use crate::cli::progress::sweep::SweepProgress;
+use crate::comm::launch;
 use crate::device::{DeviceChoice, SelectedDevice, select_device};
 use crate::memory;
 use crate::training::Resources;
@@ -60,6 +61,7 @@ pub struct SweepArgs {
 ///
 /// When the file, the device or the memory refuses, or runs were begun under another configuration.
 pub fn run(args: &SweepArgs) -> Result<ExitCode> {
+    launch::ensure_one("a sweep")?;
     let file = SweepFile::read(&args.file)?;
     let out = args.out.clone().or_else(|| file.out.clone()).unwrap_or_else(|| {
         let stem = args.file.file_stem().unwrap_or_default();

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Error, Result, ensure};
@@ -13,6 +14,7 @@ use crate::cli::console::{FAILED, INTERRUPTED, diagnose, is_broken_pipe, print};
 use crate::cli::interrupt;
 use crate::cli::progress::Progress;
 use crate::cli::progress::group::GroupProgress;
+use crate::comm::{Processes, launch};
 use crate::config::TrainConfig;
 use crate::config::load::{Sources, resolve, resolve_resumed};
 use crate::device::{DeviceChoice, SelectedDevice};
@@ -21,9 +23,11 @@ use crate::policy::source::pin_init;
 use crate::run_dir::RunDir;
 use crate::training::{Resources, RunPlan, Training};
 
+mod dry_run;
 mod group;
 mod next;
 pub mod pool;
+mod several;
 pub mod summary;
 
 use group::{Group, Member, members};
@@ -49,6 +53,9 @@ pub struct TrainArgs {
     /// Begin with the policy and the normaliser of a run, a checkpoint or an exported file, from a run also with its critics
     #[arg(long, value_name = "RUN|FILE", conflicts_with = "resume")]
     pub init_from: Option<PathBuf>,
+    /// Print what would be trained, in which processes, and end
+    #[arg(long)]
+    pub dry_run: bool,
     /// No progress on stderr
     #[arg(long)]
     pub quiet: bool,
@@ -66,17 +73,36 @@ pub struct TrainArgs {
 ///
 /// When the configuration, the device, the run directory or the disk refuses.
 pub fn run(args: &TrainArgs) -> Result<ExitCode> {
+    let processes = launch::connect()?;
+    if processes.size() > 1 {
+        return several::run(args, &processes);
+    }
+    lead(args, &processes).map(ExitCode::from)
+}
+
+/// Trains as process 0 of these and returns the exit code.
+fn lead(args: &TrainArgs, processes: &Arc<dyn Processes>) -> Result<u8> {
+    several::ensure_one_run(args, processes.size())?;
     let resources = Resources { threads: args.common.apply_threads()?, device: args.common.select_device()? };
     let (plans, mut failures) = if args.resume.is_empty() {
-        (begin(args, &resources.device)?, Vec::new())
+        let config = configured(args, processes.size())?;
+        ensure_fits(&config, usize::from(args.seeds.unwrap_or(1)), &resources.device)?;
+        if args.dry_run {
+            return dry_run::tell(&seeded(args, &config), processes.as_ref(), &resources).map(|()| 0);
+        }
+        (begin(args, config)?, Vec::new())
     } else {
-        let Reopened { plans, failures } = reopen(args, &resources.device)?;
+        let Reopened { plans, failures } = reopen(args, &resources.device, processes.size())?;
         (plans, failures)
     };
+    if args.dry_run && failures.is_empty() {
+        let configs: Vec<TrainConfig> = plans.iter().map(|plan| plan.config.clone()).collect();
+        return dry_run::tell(&configs, processes.as_ref(), &resources).map(|()| 0);
+    }
     let mut runs = Vec::new();
     for plan in plans {
         let resumed = plan.resumed;
-        match Training::begin(plan, &resources) {
+        match Training::begin_among(processes.clone(), plan, &resources) {
             Ok(run) => runs.push(run),
             Err(error) if resumed => failures.push(error),
             Err(error) => return Err(error.context(not_begun(args))),
@@ -84,6 +110,7 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
     }
     report_failures(&mut failures, runs.len())?;
     interrupt::install(interrupt::SAVING)?;
+    runs.iter_mut().for_each(|run| run.shards_mut().ask(interrupt::requested));
     for run in &runs {
         run.warnings().iter().for_each(|warning| diagnose(&format!("warning: {warning}")));
         if !args.quiet {
@@ -128,9 +155,9 @@ pub fn run(args: &TrainArgs) -> Result<ExitCode> {
         _ => {}
     }
     Ok(match (failures.is_empty() && !futile, unfinished.is_empty()) {
-        (false, _) => ExitCode::from(FAILED),
-        (true, false) => ExitCode::from(INTERRUPTED),
-        (true, true) => ExitCode::SUCCESS,
+        (false, _) => FAILED,
+        (true, false) => INTERRUPTED,
+        (true, true) => 0,
     })
 }
 
@@ -177,12 +204,12 @@ fn total_steps(runs: &[Training]) -> u64 {
 
 /// Iterates until the run is done or the process is asked to stop. A checkpoint stands at the end of either.
 fn train_alone(run: &mut Training, quiet: bool) -> Result<()> {
+    let shards = run.shards().local();
     let mut progress = Progress::new(quiet, run.config().total_steps, run.runner().constraints());
-    // Inside the thread pool: a parallel call from outside would hand over to a worker and wait for it.
-    let trained = rayon::scope(|_| -> Result<()> {
+    let mut advance = || -> Result<()> {
         while !run.done() {
             run.advance()?;
-            let stop = interrupt::requested();
+            let stop = interrupt::requested() || run.shards().any_asked();
             if let Some(record) = run.last() {
                 progress.show(&record, stop || run.done());
             }
@@ -191,7 +218,10 @@ fn train_alone(run: &mut Training, quiet: bool) -> Result<()> {
             }
         }
         Ok(())
-    });
+    };
+    // Inside the thread pool: a parallel call from outside would hand over to a worker and wait for it. Shards that wait for
+    // one another must leave the workers free, since all call from outside but for one.
+    let trained = if shards == 1 { rayon::scope(|_| advance()) } else { advance() };
     progress.finish();
     trained?;
     run.close()
@@ -199,8 +229,13 @@ fn train_alone(run: &mut Training, quiet: bool) -> Result<()> {
 
 fn heading(run: &Training, resources: &Resources) -> String {
     let config = run.config();
+    let shards = match (config.shards, run.shards().processes()) {
+        (1, _) => String::new(),
+        (shards, 1) => format!(" in {shards} shards"),
+        (shards, processes) => format!(" in {shards} shards, {processes} processes"),
+    };
     format!(
-        "{} on {}, seed {}, {} environments, device {}{}, {} threads -> {}",
+        "{} on {}, seed {}, {} environments{shards}, device {}{}, {} threads -> {}",
         config.algo,
         config.env,
         config.seed,
@@ -218,25 +253,36 @@ fn vectors(resources: &Resources) -> String {
     if is_cpu { format!(" (vectors of {})", kfac::vector_lanes()) } else { String::new() }
 }
 
-/// New runs: one, or one a seed.
-fn begin(args: &TrainArgs, device: &SelectedDevice) -> Result<Vec<RunPlan>> {
+/// The configuration of new runs, of the first seed, for so many processes.
+fn configured(args: &TrainArgs, processes: usize) -> Result<TrainConfig> {
     let mut sources = args.config.sources();
     sources.flags.extend(args.init_from.as_ref().map(|path| ("--init-from", "init_from", json!(path))));
     let mut config = resolve(&sources)?;
     pin_init(&mut config)?;
-    ensure_fits(&config, usize::from(args.seeds.unwrap_or(1)), device)?;
+    several::share_out(&mut config, processes)?;
+    Ok(config)
+}
+
+/// The configuration for every seed.
+fn seeded(args: &TrainArgs, config: &TrainConfig) -> Vec<TrainConfig> {
+    let seeds = 0..u64::from(args.seeds.unwrap_or(1));
+    seeds.map(|offset| TrainConfig { seed: config.seed.wrapping_add(offset), ..config.clone() }).collect()
+}
+
+/// New runs: one, or one a seed.
+fn begin(args: &TrainArgs, config: TrainConfig) -> Result<Vec<RunPlan>> {
     let plan = |dir, config| RunPlan { dir, config, checkpoint: None, resumed: false };
-    let Some(seeds) = args.seeds else {
+    if args.seeds.is_none() {
         return Ok(vec![plan(RunDir::create(args.out.as_deref(), &config)?, config)]);
-    };
-    let seeds: Vec<u64> = (0..u64::from(seeds)).map(|offset| config.seed.wrapping_add(offset)).collect();
+    }
+    let configs = seeded(args, &config);
+    let seeds: Vec<u64> = configs.iter().map(|config| config.seed).collect();
     let group = args.out.as_deref().map(|out| Group::create(out, &config, &seeds)).transpose()?;
-    let run = |seed: &u64| {
-        let config = TrainConfig { seed: *seed, ..config.clone() };
-        let out = group.as_ref().map(|group| group.run(*seed));
+    let run = |config: TrainConfig| {
+        let out = group.as_ref().map(|group| group.run(config.seed));
         Ok(plan(RunDir::create(out.as_deref(), &config)?, config))
     };
-    seeds.iter().map(run).collect::<Result<_>>().with_context(|| not_begun(args))
+    configs.into_iter().map(run).collect::<Result<_>>().with_context(|| not_begun(args))
 }
 
 /// What to do about runs of which one could not begin.
@@ -262,7 +308,7 @@ struct Reopened {
     failures: Vec<Error>,
 }
 
-fn reopen(args: &TrainArgs, device: &SelectedDevice) -> Result<Reopened> {
+fn reopen(args: &TrainArgs, device: &SelectedDevice, processes: usize) -> Result<Reopened> {
     let sources = args.config.sources();
     let mut reopened = Reopened::default();
     let (mut bytes, mut num_envs) = (0.0, 0);
@@ -270,6 +316,7 @@ fn reopen(args: &TrainArgs, device: &SelectedDevice) -> Result<Reopened> {
         for member in members(path)? {
             match member.and_then(|member| reopen_one(member, &sources)) {
                 Ok(plan) => {
+                    several::ensure_shared(&plan.config, processes)?;
                     bytes += memory::of_training(&plan.config, &plan.config.env.env_spec()?);
                     num_envs += plan.config.num_envs;
                     reopened.plans.push(plan);
