@@ -2,6 +2,9 @@
 
 #[path = "cli/check.rs"]
 mod check;
+#[cfg(unix)]
+#[path = "cli/gpu_script.rs"]
+mod gpu_script;
 #[path = "cli/init_from.rs"]
 mod init_from;
 #[path = "cli/policies.rs"]

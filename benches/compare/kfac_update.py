@@ -270,7 +270,10 @@ def bench(sizes: tuple[int, ...], samples: int, threads: int, fisher: str, secon
     torch.manual_seed(0)
     policy = random_policy(sizes)
     batch = random_batch(policy, sizes, samples)
+    # A cache holds a chunk, a GPU the whole batch.
     chunks = [chunk for chunk in CHUNKS if chunk <= samples]
+    if batch.obs.is_cuda and samples not in chunks:
+        chunks.append(samples)
     trials = {chunk: measure(KfacUpdate(sizes, chunk, fisher), policy, batch, seconds / 10) for chunk in chunks}
     chunk = min(trials, key=trials.__getitem__)
     wall, processor, least = measure(KfacUpdate(sizes, chunk, fisher), policy, batch, seconds)
@@ -279,6 +282,7 @@ def bench(sizes: tuple[int, ...], samples: int, threads: int, fisher: str, secon
         "implementation": f"hand-written PyTorch {torch.__version__}",
         "hidden": sizes[1:-1],
         "batch": samples,
+        "device": str(batch.obs.device),
         "threads": threads,
         "fisher": fisher,
         "chunk": chunk,
@@ -336,6 +340,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, nargs="+", default=[1], help="thread counts to measure (default 1)")
     parser.add_argument("--batch", type=int, nargs="+", default=list(BATCHES))
     parser.add_argument("--fisher", nargs="+", choices=("exact", "sampled"), default=["exact", "sampled"])
+    parser.add_argument("--device", default="cpu", help="where it computes: cpu, cuda, cuda:N (default cpu)")
     parser.add_argument("--seconds", type=float, default=3.0, help="time spent on each configuration (default 3)")
     parser.add_argument("--check", action="store_true", help="compare with autograd and dense algebra instead of measuring")
     arguments = parser.parse_args()
@@ -347,6 +352,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> int:
     """Prints one JSON object a configuration, or the errors of `--check`."""
     arguments = parse_arguments()
+    torch.set_default_device(arguments.device)  # every update ends by reading its divergence: the clock waits for the device
     if arguments.check:
         errors = check()
         for name, error in errors:
