@@ -51,6 +51,11 @@ fn point_circle() {
 }
 
 #[test]
+fn point_run() {
+    compare_all(AgentKind::Point, TaskKind::Run);
+}
+
+#[test]
 fn car_goal() {
     compare_all(AgentKind::Car, TaskKind::Goal);
 }
@@ -68,4 +73,9 @@ fn car_push() {
 #[test]
 fn car_circle() {
     compare_all(AgentKind::Car, TaskKind::Circle);
+}
+
+#[test]
+fn car_run() {
+    compare_all(AgentKind::Car, TaskKind::Run);
 }

@@ -175,6 +175,8 @@ fn reward_bounds(task: TaskKind) -> (f32, f32) {
         TaskKind::Push => (-0.17, 1.1),
         // A tenth of the speed.
         TaskKind::Circle => (-0.16, 0.16),
+        // Sixty a metre, and at most 6 cm a step.
+        TaskKind::Run => (-3.6, 3.6),
     }
 }
 
@@ -245,6 +247,10 @@ fn fresh_layouts_keep_clearances() {
         for scene in env.scenes() {
             let keepouts = groups.iter().flat_map(|group| std::iter::repeat_n(group.keepout, group.count));
             let mut placed = vec![(scene.x, scene.y, spec.level.agent_keepout, spec.level.agent_extent)];
+            if let Some([from, to]) = spec.level.agent_area {
+                let inside = (from[0]..=to[0]).contains(&scene.x) && (from[1]..=to[1]).contains(&scene.y);
+                assert!(inside, "{}: {} {} lies outside", spec.env.id, scene.x, scene.y);
+            }
             for (object, keepout) in scene.objects.iter().zip(keepouts) {
                 let on_a_button = spec.level.task == TaskKind::Button && object.kind == ObjectKind::Goal;
                 if !on_a_button && object.kind != ObjectKind::Circle {

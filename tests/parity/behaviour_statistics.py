@@ -30,7 +30,8 @@ ENV_IDS = tuple(
     f"Safety{agent}{task}{level}-v0"
     for level in (1, 2, 0)
     for agent in ("Car", "Point")
-    for task in ("Goal", "Button", "Push", "Circle")
+    for task in ("Goal", "Button", "Push", "Circle", "Run")
+    if task != "Run" or level == 0
 )
 SHARES = {
     "cost_hazards": "hazard_share",
@@ -200,7 +201,7 @@ def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--episodes", type=int, default=100, help="per environment and policy (default 100)")
-    parser.add_argument("--envs", nargs="+", default=list(ENV_IDS), help="environment ids (default: all 24)")
+    parser.add_argument("--envs", nargs="+", default=list(ENV_IDS), help="environment ids (default: all)")
     parser.add_argument("--policies", nargs="+", choices=POLICIES, default=["uniform", "seek"])
     parser.add_argument("--cache", type=Path, help="folder of finished episodes, to resume from")
     parser.add_argument("--out", type=Path, required=True, help="JSON file; entries with at least as many episodes are kept")

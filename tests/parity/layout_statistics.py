@@ -24,12 +24,8 @@ from record import kind_of
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "transfer"))
 from real_env import make_env  # noqa: E402 (the path above must come first)
 
-ENV_IDS = tuple(
-    f"Safety{agent}{task}{level}-v0"
-    for agent in ("Point", "Car")
-    for task in ("Goal", "Button", "Push", "Circle")
-    for level in range(3)
-)
+LEVELS = (*(f"{task}{level}" for task in ("Goal", "Button", "Push", "Circle") for level in range(3)), "Run0")
+ENV_IDS = tuple(f"Safety{agent}{level}-v0" for agent in ("Point", "Car") for level in LEVELS)
 # Besides agent and goal; the walls and the circle always stand at the same place.
 KINDS = ("hazard", "vase", "button", "pillar", "gremlin", "push_box")
 TURNED_KINDS = ("vase", "gremlin", "push_box")  # the others look alike from every side
@@ -211,9 +207,9 @@ def env_statistics(env_id: str, resets: int) -> dict[str, Any]:
     env = make_env(env_id)
     layouts = [sample_layout(env, seed) for seed in range(resets)]
     task = env.unwrapped.task
-    # In Circle only the agent is drawn, within a square of its own.
+    # In Circle and Run only the agent is drawn, within a rectangle of its own.
     square = task.agent.placements[0] if task.agent.placements else task.placements_conf.extents
-    half_extent = float(square[2])
+    half_extent = float(task.floor_conf.size[0] if "Run" in env_id else square[2])
     table = [scalars(layout) for layout in layouts]
     return {
         "resets": resets,
@@ -233,7 +229,7 @@ def main() -> int:
     """Writes the statistics of the chosen environments after each; the others in the file are kept."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--resets", type=int, default=3000, help="layouts per environment (default 3000)")
-    parser.add_argument("--envs", nargs="+", default=list(ENV_IDS), help="environment ids (default: all 24)")
+    parser.add_argument("--envs", nargs="+", default=list(ENV_IDS), help="environment ids (default: all)")
     parser.add_argument("--out", type=Path, required=True, help="JSON file; entries with at least as many resets are kept")
     arguments = parser.parse_args()
     if arguments.resets < 2:

@@ -6,7 +6,7 @@ recording keeps the actions:
 * `hold:N`   a uniform action, drawn anew every N steps;
 * `sin`      two slow sines;
 * `const:A,B` always the same action;
-* `seek`     to the goal, to the far side of the push box and then through it, or around the circle;
+* `seek`     to the goal, to the far side of the push box and then through it, around the circle, or along the track;
 * `chase`    into one obstacle after the other (every kind in turn, the nearest of a kind first), with the front and with
   the back by turns, off again after a while in touch.
 
@@ -114,6 +114,8 @@ class Seek:
             target = self.push_target(world, agent)
         elif "goal" in world.static:
             target = world.place("goal")[:2]
+        elif "circle" not in world.static:
+            target = agent - [0.0, 1.0]
         else:
             radius = np.linalg.norm(agent) + 1e-9
             tangent = np.array([-agent[1], agent[0]]) / radius

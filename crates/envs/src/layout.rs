@@ -12,12 +12,12 @@ pub(crate) use simd::{failed_attempts, sample_layout_simd};
 use cubecl::prelude::*;
 
 use crate::math::square;
-#[cfg(any(feature = "gpu", test))]
-use crate::params::PARAM_AGENT_RANGE;
 use crate::params::{
     GROUP_COUNT, GROUP_FIELDS, GROUP_KEEPOUT, GROUP_OFFSET, GROUP_RANGE, GROUP_ROW, LAYOUT_AGENT, LAYOUT_OBJECTS,
     PARAM_AGENT_KEEPOUT, PARAM_GROUP, PARAM_GROUPS, PARAM_LAYOUT_FIRST, PARAM_LAYOUT_ROW, PARAM_LAYOUTS, POSE,
 };
+#[cfg(any(feature = "gpu", test))]
+use crate::params::{PARAM_AGENT_RANGE, PARAM_AGENT_RANGE_Y, PARAM_AGENT_X, PARAM_AGENT_Y};
 use crate::rng::draw;
 use crate::state::{LANES, LAYOUT, X, Y};
 
@@ -114,9 +114,10 @@ pub fn sample_layout(params: &[f32], state: &mut [f32], base: usize, env: u32) {
     while !complete && restarts < RESTARTS {
         restarts += 1;
         complete = true;
-        let agent_range = params[PARAM_AGENT_RANGE];
-        state[base + X * LANES] = place(params, state, base, env, agent_range);
-        state[base + Y * LANES] = place(params, state, base, env, agent_range);
+        let x = place(params, state, base, env, params[PARAM_AGENT_RANGE]);
+        let y = place(params, state, base, env, params[PARAM_AGENT_RANGE_Y]);
+        state[base + X * LANES] = params[PARAM_AGENT_X] + x;
+        state[base + Y * LANES] = params[PARAM_AGENT_Y] + y;
         for g in 0..groups {
             let row = PARAM_GROUP + g * GROUP_ROW;
             let count = params[row + GROUP_COUNT] as usize;

@@ -53,9 +53,15 @@ pub struct Level {
     /// Objects, in the order they are placed and observed, as the Point meets them
     /// ([`crate::NavigationSpec::groups`] has the agent's own).
     pub groups: Vec<ObjectGroup>,
-    /// Lines not to cross, 1.125 m from the origin: 0, 2 (left and right) or 4.
+    /// Where the agent is placed instead, within which it keeps its clearance: from `[x, y]` to `[x, y]` \[m\].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_area: Option<[[f32; 2]; 2]>,
+    /// Lines not to cross: 0, 2 (left and right) or 4.
     #[serde(default)]
     pub walls: usize,
+    /// Distance of the lines from the origin \[m\].
+    #[serde(default = "wall_distance")]
+    pub wall_distance: f32,
     /// Range of the lidars \[m\].
     #[serde(default = "lidar_range")]
     pub lidar_range: f32,
@@ -84,6 +90,10 @@ fn agent_keepout() -> f32 {
     table::AGENT_KEEPOUT
 }
 
+fn wall_distance() -> f32 {
+    table::WALL_DISTANCE
+}
+
 fn lidar_range() -> f32 {
     table::LIDAR_RANGE
 }
@@ -94,4 +104,19 @@ fn max_episode_steps() -> usize {
 
 fn continue_goal() -> bool {
     true
+}
+
+impl Level {
+    /// Middle and half lengths of the rectangle in which the agent's origin starts \[m\].
+    pub(crate) fn agent_place(&self) -> ([f32; 2], [f32; 2]) {
+        let keepout = self.agent_keepout;
+        match self.agent_area {
+            None => ([0.0; 2], [self.agent_extent - keepout; 2]),
+            Some([from, to]) => {
+                let middle = |axis: usize| 0.5 * (from[axis] + to[axis]);
+                let half = |axis: usize| 0.5 * (to[axis] - from[axis]) - keepout;
+                ([middle(0), middle(1)], [half(0), half(1)])
+            }
+        }
+    }
 }

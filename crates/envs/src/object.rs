@@ -17,5 +17,4 @@ pub use cost::{cost_of, mark_hazards, object_costs};
 pub use gremlin::{GREMLIN_HOME, GREMLIN_HOME_QUAT, drift, mocap_pull, orbit};
 pub use kind::{ObjectGroup, ObjectKind};
 pub use obstacles::{advance_bodies, alone_range, obstacles_begin, obstacles_collide, obstacles_finish};
-pub use sigwall::WALL_DISTANCE;
 pub use touches::{publish_touches, touch_nothing};

@@ -4,7 +4,7 @@
 pub const SEED_PARTS: usize = 4;
 /// First part of the seed.
 pub const PARAM_SEED: usize = 0;
-/// The agent starts within plus or minus this, on either axis \[m\].
+/// The agent starts within plus or minus this of the middle of its place, along x \[m\].
 pub const PARAM_AGENT_RANGE: usize = 4;
 /// Steps after which an episode is truncated.
 pub const PARAM_MAX_STEPS: usize = 5;
@@ -14,7 +14,7 @@ pub const PARAM_AGENT_KEEPOUT: usize = 6;
 pub const PARAM_LIDAR_RANGE: usize = 7;
 /// Number of object groups.
 pub const PARAM_GROUPS: usize = 8;
-/// Walls of the Circle task: 0, 2 or 4.
+/// Lines not to cross: 0, 2 or 4.
 pub const PARAM_WALLS: usize = 9;
 /// Field of the first free object (a level has one kind of them).
 pub const PARAM_BODY_FIRST: usize = 10;
@@ -68,8 +68,16 @@ pub const PARAM_COSTS: usize = 33;
 pub const PARAM_COST_FIRST: usize = 34;
 /// Field of the state with the sum of the second constraint's cost; the others follow.
 pub const PARAM_COST_STATE: usize = 35;
+/// As [`PARAM_AGENT_RANGE`], along y \[m\].
+pub const PARAM_AGENT_RANGE_Y: usize = 36;
+/// Middle of the place where the agent starts: x \[m\].
+pub const PARAM_AGENT_X: usize = 37;
+/// And y \[m\].
+pub const PARAM_AGENT_Y: usize = 38;
+/// Distance of the lines from the origin \[m\].
+pub const PARAM_WALL_DISTANCE: usize = 39;
 /// First number of the first group's row.
-pub const PARAM_GROUP: usize = 36;
+pub const PARAM_GROUP: usize = 40;
 /// Length of a group's row.
 pub const GROUP_ROW: usize = 9;
 

@@ -61,6 +61,7 @@ mod tests {
             ("Circle0", 28),
             ("Circle1", 28),
             ("Circle2", 28),
+            ("Run0", 12),
         ];
         assert_eq!(registry().len(), 2 * dims.len());
         for (id, dim) in

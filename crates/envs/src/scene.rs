@@ -3,7 +3,7 @@
 //! For replays and figures, not for training: reading is a copy from the device.
 
 use crate::navigation::Navigation;
-use crate::object::{ObjectKind, WALL_DISTANCE};
+use crate::object::ObjectKind;
 use crate::spec::NavigationSpec;
 use crate::state::{AGENT_OWN, COS, LANES, SIN, STATIC_FIELDS, X, Y};
 
@@ -82,7 +82,8 @@ fn scene(spec: &NavigationSpec, block: &[f32], lane: usize) -> Scene {
         }
         first += group.count * fields;
     }
-    let walls = (spec.level.walls > 0).then(|| (WALL_DISTANCE, (spec.level.walls > 2).then_some(WALL_DISTANCE)));
+    let distance = spec.level.wall_distance;
+    let walls = (spec.level.walls > 0).then(|| (distance, (spec.level.walls > 2).then_some(distance)));
     Scene { x: at(X), y: at(Y), yaw: at(SIN).atan2(at(COS)), objects, walls }
 }
 

@@ -6,11 +6,13 @@ mod button;
 mod circle;
 mod goal;
 mod push;
+mod run;
 
 pub use button::{Button, TARGET, TIMER};
 pub use circle::Circle;
 pub use goal::Goal;
 pub use push::Push;
+pub use run::Run;
 
 #[cfg(feature = "gpu")]
 use cubecl::prelude::*;
@@ -30,6 +32,8 @@ macro_rules! tasks {
             Push,
             /// Drive along the circle.
             Circle,
+            /// Go as far as possible between two lines.
+            Run,
         }
     };
 }

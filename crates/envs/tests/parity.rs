@@ -73,6 +73,9 @@ type Bounds = (&'static str, [f64; 8]);
 
 /// Of steps without contact.
 const FREE: &[Bounds] = &[
+    // Run is 16 m from the origin, where neighbouring float32 numbers are 2e-6 m apart.
+    ("PointRun", [2e-6, 1e-5, 5e-5, 2.5e-3, 2e-5, 4e-2, 1.2e-6, 3.5e-6]),
+    ("CarRun", [2e-6, 2e-6, 6e-7, 5e-6, 4e-6, 8e-5, 1e-6, 7e-7]),
     ("Point", [3e-7, 1e-5, 5e-5, 2.5e-3, 2e-5, 4e-2, 1.2e-6, 3.5e-6]),
     ("Car", [3.5e-7, 2e-6, 6e-7, 5e-6, 4e-6, 8e-5, 1e-6, 7e-7]),
 ];

@@ -12,7 +12,7 @@ use crate::level::MAX_OBJECTS;
 use crate::math::square;
 use crate::params::{
     GROUP_COUNT, GROUP_FIELDS, GROUP_KEEPOUT, GROUP_OFFSET, GROUP_RANGE, GROUP_ROW, PARAM_AGENT_KEEPOUT,
-    PARAM_AGENT_RANGE, PARAM_GROUP, PARAM_GROUPS,
+    PARAM_AGENT_RANGE, PARAM_AGENT_RANGE_Y, PARAM_AGENT_X, PARAM_AGENT_Y, PARAM_GROUP, PARAM_GROUPS,
 };
 use crate::rng::{bits, seed_words, unit};
 use crate::state::{DRAW, EPISODE, LANES, X, Y};
@@ -116,8 +116,8 @@ impl<'a> Sampler<'a> {
     #[inline(always)]
     fn attempt(&mut self) -> Result<(), usize> {
         let mut placed = Placed { x: [0.0; MOST], y: [0.0; MOST], keepout: [0.0; MOST], count: 0 };
-        let agent_range = self.params[PARAM_AGENT_RANGE];
-        let (x, y) = (self.coordinate(self.drawn, agent_range), self.coordinate(self.drawn + 1, agent_range));
+        let x = self.params[PARAM_AGENT_X] + self.coordinate(self.drawn, self.params[PARAM_AGENT_RANGE]);
+        let y = self.params[PARAM_AGENT_Y] + self.coordinate(self.drawn + 1, self.params[PARAM_AGENT_RANGE_Y]);
         self.drawn += 2;
         self.write(X, x, y);
         debug_assert_eq!(Y, X + 1);

@@ -8,7 +8,7 @@ use crate::kinds::for_kind;
 use crate::layout::resample;
 use crate::object::ObjectKind;
 use crate::params::{GROUP_COUNT, GROUP_FIELDS, GROUP_KEEPOUT, GROUP_OFFSET, GROUP_ROW, PARAM_AGENT_KEEPOUT};
-use crate::params::{PARAM_AGENT_RANGE, PARAM_GROUP, PARAM_GROUPS};
+use crate::params::{PARAM_GROUP, PARAM_GROUPS};
 use crate::registry::registry;
 use crate::spec::NavigationSpec;
 use crate::state::{LANES, X, Y, YAW};
@@ -167,7 +167,7 @@ fn sample(spec: &NavigationSpec, resets: u32) -> Samples {
         let arrives = match spec.level.task {
             TaskKind::Goal => Some(X),
             TaskKind::Push => Some(params[PARAM_GROUP + (layout.groups.len() - 1) * GROUP_ROW + GROUP_OFFSET] as usize),
-            TaskKind::Button | TaskKind::Circle => None,
+            TaskKind::Button | TaskKind::Circle | TaskKind::Run => None,
         };
         let respawned = arrives.map(|field| {
             let goal = layout.groups[0][0];
@@ -294,8 +294,9 @@ fn fresh_layouts_keep_everything_apart() {
             let reset = for_kind!(spec.agent, spec.level.task, reset_env);
             reset(&params, &mut state, 0, env, false);
             let layout = read(&params, &state);
-            let agent_inside = f64::from(params[PARAM_AGENT_RANGE]) + 1e-6;
-            assert!(layout.agent.0.abs() <= agent_inside && layout.agent.1.abs() <= agent_inside, "{}", spec.env.id);
+            let ([x, y], [half_x, half_y]) = spec.level.agent_place();
+            let inside = |at: f64, middle: f32, half: f32| (at - f64::from(middle)).abs() <= f64::from(half) + 1e-6;
+            assert!(inside(layout.agent.0, x, half_x) && inside(layout.agent.1, y, half_y), "{}", spec.env.id);
             let mut placed = vec![(layout.agent, f64::from(params[PARAM_AGENT_KEEPOUT]))];
             for (g, group) in layout.groups.iter().enumerate() {
                 if spec.level.task == TaskKind::Button && g == 1 {

@@ -270,6 +270,7 @@ mod tests {
         assert_eq!(kinds("Button1"), ["hazards", "gremlins", "buttons"]);
         assert_eq!(kinds("Push2"), ["hazards", "pillars"]);
         assert_eq!(kinds("Circle1"), ["walls"]);
+        assert_eq!(kinds("Run0"), ["walls"]);
         assert!(kinds("Goal0").is_empty());
         assert!(CostKind::ALL.iter().enumerate().all(|(number, kind)| kind.bit() == 1 << number));
     }

@@ -8,6 +8,8 @@ use crate::task::TaskKind;
 
 /// Clearance of the agent where a level does not say \[m\].
 pub(super) const AGENT_KEEPOUT: f32 = 0.4;
+/// Distance of the lines from the origin where a level does not say \[m\].
+pub(super) const WALL_DISTANCE: f32 = 1.125;
 /// Range of the lidars where a level does not say \[m\].
 pub(super) const LIDAR_RANGE: f32 = 3.0;
 /// Steps of an episode where a level does not say.
@@ -63,7 +65,9 @@ fn level(task: TaskKind, number: u8, half_extent: f32, groups: &[ObjectGroup]) -
         agent_extent: half_extent,
         agent_keepout: AGENT_KEEPOUT,
         groups: groups.to_vec(),
+        agent_area: None,
         walls: 0,
+        wall_distance: WALL_DISTANCE,
         lidar_range: LIDAR_RANGE,
         max_episode_steps: MAX_EPISODE_STEPS,
         continue_goal: true,
@@ -82,6 +86,21 @@ fn circle(number: u8, walls: usize) -> Level {
         lidar_range: 6.0,
         max_episode_steps: 500,
         ..level(TaskKind::Circle, number, 2.0, &[CIRCLE])
+    }
+}
+
+/// Half-width of Run's floor \[m\]; the agent starts 1 m from its edge.
+const RUN_FLOOR: f32 = 17.5;
+
+fn run() -> Level {
+    let start = RUN_FLOOR - 1.0;
+    Level {
+        agent_area: Some([[-0.2, start], [0.2, start]]),
+        agent_keepout: 0.0,
+        walls: 2,
+        wall_distance: 0.5,
+        max_episode_steps: 500,
+        ..level(TaskKind::Run, 0, RUN_FLOOR, &[])
     }
 }
 
@@ -135,5 +154,6 @@ fn rows() -> Vec<Level> {
         circle(0, 0),
         circle(1, 2),
         circle(2, 4),
+        run(),
     ]
 }

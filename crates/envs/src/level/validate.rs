@@ -41,10 +41,26 @@ impl Level {
         if let Some((name, value)) = lengths.into_iter().find(|(_, value)| !(*value > 0.0 && *value <= FARTHEST)) {
             return Err(format!("`{name}` = {value}: must be above 0, at most {FARTHEST} m"));
         }
-        let room = self.agent_extent - self.agent_keepout;
-        if !(self.agent_keepout >= 0.0 && room.is_finite() && room >= 0.0) {
-            let (extent, keepout) = (self.agent_extent, self.agent_keepout);
-            return Err(format!("`agent_keepout` = {keepout}: must be from 0 to `agent_extent` = {extent}"));
+        let (extent, keepout) = (self.agent_extent, self.agent_keepout);
+        if let Some(area) = self.agent_area {
+            let legal = |x: f32| x.abs() <= FARTHEST;
+            if !(area.iter().flatten().all(|x| legal(*x)) && (0..2).all(|axis| area[0][axis] <= area[1][axis])) {
+                return Err(format!(
+                    "`agent_area` = {area:?}: must be two corners within {FARTHEST} m, the lower left one first"
+                ));
+            }
+        }
+        let (_, half) = self.agent_place();
+        if !(keepout >= 0.0 && half.iter().all(|room| room.is_finite() && *room >= 0.0)) {
+            return Err(match self.agent_area {
+                None => format!("`agent_keepout` = {keepout}: must be from 0 to `agent_extent` = {extent}"),
+                Some(area) => {
+                    format!("`agent_keepout` = {keepout}: must be from 0, and leave room in `agent_area` = {area:?}")
+                }
+            });
+        }
+        if !(self.wall_distance > 0.0 && self.wall_distance <= FARTHEST) {
+            return Err(format!("`wall_distance` = {}: must be above 0, at most {FARTHEST} m", self.wall_distance));
         }
         if ![0, 2, 4].contains(&self.walls) {
             return Err(format!("`walls` = {}: must be 0, 2 or 4", self.walls));
@@ -59,8 +75,8 @@ impl Level {
         if let Some(cost) = self.terminate_at_cost.filter(|cost| !(cost.is_finite() && *cost > 0.0)) {
             return Err(format!("`terminate_at_cost` = {cost}: must be positive"));
         }
-        if !self.continue_goal && self.task == TaskKind::Circle {
-            return Err("`continue_goal` = false: Circle has no goal to reach".to_owned());
+        if !self.continue_goal && matches!(self.task, TaskKind::Circle | TaskKind::Run) {
+            return Err(format!("`continue_goal` = false: {} has no goal to reach", self.task.name()));
         }
         Ok(())
     }
@@ -172,8 +188,11 @@ mod tests {
     #[test]
     fn a_refusal_names_the_field_and_what_is_allowed() {
         type Edit = fn(&mut Level);
-        let cases: [(Edit, &str); 6] = [
+        let cases: [(Edit, &str); 9] = [
             (|level| level.walls = 3, "0, 2 or 4"),
+            (|level| level.wall_distance = f32::NAN, "`wall_distance`"),
+            (|level| level.agent_area = Some([[0.0, 0.5], [1.0, 0.4]]), "lower left"),
+            (|level| level.agent_area = Some([[0.0, 0.0], [1.0, 0.5]]), "leave room in `agent_area`"),
             (|level| level.max_episode_steps = 0, "`max_episode_steps`"),
             (|level| level.agent_keepout = 2.0, "`agent_extent` = 1.5"),
             (|level| level.lidar_range = 0.0, "`lidar_range`"),

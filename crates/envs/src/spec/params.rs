@@ -28,12 +28,15 @@ impl NavigationSpec {
         let (agent, level, groups) = (self.agent, &self.level, self.groups());
         let mut p = vec![0.0; PARAM_GROUP + GROUP_ROW * groups.len()];
         p[PARAM_SEED..PARAM_SEED + SEED_PARTS].copy_from_slice(&seed_parts(seed));
-        p[PARAM_AGENT_RANGE] = level.agent_extent - level.agent_keepout;
+        let (middle, half) = level.agent_place();
+        [p[PARAM_AGENT_X], p[PARAM_AGENT_Y]] = middle;
+        [p[PARAM_AGENT_RANGE], p[PARAM_AGENT_RANGE_Y]] = half;
         p[PARAM_MAX_STEPS] = level.max_episode_steps as f32;
         p[PARAM_AGENT_KEEPOUT] = level.agent_keepout;
         p[PARAM_LIDAR_RANGE] = level.lidar_range;
         p[PARAM_GROUPS] = groups.len() as f32;
         p[PARAM_WALLS] = level.walls as f32;
+        p[PARAM_WALL_DISTANCE] = level.wall_distance;
         p[PARAM_SUBSTEP] = agent.substep();
         p[PARAM_CONTINUE] = flag(level.continue_goal);
         p[PARAM_COST_END] = level.terminate_at_cost.unwrap_or(f32::MAX);

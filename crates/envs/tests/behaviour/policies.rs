@@ -7,6 +7,8 @@ use envs::{AgentKind, NavigationSpec, ObjectKind, TaskKind};
 const BINS: usize = 16;
 /// Place of the Point's forward velocity in the observation.
 const FORWARD_VELOCITY: usize = 3;
+/// Place of the magnetometer in the observation.
+const MAGNETOMETER: usize = 9;
 /// Torque of the Car's wheels that brings it to about 0.45 m/s \[N m\].
 const CAR_TORQUE: f32 = 0.012;
 /// Range of the Circle's lidar and radius of the circle \[m\].
@@ -66,6 +68,8 @@ fn seek(spec: &NavigationSpec, obs: &[f32]) -> Option<f32> {
             let distance = CIRCLE.0 * (1.0 - bins.iter().copied().fold(0.0, f32::max));
             bearing(bins).map(|centre| wrap(centre - FRAC_PI_2 + (distance - CIRCLE.1).clamp(-1.0, 1.0)))
         }
+        // The magnetic field points along the track.
+        TaskKind::Run => Some(obs[MAGNETOMETER + 1].atan2(obs[MAGNETOMETER])),
     }
 }
 

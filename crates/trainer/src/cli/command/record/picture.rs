@@ -24,6 +24,10 @@ const TRIM: Rgb = Rgb([0x01, 0x27, 0x65]);
 const MARGIN: f32 = 0.4;
 /// A picture shows at most this multiple of the arena's half-width; then it follows the agent.
 const WIDEST: f32 = 1.2;
+/// Half-width of the largest arena that is shown whole \[m\].
+const WHOLE: f32 = 6.0;
+/// What is seen to each side of a larger one, a track \[m\].
+const PART: f32 = 2.5;
 /// Inner radius of the first lidar ring \[m\].
 const LIDAR_RADIUS: f32 = 0.24;
 /// Width of a lidar ring \[m\].
@@ -128,7 +132,8 @@ impl<'a> Painter<'a> {
             metres(x.abs().max(y.abs())) + if o.kind == "sigwall" { 0.0 } else { o.size }
         });
         let seen = agent.chain(fixed).fold(half, f32::max) + MARGIN;
-        let reach = seen.min(WIDEST * half + MARGIN).max(fixed_reach(episode));
+        let widest = if half > WHOLE { PART } else { WIDEST * half };
+        let reach = seen.min(widest + MARGIN).max(fixed_reach(episode));
         Self { replay, episode, width, reach }
     }
 
@@ -193,6 +198,19 @@ impl<'a> Painter<'a> {
         let corners = [corner(-1.0, -1.0), corner(1.0, -1.0), corner(1.0, 1.0), corner(-1.0, 1.0)];
         for i in 0..4 {
             canvas.line(Ink(ARENA, 1.0), corners[i], corners[(i + 1) % 4], 1.5);
+        }
+        if half > WHOLE {
+            // Lines every metre, that an agent whom the picture follows is seen to move.
+            for axis in 0..2usize {
+                let first = (view.center[axis] - self.reach).ceil();
+                for k in (0..(2.0 * self.reach) as usize + 1).map(|k| first + k as f32) {
+                    let end = |side: f32| {
+                        let across = view.center[1 - axis] + side * self.reach;
+                        if axis == 0 { view.point(k, across) } else { view.point(across, k) }
+                    };
+                    canvas.line(Ink(ARENA, 0.7), end(-1.0), end(1.0), 0.7);
+                }
+            }
         }
     }
 

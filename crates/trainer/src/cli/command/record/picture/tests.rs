@@ -155,3 +155,18 @@ fn every_constraint_has_a_bar_with_its_limit() {
     replay.constraints.clear();
     assert_eq!(height(&draw(&replay, 4)), height(&alone));
 }
+
+#[test]
+fn of_a_long_track_the_part_around_the_agent_is_seen() {
+    let replay = replay("Point", 17.5, &[[0, 16_500, -1571], [0, 8_000, -1571]], Vec::new());
+    let reach = PART + MARGIN;
+    for (frame, y) in [(0, 16.5), (1, 8.0)] {
+        // The agent is at the upper edge of what is free, the track ahead below it.
+        let canvas = draw(&replay, frame);
+        assert_eq!(at(&canvas, reach, 0.0, PART), BODY, "frame {frame}");
+        // A line every metre stays where it is in the world.
+        let line = (y - PART).floor() - (y - PART);
+        let row: Vec<bool> = (-2..=2).map(|p| at(&canvas, reach, 0.35, line + 0.01 * p as f32) != FLOOR).collect();
+        assert!(row.contains(&true) && row.contains(&false), "frame {frame}: {row:?}");
+    }
+}
