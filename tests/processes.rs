@@ -2,12 +2,10 @@
 //!
 //! Without Open MPI's `mpirun`, or the feature `mpi`, most of it says `SKIPPED`.
 
-use std::fs;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
 
 use test_support::device::skip;
-use test_support::program::{Finished, Sandbox, assert_same_outcome, tiny_args, wait_until};
+use test_support::program::{Finished, Sandbox, assert_same_outcome, tiny_args};
 
 /// Arguments of a tiny run of four shards.
 fn args(out: &str, steps: u64, extra: &[&str]) -> Vec<String> {
@@ -48,29 +46,6 @@ fn can_begin() -> bool {
         skip("there is no mpirun");
     }
     found
-}
-
-/// A run in two processes that would last for hours, a few iterations on its way.
-fn endless(sandbox: &Sandbox, out: &str) -> Child {
-    let mut command = processes(sandbox, 2, &args(out, 1_000_000_000, &[]));
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    sandbox.wait_for_rows(out, 4);
-    child
-}
-
-/// The process of this rank that `mpirun` has begun.
-fn process(mpirun: &Child, rank: usize) -> u32 {
-    let parent = mpirun.id();
-    let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap();
-    let is_it = |pid: &&str| {
-        let variables = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        variables.split(|byte| *byte == 0).any(|variable| variable == format!("OMPI_COMM_WORLD_RANK={rank}").as_bytes())
-    };
-    children.split_whitespace().find(is_it).expect("a process of the rank").parse().unwrap()
-}
-
-fn signal(name: &str, process: u32) {
-    assert!(Command::new("kill").args(["-s", name, &process.to_string()]).status().unwrap().success());
 }
 
 #[test]
@@ -114,54 +89,6 @@ fn a_run_goes_on_in_another_number_of_processes() {
     assert!(!refused.stderr.contains("panicked"), "{}", refused.stderr);
 }
 
-#[cfg(target_os = "linux")]
-#[test]
-fn any_process_that_is_asked_to_stop_saves_the_run() {
-    if !can_begin() {
-        return;
-    }
-    let sandbox = Sandbox::new();
-    for (name, rank) in [("TERM", 1), ("USR1", 0)] {
-        let mpirun = endless(&sandbox, name);
-        signal(name, process(&mpirun, rank));
-        let finished: Finished = mpirun.wait_with_output().unwrap().into();
-        assert_eq!(finished.code, Some(130), "{}", finished.stderr);
-        assert!(finished.stderr.contains(&format!("continue with --resume {name}")), "{}", finished.stderr);
-        let rows = fs::read_to_string(sandbox.path(name).join("metrics.csv")).unwrap();
-        let last = rows.lines().last().unwrap();
-        let steps: u64 = last.split(',').nth(1).unwrap().parse().unwrap();
-        assert!(sandbox.path(name).join(format!("checkpoints/step-{steps:012}.ckpt")).exists(), "{last}");
-    }
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn a_process_that_dies_ends_the_run_which_goes_on_from_its_checkpoint() {
-    if !can_begin() {
-        return;
-    }
-    let sandbox = Sandbox::new();
-    for rank in [1, 0] {
-        let out = format!("dies{rank}");
-        let mpirun = endless(&sandbox, &out);
-        let start = Instant::now();
-        signal("KILL", process(&mpirun, rank));
-        let finished: Finished = mpirun.wait_with_output().unwrap().into();
-        assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
-        assert!(finished.code.is_some_and(|code| code > 0), "{}", finished.stderr);
-        assert!(finished.stderr.contains(&format!("process rank {rank} ")), "{}", finished.stderr);
-        wait_until("the run's lock", || {
-            let args = ["train", "--dry-run", "--resume", &out, "--device=cpu"].map(str::to_owned);
-            run(&sandbox, 1, &args).code == Some(0)
-        });
-        let steps = fs::read_to_string(sandbox.path(&out).join("checkpoints/latest")).unwrap();
-        let steps: u64 = steps.chars().filter(char::is_ascii_digit).collect::<String>().parse().unwrap();
-        let more = format!("--total-steps={}", steps + 512);
-        let args = ["train", "--resume", &out, "--device=cpu", "--threads=1", "--quiet", &more].map(str::to_owned);
-        succeed(&sandbox, 2, &args);
-    }
-}
-
 #[test]
 fn a_dry_run_names_the_processes_and_leaves_nothing_behind() {
     let sandbox = Sandbox::new();
@@ -197,4 +124,87 @@ fn processes_that_cannot_find_each_other_do_not_train_runs_of_their_own() {
         assert!(stderr.contains("mpirun has begun 2 processes, and this program was built without MPI"), "{stderr}");
     }
     assert!(!sandbox.path("never").exists());
+}
+
+/// What is sent to processes that Linux tells of.
+#[cfg(target_os = "linux")]
+mod signals {
+    use std::fs;
+    use std::process::Child;
+    use std::time::{Duration, Instant};
+
+    use test_support::program::wait_until;
+
+    use super::*;
+
+    /// A run in two processes that would last for hours, a few iterations on its way.
+    fn endless(sandbox: &Sandbox, out: &str) -> Child {
+        let mut command = processes(sandbox, 2, &args(out, 1_000_000_000, &[]));
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        sandbox.wait_for_rows(out, 4);
+        child
+    }
+
+    /// The process of this rank that `mpirun` has begun.
+    fn process(mpirun: &Child, rank: usize) -> u32 {
+        let parent = mpirun.id();
+        let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap();
+        let is_it = |pid: &&str| {
+            let variables = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            variables
+                .split(|byte| *byte == 0)
+                .any(|variable| variable == format!("OMPI_COMM_WORLD_RANK={rank}").as_bytes())
+        };
+        children.split_whitespace().find(is_it).expect("a process of the rank").parse().unwrap()
+    }
+
+    fn signal(name: &str, process: u32) {
+        assert!(Command::new("kill").args(["-s", name, &process.to_string()]).status().unwrap().success());
+    }
+
+    #[test]
+    fn any_process_that_is_asked_to_stop_saves_the_run() {
+        if !can_begin() {
+            return;
+        }
+        let sandbox = Sandbox::new();
+        for (name, rank) in [("TERM", 1), ("USR1", 0)] {
+            let mpirun = endless(&sandbox, name);
+            signal(name, process(&mpirun, rank));
+            let finished: Finished = mpirun.wait_with_output().unwrap().into();
+            assert_eq!(finished.code, Some(130), "{}", finished.stderr);
+            assert!(finished.stderr.contains(&format!("continue with --resume {name}")), "{}", finished.stderr);
+            let rows = fs::read_to_string(sandbox.path(name).join("metrics.csv")).unwrap();
+            let last = rows.lines().last().unwrap();
+            let steps: u64 = last.split(',').nth(1).unwrap().parse().unwrap();
+            assert!(sandbox.path(name).join(format!("checkpoints/step-{steps:012}.ckpt")).exists(), "{last}");
+        }
+    }
+
+    #[test]
+    fn a_process_that_dies_ends_the_run_which_goes_on_from_its_checkpoint() {
+        if !can_begin() {
+            return;
+        }
+        let sandbox = Sandbox::new();
+        for rank in [1, 0] {
+            let out = format!("dies{rank}");
+            let mpirun = endless(&sandbox, &out);
+            let start = Instant::now();
+            signal("KILL", process(&mpirun, rank));
+            let finished: Finished = mpirun.wait_with_output().unwrap().into();
+            assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+            assert!(finished.code.is_some_and(|code| code > 0), "{}", finished.stderr);
+            assert!(finished.stderr.contains(&format!("process rank {rank} ")), "{}", finished.stderr);
+            wait_until("the run's lock", || {
+                let args = ["train", "--dry-run", "--resume", &out, "--device=cpu"].map(str::to_owned);
+                run(&sandbox, 1, &args).code == Some(0)
+            });
+            let steps = fs::read_to_string(sandbox.path(&out).join("checkpoints/latest")).unwrap();
+            let steps: u64 = steps.chars().filter(char::is_ascii_digit).collect::<String>().parse().unwrap();
+            let more = format!("--total-steps={}", steps + 512);
+            let args = ["train", "--resume", &out, "--device=cpu", "--threads=1", "--quiet", &more].map(str::to_owned);
+            succeed(&sandbox, 2, &args);
+        }
+    }
 }

@@ -13,6 +13,10 @@ use mpi::topology::SimpleCommunicator;
 use mpi::traits::CommunicatorCollectives;
 use trainer::comm::launch;
 
+/// As in the program: buffers of megabytes come and go.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Lengths of the vectors: a number, a critic's gradient, what a minibatch of KFCPO sums with networks of 64-64 and of 256-256.
 const LENGTHS: [usize; 5] = [1, 8_129, 36_759, 430_743, 1_000_000];
 /// Sums of each length, of which the median is told.

@@ -1,8 +1,8 @@
 //! Processes that MPI brings together.
 //!
 //! Bits must not depend on the number of processes, and MPI's own sums do: the order of additions is the library's. So the
-//! parts travel as they are and are added here, in their order. Short vectors go to everybody; of long ones each process adds
-//! up a slice and tells the others, which costs every process twice the vector's length however many there are.
+//! parts travel as they are and are added here, in their order. Short vectors and those of few shards go to everybody; else each
+//! process adds up a slice and tells the others, which costs every process twice the vector's length however many there are.
 
 use std::thread;
 
@@ -15,8 +15,10 @@ use mpi::traits::{Communicator, CommunicatorCollectives, Destination, Root, Sour
 
 use super::{Processes, in_order};
 
-/// Floats that a process receives where everybody gets everything: more are added up in slices.
+/// Floats of all shards that are sent to everybody: more are added up in slices.
 const SHORT: usize = 1 << 14;
+/// Shards whose vectors are sent to everybody whatever their length: two calls would not send less.
+const FEW: usize = 3;
 /// Bytes of one message: MPI counts in 32-bit integers.
 const MESSAGE: usize = 1 << 30;
 
@@ -83,7 +85,8 @@ impl Processes for Mpi {
 
     fn sum(&self, parts: &[Vec<f32>]) -> Result<Vec<f32>> {
         let length = parts.first().map_or(0, Vec::len);
-        if length * parts.len() * self.size <= SHORT || length < self.size {
+        let shards = parts.len() * self.size;
+        if shards <= FEW || length * shards <= SHORT {
             return Ok(self.sum_here(&parts.concat(), length));
         }
         Ok(self.sum_by_slices(parts, length))
