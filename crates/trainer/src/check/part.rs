@@ -104,7 +104,7 @@ const TRAINING: &[Row] = &[
     ("update/sampled-256", "KFCPO, sampled Fisher matrix, networks 256-256", updates::sampled_256),
     ("update/ppo", "PPO, networks 64-64", updates::ppo),
     ("update/ppo-lag", "PPOLag, networks 64-64", updates::ppo_lag),
-    ("train/iteration", "two iterations of training", training::iteration),
+    ("train/iteration", "an iteration of training from the reference's state", training::iteration),
     ("train/repeat", "two runs of the same seed, bit for bit", training::repeat),
     ("train/memory", "memory over 1,000 steps of training", training::memory),
 ];

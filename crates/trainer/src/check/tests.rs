@@ -11,7 +11,15 @@ fn cpu() -> Subject {
 
 /// Parts that compare numbers of one device with another's in seconds.
 fn brief() -> Vec<&'static Part> {
-    let only = ["kernel", "update/small", "env/PointGoal1", "env/CarGoal1", "rollout/PointGoal1", "rollout/means"];
+    let only = [
+        "kernel",
+        "update/small",
+        "env/PointGoal1",
+        "env/CarGoal1",
+        "rollout/PointGoal1",
+        "rollout/means",
+        "train/iteration",
+    ];
     select(&only.map(str::to_owned), Extent::Quick).expect("known parts")
 }
 
