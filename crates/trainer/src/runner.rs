@@ -1,5 +1,6 @@
 //! The training loop: rollout, values, advantages, the policy's update, the critics' update.
 
+mod build;
 mod kinds;
 #[cfg(test)]
 mod not_finite_tests;
@@ -7,15 +8,16 @@ mod phase;
 pub(crate) mod pooled;
 mod report;
 mod shapes;
+mod state;
 
 use kinds::Kinds;
 pub use phase::{Phase, PhaseObserver};
 use pooled::Seen;
 pub use report::{IterationReport, Totals};
 
-use crate::algorithm::{self, Algorithm, Context, CostEstimate, Progress, ReturnEstimate, Setup, UpdateReport};
+use crate::algorithm::{Algorithm, Context, CostEstimate, Progress, ReturnEstimate, UpdateReport};
 use crate::checkpoint::Checkpoint;
-use crate::comm::{Alone, Comm};
+use crate::comm::Comm;
 use crate::config::{Actions, Constraint, TrainConfig};
 use crate::critics::Critics;
 use crate::deployed::{Deployed, DeployedReport, earned, steering};
@@ -24,22 +26,16 @@ use crate::policy::Policy;
 use crate::policy::exported::{PolicySnapshot, upload};
 use crate::policy::rollout::{Collected, RolloutKernel};
 use crate::policy::source::{PolicySource, Shape, Taken, ensure_fits};
-use crate::protocol;
 use crate::schedule::Schedule;
 use anyhow::{Context as _, Result, ensure};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use compute::noise::{NoiseKey, Stream};
-use compute::{State, read};
-use crc32c::crc32c_append;
-use envs::{Navigation, Purpose, StepBatch, VecEnv};
+use envs::{StepBatch, VecEnv};
 use safe_rl::{
     EpisodeTotals, GaeConfig, Normalizer, Rollout, RolloutBuilder, RolloutStep, Samples, center_by, explained_variance,
     gae, standardize_by,
 };
 use std::time::Instant;
-
-/// Samples of an iteration: they are numbered by 32-bit integers.
-const MAX_SAMPLES: usize = i32::MAX as usize;
 
 /// A run in progress: environments, networks, statistics and counters.
 pub struct Runner {
@@ -66,135 +62,6 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Prepares a run of the configured environment: environments at random episode phases, fresh networks.
-    ///
-    /// # Errors
-    /// A configuration that does not hold, an unknown environment or algorithm, or a device that cannot be used.
-    pub fn new(config: TrainConfig, device: Device) -> Result<Self> {
-        Self::of_shard(config, device, Box::new(Alone))
-    }
-
-    /// [`Self::new`] for one shard of a run: it has the shard's part of the environments, and the update is that of all shards
-    /// together, each of which must be used alike.
-    ///
-    /// # Errors
-    /// As [`Self::new`]; also where the configuration is of another number of shards.
-    pub fn of_shard(config: TrainConfig, device: Device, comm: Box<dyn Comm>) -> Result<Self> {
-        config.validate()?;
-        let (seed, shards) = (comm.own_seed(config.seed), comm.size());
-        let environments = |spec, num_envs: usize, purpose: Purpose| {
-            Navigation::new(spec, num_envs, purpose.seed(seed), &device).map(Box::new)
-        };
-        let env = environments(protocol::training_spec(&config)?, config.num_envs / shards, Purpose::Training)?;
-        // The level itself, whatever a protocol makes of it for training.
-        let measured = match config.deployed.measured_envs(config.num_envs) {
-            0 => None,
-            num_envs => Some(environments(config.env.spec()?, num_envs.div_ceil(shards), Purpose::Measuring)?),
-        };
-        let runner = Self::of_shard_with_env(config, env, device, comm)?;
-        match measured {
-            Some(env) => runner.with_deployed_env(env),
-            None => Ok(runner),
-        }
-    }
-
-    /// Prepares a run of these environments, whatever the configuration calls them. The deployed policy is measured where
-    /// [`Self::with_deployed_env`] brings environments for it; until then sampled actions are judged.
-    ///
-    /// # Errors
-    /// A configuration that does not hold or does not fit the environments, an unknown algorithm, or a device that cannot
-    /// be used.
-    pub fn with_env(config: TrainConfig, env: Box<dyn VecEnv>, device: Device) -> Result<Self> {
-        Self::of_shard_with_env(config, env, device, Box::new(Alone))
-    }
-
-    fn of_shard_with_env(
-        config: TrainConfig,
-        mut env: Box<dyn VecEnv>,
-        device: Device,
-        comm: Box<dyn Comm>,
-    ) -> Result<Self> {
-        config.validate()?;
-        ensure!(
-            config.shards == comm.size(),
-            "shards = {}: here are {} (a run of several shards is trained by Shards)",
-            config.shards,
-            comm.size()
-        );
-        let samples = config.num_envs.checked_mul(config.rollout_steps).filter(|samples| *samples <= MAX_SAMPLES);
-        ensure!(
-            samples.is_some(),
-            "num_envs x rollout_steps = {} x {}: must be at most {MAX_SAMPLES}",
-            config.num_envs,
-            config.rollout_steps
-        );
-        ensure!(
-            env.num_envs() * config.shards == config.num_envs,
-            "num_envs = {}: these are {} environments of {}",
-            config.num_envs,
-            env.num_envs(),
-            env.spec().id
-        );
-        protocol::ensure_trains(&config, env.as_mut())?;
-        let kinds = Kinds::of(env.as_mut());
-        let mut env = protocol::wrap(&config, env)?;
-        let (obs_dim, action_dim) = (env.spec().obs_dim, env.spec().action_dim);
-        let constraints = config.cost_limit.of(&env.spec().constraints)?;
-        let policy = Policy::new(&config.policy, obs_dim, action_dim, config.seed, &device)?;
-        let horizon = env.spec().max_episode_steps;
-        let setup = Setup { config: &config, policy: &policy, constraints: &constraints, horizon };
-        let algorithm = algorithm::build(&setup)?;
-        let sampled = FigureTracker::new(horizon, env.spec().constraints.len(), config.deployed.average_decay);
-        let obs = env.reset(true);
-        shapes::ensure_obs(env.as_ref(), &obs)?;
-        Ok(Self {
-            obs,
-            env,
-            normalizer: Normalizer::new(obs_dim, config.normalizer, &device)?,
-            policy,
-            critics: Critics::new(&config, 1 + constraints.len(), obs_dim, &device)?,
-            algorithm,
-            comm,
-            sampled,
-            kinds,
-            deployed: None,
-            iteration: 0,
-            vector_steps: 0,
-            totals: Totals::default(),
-            schedule: Schedule::default(),
-            kernel: RolloutKernel::new(&device),
-            constraints,
-            config,
-        })
-    }
-
-    /// Measures the mean actions in these environments while it trains, where they are the deployed ones. They should draw
-    /// their episodes from other seeds than the training's.
-    ///
-    /// # Errors
-    /// When they are of another kind than the training's.
-    pub fn with_deployed_env(mut self, env: Box<dyn VecEnv>) -> Result<Self> {
-        if self.config.deployed.actions == Actions::Sampled {
-            return Ok(self);
-        }
-        let env = protocol::wrap(&self.config, env)?;
-        let deployed = Deployed::new(env, self.config.deployed.average_decay, self.config.seed, self.config.shards);
-        deployed.ensure_like(self.env.as_ref())?;
-        self.deployed = Some(deployed);
-        Ok(self)
-    }
-
-    /// Trains by another algorithm than the configured one: one that is in no table.
-    ///
-    /// # Errors
-    /// What `build` refuses.
-    pub fn with_algorithm(mut self, build: impl FnOnce(&Setup) -> Result<Box<dyn Algorithm>>) -> Result<Self> {
-        let (config, horizon) = (&self.config, self.env.spec().max_episode_steps);
-        let setup = Setup { config, policy: &self.policy, constraints: &self.constraints, horizon };
-        self.algorithm = build(&setup)?;
-        Ok(self)
-    }
-
     /// Begins with the policy and the normaliser of another run instead of fresh ones; from a checkpoint also with its critics,
     /// where they are of the same number and shape, and with what the algorithm can use of its own state there. The statistics
     /// of observations go on as those of so many observations, and the first rollout is learned from like any other.
@@ -502,104 +369,6 @@ impl Runner {
     /// The shards of the run, as this one knows them.
     pub fn comm(&self) -> &dyn Comm {
         self.comm.as_ref()
-    }
-
-    /// Everything a bit-for-bit continuation needs, apart from the configuration.
-    ///
-    /// # Errors
-    /// When the device cannot be read.
-    pub fn save(&self) -> Result<State> {
-        let mut state = self.common_state()?;
-        self.put_own(&mut state)?;
-        Ok(state)
-    }
-
-    /// The part of [`Self::save`] that is the same in every shard of a run.
-    ///
-    /// # Errors
-    /// When the device cannot be read.
-    pub fn common_state(&self) -> Result<State> {
-        let mut state = State::new();
-        self.policy.save(&mut state)?;
-        self.critics.save(&mut state)?;
-        state.put_part("algorithm", self.algorithm.state()?)?;
-        state.put_part("normalizer", self.normalizer.state()?)?;
-        state.put_part("sampled", self.sampled.state()?)?;
-        state.put("runner.iteration", self.iteration)?;
-        state.put("runner.vector_steps", self.vector_steps)?;
-        state.put("runner.totals", self.totals)?;
-        Ok(state)
-    }
-
-    /// The part of [`Self::save`] that is this shard's own: its environments.
-    ///
-    /// # Errors
-    /// When the device cannot be read.
-    pub fn own_state(&self) -> Result<State> {
-        let mut state = State::new();
-        self.put_own(&mut state)?;
-        Ok(state)
-    }
-
-    fn put_own(&self, state: &mut State) -> Result<()> {
-        if let Some(deployed) = &self.deployed {
-            state.put_part("deployed", deployed.state()?)?;
-        }
-        state.put_part("env", self.env.state()?)?;
-        Ok(state.put_tensor("runner.obs", &self.obs)?)
-    }
-
-    /// A checksum of the networks and the normaliser: shards of a run that have learned the same have the same.
-    ///
-    /// # Errors
-    /// When the device cannot be read.
-    pub fn checksum(&self) -> Result<u32> {
-        let (mean, std) = (self.normalizer.mean(), self.normalizer.std());
-        let all = [self.policy.params().clone(), self.critics.params().clone(), mean, std];
-        let values = read("what shards have in common", Tensor::cat(all.into(), 0))?;
-        Ok(values.iter().fold(0, |sum, value| crc32c_append(sum, &value.to_le_bytes())))
-    }
-
-    /// Continues from [`Self::save`] under the same configuration.
-    ///
-    /// # Errors
-    /// When an entry is missing or belongs to another configuration (it is named).
-    pub fn load(&mut self, state: &State) -> Result<()> {
-        self.load_common(state)?;
-        self.load_own(state)
-    }
-
-    /// Takes what [`Self::common_state`] gave.
-    ///
-    /// # Errors
-    /// As [`Self::load`].
-    pub fn load_common(&mut self, state: &State) -> Result<()> {
-        self.policy.load(state)?;
-        self.critics.load(state)?;
-        self.algorithm.load_state(&state.part("algorithm").unwrap_or_default()).context("state `algorithm`")?;
-        self.normalizer.load_state(&state.part("normalizer")?).context("state `normalizer`")?;
-        let sampled = state.part("sampled").context(
-            "it was written before the deployed policy was measured: continue it with the program that wrote it, or start a \
-             new run of the same settings with --config RUN/config.json",
-        )?;
-        self.sampled.load_state(&sampled).context("state `sampled`")?;
-        self.iteration = state.get("runner.iteration")?;
-        self.vector_steps = state.get("runner.vector_steps")?;
-        self.totals = state.get("runner.totals")?;
-        Ok(())
-    }
-
-    /// Takes what [`Self::own_state`] gave.
-    ///
-    /// # Errors
-    /// As [`Self::load`].
-    pub fn load_own(&mut self, state: &State) -> Result<()> {
-        if let Some(deployed) = &mut self.deployed {
-            deployed.load_state(&state.part("deployed")?).context("state `deployed`")?;
-        }
-        self.env.load_state(&state.part("env")?).context("state `env`")?;
-        self.obs = state.tensor("runner.obs", self.obs.dims(), &self.obs.device())?;
-        Ok(())
     }
 }
 

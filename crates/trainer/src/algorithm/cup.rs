@@ -99,14 +99,14 @@ impl Algorithm for Cup {
         let (clip, scale, lagrangian) = (Some(self.clip), self.scale, &self.lagrangian);
         let reward = self.optimizer.improve(policy, batch, context, |pass, minibatch| {
             let advantage = minibatch.advantage.clone().narrow(0, 0, 1);
-            pass.distribution.surrogate(&minibatch.action, &minibatch.log_prob, &advantage, clip)
+            Ok(pass.distribution.surrogate(&minibatch.action, &minibatch.log_prob, &advantage, clip))
         })?;
         // The second half keeps close to where the first one ended, not to the policy that gathered the batch.
         let half = Samples { mean: policy.forward(batch.obs.clone()), ..batch.clone() };
         let half_log_std = policy.log_std().clone();
         let projected = self.optimizer.improve(policy, &half, context, |pass, minibatch| {
             let safer = priced_cost(&minibatch.advantage, &lagrangian.values()) * -scale;
-            kl_regularized(&pass.distribution, minibatch, &safer, &half_log_std, f64::INFINITY)
+            Ok(kl_regularized(&pass.distribution, minibatch, &safer, &half_log_std, f64::INFINITY))
         })?;
         let mut update = Update { kl: projected.kl, ..reward };
         for (name, number) in projected.numbers.into_iter().filter(|(name, _)| name != "Train/LR") {

@@ -86,13 +86,13 @@ impl FirstOrder {
     /// `surrogate` is what one minibatch is to raise, with its derivatives, at the policy that the pass went through.
     ///
     /// # Errors
-    /// When the device cannot be read.
+    /// When the device cannot be read, and those of `surrogate`.
     pub fn improve(
         &mut self,
         policy: &mut Policy,
         batch: &Samples,
         context: &Context,
-        surrogate: impl Fn(&PolicyPass, &Samples) -> Surrogate,
+        surrogate: impl Fn(&PolicyPass, &Samples) -> Result<Surrogate>,
     ) -> Result<Update> {
         let (settings, progress) = (self.settings, context.progress);
         let learning_rate = settings.learning_rate * if settings.anneal { 1.0 - progress.fraction } else { 1.0 };
@@ -106,7 +106,7 @@ impl FirstOrder {
             for index in context.minibatches(batch.len(), settings.minibatch_size, key, &device) {
                 let minibatch = batch.select(&index);
                 let pass = policy.pass(minibatch.obs.clone());
-                let gradients = pass.gradients(surrogate(&pass, &minibatch));
+                let gradients = pass.gradients(surrogate(&pass, &minibatch)?);
                 let gradient: Tensor<1> = context.comm.mean(gradients)?.squeeze_dim(0);
                 // Adam descends; the surrogate is to be raised.
                 *policy = policy.with_params(self.adam.step(policy.params().clone(), gradient.neg())).bounded();

@@ -86,7 +86,7 @@ impl Algorithm for Focops {
         let (config, lagrangian, old_log_std) = (&self.config, &self.lagrangian, policy.log_std().clone());
         let mut update = self.optimizer.improve(policy, batch, context, |pass, minibatch| {
             let advantage = lagrangian.advantage(&minibatch.advantage) * (1.0 / config.lambda);
-            kl_regularized(&pass.distribution, minibatch, &advantage, &old_log_std, config.eta)
+            Ok(kl_regularized(&pass.distribution, minibatch, &advantage, &old_log_std, config.eta))
         })?;
         self.lagrangian.report(&mut update);
         Ok(update)

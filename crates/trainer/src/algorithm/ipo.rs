@@ -97,7 +97,7 @@ impl Algorithm for Ipo {
         let clip = Some(self.clip);
         let mut update = self.optimizer.improve(policy, batch, context, |pass, minibatch| {
             let advantage = weighed_advantage(&minibatch.advantage, &penalties);
-            pass.distribution.surrogate(&minibatch.action, &minibatch.log_prob, &advantage, clip)
+            Ok(pass.distribution.surrogate(&minibatch.action, &minibatch.log_prob, &advantage, clip))
         })?;
         update.push_each("IPO/Penalty", &penalties);
         Ok(update)

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::first_order::FirstOrder;
 use super::ppo::PpoConfig;
 use super::{Algorithm, AlgorithmInfo, Context, Setup, Update};
+use crate::comm::Comm;
 use crate::config::{Constraint, Section, SectionInfo, positive};
 use crate::policy::Policy;
 
@@ -81,7 +82,7 @@ impl Algorithm for P3o {
         let violations: Vec<f64> = costs.map(|(cost, constraint)| cost.of_episodes() - constraint.limit).collect();
         let (clip, kappa) = (self.clip, self.kappa);
         let mut update = self.optimizer.improve(policy, batch, context, |pass, minibatch| {
-            penalized(&pass.distribution, minibatch, &violations, clip, kappa)
+            penalized(&pass.distribution, minibatch, &violations, clip, kappa, context.comm)
         })?;
         update.push_each("P3O/Violation", &violations);
         Ok(update)
@@ -98,26 +99,35 @@ impl Algorithm for P3o {
     }
 }
 
-/// PPO's surrogate less the penalties; `violations` holds `J_k - d_k`.
-fn penalized(policy: &Gaussian, batch: &Samples, violations: &[f64], clip: f32, kappa: f64) -> Surrogate {
+/// PPO's surrogate less the penalties; `violations` holds `J_k - d_k`, and what the costs are predicted to come to is a mean over
+/// all shards.
+fn penalized(
+    policy: &Gaussian,
+    batch: &Samples,
+    violations: &[f64],
+    clip: f32,
+    kappa: f64,
+    comm: &dyn Comm,
+) -> Result<Surrogate> {
     let row = |s: usize| batch.advantage.clone().narrow(0, s, 1);
     let surrogate = |s, clip| policy.surrogate(&batch.action, &batch.log_prob, &row(s), clip);
-    violations.iter().enumerate().fold(surrogate(0, Some(clip)), |sum, (k, violation)| {
+    violations.iter().enumerate().try_fold(surrogate(0, Some(clip)), |sum, (k, violation)| {
         let cost = surrogate(k + 1, None);
-        let predicted = cost.value + *violation; // [1]
+        let predicted = comm.mean(cost.value)? + *violation; // [1]
         // The derivative of [x]+; a surrogate that is not finite is left to the optimiser, which refuses it.
         let weight: Tensor<1> = predicted.clone().greater_elem(0.0).float() * kappa;
-        Surrogate {
+        Ok(Surrogate {
             mean: sum.mean - cost.mean * weight.clone().reshape([1, 1, 1]),
             log_std: sum.log_std - cost.log_std * weight.clone().reshape([1, 1]),
             value: sum.value - predicted * weight,
-        }
+        })
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::comm::Alone;
     use crate::policy::exported::host;
     use burn::tensor::Device;
 
@@ -134,7 +144,7 @@ mod tests {
             advantage: Tensor::from_floats([[3.0], [2.0]], &device),
             target: Tensor::zeros([2, 1], &device),
         };
-        let Surrogate { mean, log_std, value } = penalized(&policy, &batch, violations, 0.2, 20.0);
+        let Surrogate { mean, log_std, value } = penalized(&policy, &batch, violations, 0.2, 20.0, &Alone).unwrap();
         [host(&mean).unwrap()[0], host(&log_std).unwrap()[0], host(&value).unwrap()[0]]
     }
 

@@ -115,7 +115,7 @@ impl Algorithm for Ppo {
         let (clip, lagrangian) = (Some(self.clip), &self.lagrangian);
         let mut update = self.optimizer.improve(policy, batch, context, |pass, minibatch| {
             let advantage = lagrangian.advantage(&minibatch.advantage);
-            pass.distribution.surrogate(&minibatch.action, &minibatch.log_prob, &advantage, clip)
+            Ok(pass.distribution.surrogate(&minibatch.action, &minibatch.log_prob, &advantage, clip))
         })?;
         self.lagrangian.report(&mut update);
         Ok(update)
