@@ -51,7 +51,8 @@ fn iterate(runner: &mut Runner) -> Result<Iterated> {
 }
 
 /// An iteration from the reference's state after two. Its rollout is one step: after two, a last bit in the state has moved the
-/// policy by 2 % of its step, after eight by 40 %, since the accelerometer shows the yaw servo's chatter and the policy learns from it.
+/// policy by 2 % of its step, after two rollouts of eight by 40 %, since the accelerometer shows the yaw servo's chatter and the
+/// policy learns from it.
 pub(super) fn iteration(subject: &Subject, findings: &mut Findings) -> Result<()> {
     let config = config("PointGoal1", 2048, 1, 64);
     let (begun, expected) = subject.reference(|device| {
