@@ -29,6 +29,8 @@ mod boxes;
 mod contact_body;
 mod convex;
 mod free_body;
+mod joint;
+mod kind;
 mod place;
 mod portal;
 mod search;
@@ -43,6 +45,8 @@ pub use boxes::box_box;
 pub use contact_body::{ContactBody, Nobody, agent_touches};
 pub use convex::{BOX, CYLINDER, SPHERE, convex_convex};
 pub use free_body::{load_free_body, move_free_body};
+pub(crate) use joint::{answer_of, coupling_of, own_step};
+pub(crate) use kind::{Kind, contact_kinds, contacts_in};
 pub use place::{load_static, place_upright_box};
 pub use shape::{ball_ball, floor_box, sphere_box};
 pub use solver::solve;
@@ -56,7 +60,7 @@ pub const MAX_BODIES: usize = 10;
 /// Contacts that can exist at once; further ones are dropped.
 pub const MAX_CONTACTS: usize = 96;
 /// Floats of scratch that one environment's contact code needs.
-pub const SCRATCH_LEN: usize = OWN + OWN_LEN;
+pub const SCRATCH_LEN: usize = COUPLING + COUPLING_LEN;
 
 /// Parts that an agent can have besides its first.
 const MORE_PARTS: usize = 3;
@@ -90,6 +94,12 @@ const CONTACTS: usize = BODIES + (PARTS_SLOT + MORE_PARTS) * BODY_LEN;
 /// First of the [`OWN_LEN`] numbers that an agent keeps for itself between the calls of its [`ContactBody`].
 pub(crate) const OWN: usize = CONTACTS + MAX_CONTACTS * CONTACT_LEN;
 pub(crate) const OWN_LEN: usize = 232;
+/// The joint solver's, see `joint.rs`: couplings of the agent with each of a free body's six motions, what the agent answers
+/// to each, and its step without that body.
+pub(crate) const COUPLING: usize = OWN + OWN_LEN;
+const COUPLING_LEN: usize = 13 * MOST_UNKNOWNS;
+/// Degrees of freedom that an agent can have.
+pub(crate) const MOST_UNKNOWNS: usize = 11;
 
 // One body.
 pub(crate) const BODY_LEN: usize = 70;

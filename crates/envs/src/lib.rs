@@ -14,6 +14,10 @@
 // Nor deferred initialisation: a variable that both branches set begins with a value nobody reads.
 #![allow(clippy::manual_clamp, clippy::manual_memcpy, clippy::collapsible_if, unused_assignments)]
 
+// First: its macros are known to all modules behind it.
+#[macro_use]
+pub mod parts;
+
 mod agent;
 mod batch;
 mod batched;

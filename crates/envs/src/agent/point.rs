@@ -310,6 +310,7 @@ impl Agent for Point {
                 acc_x = forward;
                 acc_y = left;
             }
+            spent!(AgentMotion);
         }
 
         state[base + X * LANES] = start_x + dx;

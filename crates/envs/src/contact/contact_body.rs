@@ -42,6 +42,30 @@ pub trait ContactBody: 'static + Send + Sync {
     /// Newton direction from the sums of all parts. Returns the slope along it, and the product of the **previous**
     /// gradient with it.
     fn direction(scratch: &mut [f32], scratch_base: usize) -> (f32, f32);
+    /// Whether it is solved together with the one free body it touches, whatever that is; otherwise only with a push box. The
+    /// Point weighs 650 vases, and settles with one in two sweeps.
+    fn joins() -> bool;
+    /// Degrees of freedom, [`MOST_UNKNOWNS`] at most.
+    fn unknowns() -> usize;
+    /// Adds the force (x, y, z) and the couple (p, q, r) about the position of its record, on `part` in world axes, to the
+    /// [`coupling_of`] motion `motion` of the free body that is solved together with the agent.
+    fn add_coupling(
+        scratch: &mut [f32],
+        scratch_base: usize,
+        part: usize,
+        motion: usize,
+        x: f32,
+        y: f32,
+        z: f32,
+        p: f32,
+        q: f32,
+        r: f32,
+    );
+    /// After [`ContactBody::direction`]: writes the [`answer_of`] each motion, minus the inverse Hessian times its coupling, and
+    /// [`own_step`], the direction.
+    fn answer(scratch: &mut [f32], scratch_base: usize);
+    /// Takes [`own_step`] for the direction.
+    fn follow(scratch: &mut [f32], scratch_base: usize);
     /// Makes the path of the search: the direction plus `beta` times the previous path; spreads it to the parts' `PATH`.
     /// Returns the objective's slope along it.
     fn take_path(scratch: &mut [f32], scratch_base: usize, beta: f32) -> f32;
@@ -114,6 +138,32 @@ impl ContactBody for Nobody {
     fn direction(_scratch: &mut [f32], _s0: usize) -> (f32, f32) {
         (0.0f32, 0.0f32)
     }
+
+    fn joins() -> bool {
+        false
+    }
+
+    fn unknowns() -> usize {
+        0
+    }
+
+    fn add_coupling(
+        _scratch: &mut [f32],
+        _s0: usize,
+        _part: usize,
+        _motion: usize,
+        _x: f32,
+        _y: f32,
+        _z: f32,
+        _p: f32,
+        _q: f32,
+        _r: f32,
+    ) {
+    }
+
+    fn answer(_scratch: &mut [f32], _s0: usize) {}
+
+    fn follow(_scratch: &mut [f32], _s0: usize) {}
 
     fn take_path(_scratch: &mut [f32], _s0: usize, _keep: f32) -> f32 {
         0.0

@@ -1,9 +1,11 @@
-//! `mj_solNewton`: minimises the contact objective, Newton steps body by body, conjugate directions where bodies touch.
+//! `mj_solNewton`: minimises the contact objective, by Newton steps body by body or of agent and body together, by conjugate
+//! directions where more bodies touch each other.
 
 #[cfg(feature = "gpu")]
 use cubecl::prelude::*;
 
 use super::block::{accumulate, free_direction, start_free};
+use super::joint::{clear_couplings, couple, join, reduce};
 use super::search::{EVERY, concerns, line_search};
 use super::*;
 
@@ -127,11 +129,21 @@ fn touches_of<M: ContactBody>(scratch: &mut [f32], scratch_base: usize, slot: us
 }
 
 /// Newton direction of the body in `slot`, all others held. Returns the slope along it, and the product of the
-/// **previous** gradient with it (for conjugate directions).
+/// **previous** gradient with it (for conjugate directions). With a `partner`, that of the agent and of the body in that slot,
+/// which must follow the agent: the slopes of both calls add up to that of the two.
 #[cfg_attr(feature = "gpu", cube)]
-fn newton_direction<M: ContactBody>(scratch: &mut [f32], scratch_base: usize, slot: usize) -> (f32, f32) {
+fn newton_direction<M: ContactBody>(
+    scratch: &mut [f32],
+    scratch_base: usize,
+    slot: usize,
+    partner: usize,
+) -> (f32, f32) {
     let agent = slot == AGENT_SLOT;
+    let pair = partner > AGENT_SLOT;
     let parts = parts_of::<M>(slot);
+    if pair && agent {
+        clear_couplings(scratch, scratch_base);
+    }
     for part in 0..parts {
         let own = slot_of::<M>(slot, part);
         if agent {
@@ -143,6 +155,9 @@ fn newton_direction<M: ContactBody>(scratch: &mut [f32], scratch_base: usize, sl
             accumulate(scratch, scratch_base, own);
             if agent {
                 M::finish_part(scratch, scratch_base, part);
+                if pair {
+                    couple::<M>(scratch, scratch_base, part, own, partner);
+                }
             }
         }
     }
@@ -152,10 +167,19 @@ fn newton_direction<M: ContactBody>(scratch: &mut [f32], scratch_base: usize, sl
         let (own_slope, own_previous) = M::direction(scratch, scratch_base);
         slope += own_slope;
         previous += own_previous;
+        if pair {
+            M::answer(scratch, scratch_base);
+        }
     } else {
+        if pair {
+            reduce::<M>(scratch, scratch_base);
+        }
         let (own_slope, own_previous) = free_direction(scratch, scratch_base, slot);
         slope += own_slope;
         previous += own_previous;
+        if pair {
+            join::<M>(scratch, scratch_base, slot);
+        }
     }
     (slope, previous)
 }
@@ -229,16 +253,26 @@ fn advance_contacts(scratch: &mut [f32], scratch_base: usize, slot: usize, t: f3
 /// Minimises the objective over the acceleration of the body in `slot`, all others held, by Newton steps; where `slot` is
 /// [`EVERY`], over those of all touching bodies among the first `bodies` and the agent, by conjugate directions, each
 /// body's Newton direction as the preconditioned gradient: where light bodies push each other, block descent needs
-/// hundreds of sweeps. Returns the squared change of the accelerations \[(m/s^2)^2\].
+/// hundreds of sweeps. The agent and one body, its `partner` (0: none), need no conjugate directions: the Newton step of both
+/// is exact. Returns the squared change of the accelerations \[(m/s^2)^2\].
 ///
-/// One loop for both: a GPU's program holds what is called twice twice, and this is a third of it.
+/// One loop for all: a GPU's program holds what is called twice twice, and this is a third of it.
 #[cfg_attr(feature = "gpu", cube)]
-fn minimise<M: ContactBody>(scratch: &mut [f32], scratch_base: usize, slot: usize, bodies: usize) -> f32 {
+fn minimise<M: ContactBody>(
+    scratch: &mut [f32],
+    scratch_base: usize,
+    slot: usize,
+    bodies: usize,
+    partner: usize,
+) -> f32 {
     let together = slot == EVERY;
+    let pair = partner > AGENT_SLOT;
+    let conjugate = together && !pair;
     let first = if together { 0usize } else { slot };
-    let end = if together { bodies + 1 } else { slot + 1 };
+    let last = if together { bodies } else { slot };
+    let end = if pair { 2usize } else { last + 1 };
     let steps = if together { CONJUGATE_STEPS } else { NEWTON_STEPS };
-    let tolerance = if together { 0.01f32 } else { 0.1f32 };
+    let tolerance = if conjugate { 0.01f32 } else { 0.1f32 };
     let mut moved = 0.0f32;
     let mut previous_slope = 0.0f32;
     let mut step = 0usize;
@@ -246,9 +280,10 @@ fn minimise<M: ContactBody>(scratch: &mut [f32], scratch_base: usize, slot: usiz
         let mut slope = 0.0f32;
         let mut mixed = 0.0f32;
         let mut worst = 0.0f32;
-        for one in first..end {
+        for turn in first..end {
+            let one = if pair && turn > 0 { partner } else { turn };
             if touches_of::<M>(scratch, scratch_base, one) > 0.0 {
-                let (own, previous) = newton_direction::<M>(scratch, scratch_base, one);
+                let (own, previous) = newton_direction::<M>(scratch, scratch_base, one, partner);
                 slope += own;
                 mixed += previous;
                 worst = worst.max(-own / scratch[body(scratch_base, one) + MASS]);
@@ -258,13 +293,18 @@ fn minimise<M: ContactBody>(scratch: &mut [f32], scratch_base: usize, slot: usiz
         let mut beta = 0.0f32;
         if together {
             solved = worst < JOINT_DECREMENT;
+            if pair {
+                // The decrement of both is no less than half the sum of the blocks', by which the bound is meant.
+                solved = -slope < 0.5 * JOINT_DECREMENT * scratch[body(scratch_base, partner) + MASS];
+            }
             // Polak-Ribiere, with a restart where it turns negative.
-            if step > 0 {
+            if step > 0 && conjugate {
                 beta = ((slope - mixed) / previous_slope).max(0.0);
             }
         }
         previous_slope = slope;
         step += 1;
+        newton_step!();
         if solved {
             step = steps;
         } else {
@@ -272,7 +312,8 @@ fn minimise<M: ContactBody>(scratch: &mut [f32], scratch_base: usize, slot: usiz
             let mut inertia_slope = 0.0f32;
             let mut inertia_curvature = 0.0f32;
             clear_paths(scratch, scratch_base, slot);
-            for one in first..end {
+            for turn in first..end {
+                let one = if pair && turn > 0 { partner } else { turn };
                 if touches_of::<M>(scratch, scratch_base, one) > 0.0 {
                     slope_0 += take_path::<M>(scratch, scratch_base, one, beta);
                     spread_path::<M>(scratch, scratch_base, one);
@@ -281,20 +322,21 @@ fn minimise<M: ContactBody>(scratch: &mut [f32], scratch_base: usize, slot: usiz
                     inertia_curvature += curvature;
                 }
             }
-            if !together {
+            if !conjugate {
                 slope_0 = slope;
             }
-            if slope_0 < 0.0 || !together {
+            if slope_0 < 0.0 || !conjugate {
                 let (t, uncrossed) =
                     line_search(scratch, scratch_base, slot, slope_0, inertia_slope, inertia_curvature, tolerance);
-                for one in first..end {
+                for turn in first..end {
+                    let one = if pair && turn > 0 { partner } else { turn };
                     if touches_of::<M>(scratch, scratch_base, one) > 0.0 {
                         moved += advance_body::<M>(scratch, scratch_base, one, t);
                     }
                 }
                 advance_contacts(scratch, scratch_base, slot, t);
-                // All edges on their old sides: the objective of a single body was quadratic and the full step solved it.
-                if uncrossed > 0.0 && !together {
+                // All edges on their old sides: the objective was quadratic and the full step solved it.
+                if uncrossed > 0.0 && !conjugate {
                     step = steps;
                 }
             } else {
@@ -314,6 +356,32 @@ fn minimise<M: ContactBody>(scratch: &mut [f32], scratch_base: usize, slot: usiz
     moved
 }
 
+/// Slot of the free body with which the agent is solved together: the only one it touches, and whose neighbours touch no
+/// other (`linked`: two of `bodies` do, or a push box is touched). 0 where there is none.
+#[cfg_attr(feature = "gpu", cube)]
+fn partner_of<M: ContactBody>(scratch: &mut [f32], scratch_base: usize, bodies: usize, linked: bool) -> usize {
+    let count = scratch[scratch_base + COUNT] as usize;
+    let mut partner = 0usize;
+    let mut several = false;
+    if M::joins() && !linked || linked && bodies == 1 {
+        for index in 0..count {
+            let c = contact(scratch_base, index);
+            let first = scratch[c + FIRST] as usize;
+            let second = scratch[c + SECOND] as usize;
+            let free = if first > AGENT_SLOT && first < STATIC_SLOT { first } else { second };
+            let other = if free == first { second } else { first };
+            let agents = other == AGENT_SLOT || other > STATIC_SLOT;
+            if agents && free > AGENT_SLOT && free < STATIC_SLOT {
+                if partner > 0 && partner != free {
+                    several = true;
+                }
+                partner = free;
+            }
+        }
+    }
+    if several { 0usize } else { partner }
+}
+
 /// Finds the accelerations of the agent and of the bodies in slots 1 ..= `bodies` under the pushed contacts, from
 /// the accelerations in the slots. Bodies without contact are left alone. `linked` says that two of the bodies touch
 /// each other.
@@ -323,7 +391,11 @@ pub fn solve<M: ContactBody>(scratch: &mut [f32], scratch_base: usize, bodies: u
     for index in 0..count {
         complete_contact(scratch, scratch_base, contact(scratch_base, index));
     }
-    let sweeps = if linked { 1usize } else { SWEEPS };
+    spent!(ContactRows);
+    let partner = partner_of::<M>(scratch, scratch_base, bodies, linked);
+    let pair = partner > AGENT_SLOT;
+    // What is solved together needs no second sweep, and the bodies beside a pair touch nothing of it.
+    let sweeps = if linked || pair { 1usize } else { SWEEPS };
     let turns = if linked { 1usize } else { bodies + 1 };
     let mut sweep = 0usize;
     while sweep < sweeps {
@@ -334,13 +406,15 @@ pub fn solve<M: ContactBody>(scratch: &mut [f32], scratch_base: usize, bodies: u
         for turn in 0..turns {
             // The agent last: the bodies follow it more than it follows them.
             let slot = if turn < bodies { turn + 1 } else { AGENT_SLOT };
-            let mut touches = linked;
-            if !linked {
+            let joint = linked || pair && slot == AGENT_SLOT;
+            let mut touches = joint;
+            if !(joint || pair && slot == partner) {
                 touches = touches_of::<M>(scratch, scratch_base, slot) > 0.0;
             }
             if touches {
-                let part = if linked { EVERY } else { slot };
-                let moved = minimise::<M>(scratch, scratch_base, part, bodies);
+                let part = if joint { EVERY } else { slot };
+                let with = if joint { partner } else { 0usize };
+                let moved = minimise::<M>(scratch, scratch_base, part, bodies, with);
                 if blocks > 0 {
                     unseen = unseen.max(moved);
                 }
@@ -351,4 +425,5 @@ pub fn solve<M: ContactBody>(scratch: &mut [f32], scratch_base: usize, bodies: u
             sweep = sweeps;
         }
     }
+    solved!(scratch, scratch_base);
 }

@@ -124,6 +124,7 @@ pub fn obstacles_begin(
     if any > 0 {
         load_static(scratch, scratch_base);
     }
+    spent!(BroadPhase);
     any
 }
 
@@ -350,6 +351,7 @@ pub fn obstacles_collide<M: ContactBody>(
             }
         }
     }
+    spent!(Colliders);
     // A sleeping body that nothing touches stays asleep; others feel the floor.
     set_surface(scratch, scratch_base, 1.0, TORSION, ROLL, body_weight);
     for slot in 1..(active + 1) {
@@ -369,6 +371,7 @@ pub fn obstacles_collide<M: ContactBody>(
             }
         }
     }
+    spent!(FloorContacts);
 }
 
 /// Moves the active free objects on by `step` \[s\] under their accelerations.
@@ -390,6 +393,7 @@ pub fn obstacles_finish(
             move_free_body(state, first + index * fields * LANES, LANES, scratch, scratch_base, slot, step);
         }
     }
+    spent!(ObjectMotion);
 }
 
 /// Moves the free objects of one environment, whose agent meets none of them in this step.

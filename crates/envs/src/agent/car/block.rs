@@ -279,22 +279,22 @@ pub(super) fn factorise(scratch: &mut [f32], scratch_base: usize) {
     }
 }
 
-/// Solves Hessian times direction = -gradient from the factors.
+/// Solves Hessian times the vector at `to` = -the vector at `from`, from the factors; the two may not overlap.
 #[cfg_attr(feature = "gpu", cube)]
-pub(super) fn substitute(scratch: &mut [f32], scratch_base: usize) {
+pub(super) fn substitute(scratch: &mut [f32], scratch_base: usize, from: usize, to: usize) {
     for i in 0..SIZE {
-        let mut sum = -scratch[scratch_base + GRADIENT + i];
+        let mut sum = -scratch[from + i];
         for k in 0..i {
-            sum -= scratch[element(scratch_base, i, k)] * scratch[scratch_base + STEP + k];
+            sum -= scratch[element(scratch_base, i, k)] * scratch[to + k];
         }
-        scratch[scratch_base + STEP + i] = sum;
+        scratch[to + i] = sum;
     }
     for turn in 0..SIZE {
         let i = SIZE - 1 - turn;
-        let mut sum = scratch[scratch_base + STEP + i] * scratch[element(scratch_base, i, i)];
+        let mut sum = scratch[to + i] * scratch[element(scratch_base, i, i)];
         for k in (i + 1)..SIZE {
-            sum -= scratch[element(scratch_base, k, i)] * scratch[scratch_base + STEP + k];
+            sum -= scratch[element(scratch_base, k, i)] * scratch[to + k];
         }
-        scratch[scratch_base + STEP + i] = sum;
+        scratch[to + i] = sum;
     }
 }

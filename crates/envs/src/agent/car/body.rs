@@ -13,11 +13,11 @@ use super::block::{
 use super::model;
 use super::shape::{BALL_INVERSE, CHASSIS_INVERSE, WHEEL_INVERSE, shape};
 use super::variants::scalar::{
-    Acc, Frame, Motion, Problem, along, by, centre_of_mass, cross, plus, scaled, to_world, v3,
+    Acc, Frame, Motion, Problem, along, by, centre_of_mass, cross, dot, plus, scaled, to_world, v3,
 };
 use crate::contact::{
-    ACC, AGENT_SLOT, BOX, CYLINDER, ContactBody, GEOM, LEVER, MASS, PATH, SPHERE, STATIC_SLOT, TOUCHES, VEL, body,
-    clear_sums,
+    ACC, AGENT_SLOT, BOX, CYLINDER, ContactBody, GEOM, LEVER, MASS, PATH, SPHERE, STATIC_SLOT, TOUCHES, VEL, answer_of,
+    body, clear_sums, coupling_of, own_step,
 };
 
 const MASS_F: f32 = model::MASS as f32;
@@ -196,7 +196,7 @@ impl ContactBody for CarBody {
 
     fn direction(scratch: &mut [f32], scratch_base: usize) -> (f32, f32) {
         factorise(scratch, scratch_base);
-        substitute(scratch, scratch_base);
+        substitute(scratch, scratch_base, scratch_base + GRADIENT, scratch_base + STEP);
         let mut slope = 0.0f32;
         let mut previous = 0.0f32;
         for k in 0..SIZE {
@@ -204,6 +204,62 @@ impl ContactBody for CarBody {
             previous += scratch[scratch_base + BEFORE + k] * scratch[scratch_base + STEP + k];
         }
         (slope, previous)
+    }
+
+    fn joins() -> bool {
+        true
+    }
+
+    fn unknowns() -> usize {
+        SIZE
+    }
+
+    fn add_coupling(
+        scratch: &mut [f32],
+        scratch_base: usize,
+        part: usize,
+        motion: usize,
+        x: f32,
+        y: f32,
+        z: f32,
+        p: f32,
+        q: f32,
+        r: f32,
+    ) {
+        let c = coupling_of(scratch_base, motion);
+        let force = v3(x, y, z);
+        let couple = v3(p, q, r);
+        let lin = read3(scratch, c);
+        write3(scratch, c, plus(lin, force));
+        let ang = read3(scratch, c + 3);
+        if part < 3 {
+            write3(scratch, c + 3, plus(ang, couple));
+            if part > 0 {
+                let sweep = read3(scratch, scratch_base + SWEEP);
+                let ex = read3(scratch, scratch_base + AXES);
+                scratch[c + 5 + part] += dot(sweep, force) + dot(ex, couple);
+            }
+        } else {
+            let reach = read3(scratch, scratch_base + REACH);
+            write3(scratch, c + 3, plus(ang, cross(reach, force)));
+            let ball = read3(scratch, c + 8);
+            write3(scratch, c + 8, plus(ball, couple));
+        }
+    }
+
+    fn answer(scratch: &mut [f32], scratch_base: usize) {
+        for motion in 0..6usize {
+            substitute(scratch, scratch_base, coupling_of(scratch_base, motion), answer_of(scratch_base, motion));
+        }
+        for k in 0..SIZE {
+            scratch[own_step(scratch_base) + k] = scratch[scratch_base + STEP + k];
+        }
+    }
+
+    fn follow(scratch: &mut [f32], scratch_base: usize) {
+        for k in 0..SIZE {
+            scratch[scratch_base + STEP + k] = scratch[own_step(scratch_base) + k];
+        }
     }
 
     fn take_path(scratch: &mut [f32], scratch_base: usize, beta: f32) -> f32 {

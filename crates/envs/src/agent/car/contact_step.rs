@@ -71,6 +71,7 @@ pub fn drive_in_contact(
             if scratch[scratch_base + COUNT] > 0.0 || fallen {
                 if fallen || agent_touches::<CarBody>(scratch, scratch_base) > 0.0 {
                     push_floor(scratch, scratch_base, f, p);
+                    spent!(FloorContacts);
                 }
                 touched = agent_touches::<CarBody>(scratch, scratch_base) > 0.0;
                 if touched {
@@ -102,12 +103,14 @@ pub fn drive_in_contact(
         let moves = round < SUBSTEPS;
         if moves {
             car = integrate(car, f, p, acc);
+            spent!(AgentMotion);
             if near {
                 obstacles_finish(params, state, base, STEP, scratch, scratch_base);
             }
         } else {
             car.accelerometer = proper_acceleration(f, acc);
         }
+        spent!(AgentMotion);
     }
     store(car, state, base);
     state[base + TOUCHED * LANES] = ever;

@@ -4,8 +4,9 @@
 use cubecl::prelude::*;
 
 use crate::contact::{
-    ACC, AGENT_SLOT, BODY_LEN, BOX, ContactBody, FREE, GEOM, INERTIA, MASS, OWN, PATH, PULL, SPHERE, SUM, VEL,
-    advance_record, body, clear_sums, inverse, matrix, path_of_record, place_upright_box, write_direction, write_six,
+    ACC, AGENT_SLOT, BODY_LEN, BOX, ContactBody, DIRECTION, FREE, GEOM, INERTIA, MASS, OWN, PATH, PULL, SPHERE, SUM,
+    VEL, advance_record, answer_of, body, clear_sums, coupling_of, inverse, matrix, own_step, path_of_record,
+    place_upright_box, write_direction, write_six,
 };
 
 /// Scratch offset of the constraint force on the Point: x, y \[N\], yaw \[N m\], world frame.
@@ -121,6 +122,66 @@ impl ContactBody for PointBody {
             scratch[scratch_base + SUM + k] = 0.0;
         }
         write_direction(scratch, scratch_base, body(scratch_base, AGENT_SLOT), dx, dy, 0.0, 0.0, 0.0, dr)
+    }
+
+    fn joins() -> bool {
+        false
+    }
+
+    fn unknowns() -> usize {
+        3
+    }
+
+    fn add_coupling(
+        scratch: &mut [f32],
+        scratch_base: usize,
+        _part: usize,
+        motion: usize,
+        x: f32,
+        y: f32,
+        _z: f32,
+        _p: f32,
+        _q: f32,
+        r: f32,
+    ) {
+        let c = coupling_of(scratch_base, motion);
+        scratch[c] += x;
+        scratch[c + 1] += y;
+        scratch[c + 2] += r;
+    }
+
+    fn answer(scratch: &mut [f32], scratch_base: usize) {
+        let (pxx, pyy, pzz, pxy, pxz, pyz) = inverse(
+            scratch[matrix(scratch_base, 0, 0)],
+            scratch[matrix(scratch_base, 1, 1)],
+            scratch[matrix(scratch_base, 5, 5)],
+            scratch[matrix(scratch_base, 1, 0)],
+            scratch[matrix(scratch_base, 5, 0)],
+            scratch[matrix(scratch_base, 5, 1)],
+        );
+        for motion in 0..6usize {
+            let c = coupling_of(scratch_base, motion);
+            let w = answer_of(scratch_base, motion);
+            let x = -scratch[c];
+            let y = -scratch[c + 1];
+            let r = -scratch[c + 2];
+            scratch[w] = pxx * x + pxy * y + pxz * r;
+            scratch[w + 1] = pxy * x + pyy * y + pyz * r;
+            scratch[w + 2] = pxz * x + pyz * y + pzz * r;
+        }
+        let b = body(scratch_base, AGENT_SLOT);
+        let own = own_step(scratch_base);
+        scratch[own] = scratch[b + DIRECTION];
+        scratch[own + 1] = scratch[b + DIRECTION + 1];
+        scratch[own + 2] = scratch[b + DIRECTION + 5];
+    }
+
+    fn follow(scratch: &mut [f32], scratch_base: usize) {
+        let b = body(scratch_base, AGENT_SLOT);
+        let own = own_step(scratch_base);
+        scratch[b + DIRECTION] = scratch[own];
+        scratch[b + DIRECTION + 1] = scratch[own + 1];
+        scratch[b + DIRECTION + 5] = scratch[own + 2];
     }
 
     fn take_path(scratch: &mut [f32], scratch_base: usize, beta: f32) -> f32 {

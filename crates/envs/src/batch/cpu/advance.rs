@@ -58,6 +58,7 @@ pub(super) fn advance_block<A: SimdAgent + AgentModel>(
     scratch: &mut [f32],
 ) {
     let mut kinds = classify::<A>(params, state, lanes);
+    spent!(Sorting);
     let mut before = [[0.0; MOST_FIELDS]; LANES];
     for lane in (0..lanes).filter(|lane| kinds[*lane] != Surroundings::Free) {
         for (i, kept) in before[lane][..agent_fields::<A>()].iter_mut().enumerate() {
@@ -65,6 +66,7 @@ pub(super) fn advance_block<A: SimdAgent + AgentModel>(
         }
     }
     A::advance_free(state, action);
+    spent!(FreeMotion);
     for lane in 0..lanes {
         if let Surroundings::Near { clear, margin } = kinds[lane] {
             if clear_all_along::<A>(params, state, lane, &before[lane], clear, margin) {
@@ -72,6 +74,7 @@ pub(super) fn advance_block<A: SimdAgent + AgentModel>(
             }
         }
     }
+    spent!(Sorting);
     let mut free = [false; LANES];
     for lane in 0..lanes {
         if kinds[lane] == Surroundings::Free {
@@ -89,6 +92,7 @@ pub(super) fn advance_block<A: SimdAgent + AgentModel>(
         }
     }
     drift_lanes(params, state, &free);
+    spent!(ObjectMotion);
 }
 
 fn classify<A: SimdAgent + AgentModel>(params: &[f32], state: &mut [f32], lanes: usize) -> [Surroundings; LANES] {

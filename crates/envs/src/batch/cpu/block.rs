@@ -18,6 +18,7 @@ use crate::params::{
     GROUP_COUNT, GROUP_FIELDS, GROUP_KIND, GROUP_LIDAR, GROUP_OFFSET, GROUP_ROW, PARAM_GROUP, PARAM_GROUPS,
     PARAM_LIDAR_RANGE,
 };
+use crate::parts;
 use crate::state::{LANES, X, Y};
 use crate::step::{SCRATCH, begin_episode, finish_step, observe, settle_episode};
 use crate::task::Task;
@@ -35,6 +36,7 @@ pub(super) fn step_block<A: SimdAgent + AgentModel, T: Task>(
     obs_dim: usize,
     scalars: &mut [f32],
 ) {
+    parts::begin();
     let mut scratch = [0.0; SCRATCH];
     let lanes = obs.len() / obs_dim;
     advance_block::<A>(params, state, action, action_dim, lanes, &mut scratch);
@@ -43,14 +45,17 @@ pub(super) fn step_block<A: SimdAgent + AgentModel, T: Task>(
     for (lane, done) in done[..lanes].iter_mut().enumerate() {
         *done = finish_step::<T>(params, state, lane, (first_env + lane) as u32, scalars, lane, LANES);
     }
+    spent!(Reward);
     for (lane, obs) in final_obs.chunks_exact_mut(obs_dim).enumerate() {
         A::observe(state, lane, obs, 0);
     }
+    spent!(Sensors);
     let mut frames = FrameLanes::default();
     for lane in 0..lanes {
         frames.set(lane, A::frame(state, lane));
     }
     with_simd(ObserveLidars::<T> { params, state, frames: &frames, obs: final_obs, obs_dim, task: PhantomData });
+    spent!(Lidars);
     for (lane, (obs, last)) in obs.chunks_exact_mut(obs_dim).zip(final_obs.chunks_exact(obs_dim)).enumerate() {
         if done[lane] {
             reset_lane::<A, T>(params, state, lane, (first_env + lane) as u32, false);
@@ -59,6 +64,7 @@ pub(super) fn step_block<A: SimdAgent + AgentModel, T: Task>(
             obs.copy_from_slice(last);
         }
     }
+    spent!(NewEpisodes);
 }
 
 /// Begins a new episode in one lane: `reset_env` with the faster sampler of layouts.

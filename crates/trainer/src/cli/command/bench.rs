@@ -18,7 +18,7 @@ use crate::cli::common_args::{CommonArgs, parse_count};
 use crate::cli::console::print;
 use crate::config::TrainConfig;
 use crate::config::load::env_named;
-use crate::device::SelectedDevice;
+use crate::device::{DeviceChoice, SelectedDevice};
 use crate::error::UsageError;
 use crate::memory;
 use crate::runner::{Phase, Runner};
@@ -29,6 +29,7 @@ mod launched;
 mod measure;
 mod peaks;
 mod scale;
+mod step_parts;
 mod table;
 mod work;
 
@@ -36,6 +37,7 @@ use clock::Clock;
 use launched::Launches;
 use measure::{Iterating, Stepping};
 use peaks::Peaks;
+use step_parts::StepParts;
 use table::{Part, Table};
 use work::Work;
 
@@ -76,6 +78,12 @@ pub struct BenchArgs {
     /// Where `scale` writes its figures and numbers
     #[arg(long, value_name = "DIR", default_value = "scaling")]
     pub out: PathBuf,
+    /// With `env`: where the time of a step goes, on the CPU: parts, solutions by their number of contacts, who touches what
+    #[arg(long)]
+    pub parts: bool,
+    /// With `env --parts`: take this policy's mean actions (a run, a checkpoint or an exported file) instead of random ones
+    #[arg(long, value_name = "POLICY", requires = "parts")]
+    pub policy: Option<PathBuf>,
     /// Print the result as one JSON object
     #[arg(long)]
     pub json: bool,
@@ -107,12 +115,19 @@ const FLOAT: f64 = 4.0;
 /// When the environment, the sizes or the device are not usable.
 pub fn run(args: &BenchArgs) -> Result<ExitCode> {
     let spec = env_named(&args.env)?;
+    if args.parts && args.what != BenchTarget::Env {
+        return Err(UsageError::new("--parts takes an environment's step apart: `bench env --parts`").into());
+    }
     let threads = args.common.apply_threads()?;
     let device = args.common.select_device()?;
+    if args.parts && device.choice != DeviceChoice::Cpu {
+        return Err(UsageError::new("--parts takes the CPU's step apart: add --device cpu").into());
+    }
     ensure_fits(args, &spec, &device)?;
     let bench = Bench { args, spec, clock: Clock::new(device, threads) };
     // Inside the thread pool, as training is.
     let (row, text) = match args.what {
+        BenchTarget::Env if args.parts => rayon::scope(|_| bench.step_parts()),
         BenchTarget::Env => rayon::scope(|_| bench.env()),
         BenchTarget::Kfac => rayon::scope(|_| bench.kfac()),
         BenchTarget::Train => rayon::scope(|_| bench.train()),
@@ -181,6 +196,20 @@ impl Bench<'_> {
             bytes as f64 / 1e6
         );
         self.finish(row, head, vec![Part::new("step", seconds, work::step(&self.spec, num_envs as f64))])
+    }
+
+    /// Where the time of an environment step goes.
+    fn step_parts(&self) -> Result<(Value, String)> {
+        let num_envs = self.args.num_envs.unwrap_or(DEFAULT_ENVS) as usize;
+        let policy = self.args.policy.as_deref();
+        let parts = StepParts::measure(&self.spec, num_envs, policy, self.clock.device(), self.clock.threads())?;
+        let mut row = self.row("env");
+        row["num_envs"] = json!(num_envs);
+        row["policy"] = json!(policy);
+        parts.add_to(&mut row);
+        let actions = policy.map_or("random actions".to_owned(), |path| format!("mean actions of {}", path.display()));
+        let head = format!("{}: {num_envs} environments, {actions}", self.spec.env.id);
+        Ok((row, format!("{head}\n{}", parts.text())))
     }
 
     /// One complete KFCPO policy update on a batch of random samples.
