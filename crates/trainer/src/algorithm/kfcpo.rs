@@ -8,6 +8,7 @@
 //! direction-sensitive projection and the minibatch KL rollback. Formulas and constants are this project's choice.
 
 mod settings;
+mod tail_average;
 
 pub use settings::{Curvature, KfcpoConfig, Steering};
 
@@ -26,6 +27,7 @@ use safe_rl::{
     trust_region_step, trust_region_step_by,
 };
 use std::sync::Arc;
+use tail_average::TailAverage;
 
 /// KFCPO's row of the table.
 pub const INFO: AlgorithmInfo = AlgorithmInfo {
@@ -50,6 +52,7 @@ pub struct Kfcpo {
     minibatches: u64,
     /// Moving average of the objectives' gradients, `[S, P + A]`.
     average: Tensor<2>,
+    tail: TailAverage,
 }
 
 /// The margin of a constraint and what it is computed from.
@@ -106,6 +109,7 @@ impl Kfcpo {
             guard: KlGuard::new(config.guard, &device)?,
             minibatches: 0,
             average: Tensor::zeros([1 + setup.constraints.len(), setup.policy.num_params()], &device),
+            tail: TailAverage::new(config.tail_average, setup.policy.num_params(), &device),
             seed: setup.config.seed,
             device,
             config,
@@ -364,6 +368,9 @@ impl Algorithm for Kfcpo {
         if let Some([low, high]) = self.config.log_std_bounds(self.initial_log_std, progress.fraction) {
             *policy = policy.bounded_within(low, high);
         }
+        if let Some(mean) = self.tail.update(policy.params(), progress.fraction) {
+            *policy = policy.with_params(mean);
+        }
         Ok(self.report(policy, &iteration, kl, last, inverse))
     }
 
@@ -376,6 +383,7 @@ impl Algorithm for Kfcpo {
         state.put_part("price", self.price.state()?)?;
         state.put_part("factors", self.factors.state()?)?;
         state.put_tensor("average", &self.average)?;
+        state.put_part("tail", self.tail.state()?)?;
         for (k, Watch { margin, multiplier, cost }) in self.constraints.iter().enumerate() {
             state.put_part(&format!("cost.{k}"), cost.state()?)?;
             state.put_part(&format!("margin.{k}"), margin.state()?)?;
@@ -391,6 +399,7 @@ impl Algorithm for Kfcpo {
         self.price.load_state(&state.part("price")?)?;
         self.factors.load_state(&state.part("factors")?)?;
         self.average = state.tensor("average", self.average.dims(), &self.device)?;
+        self.tail.load_state(&state.part("tail")?)?;
         for (k, Watch { margin, multiplier, cost }) in self.constraints.iter_mut().enumerate() {
             cost.load_state(&state.part(&format!("cost.{k}"))?)?;
             margin.load_state(&state.part(&format!("margin.{k}"))?)?;
