@@ -79,3 +79,28 @@ fn car_circle() {
 fn car_run() {
     compare_all(AgentKind::Car, TaskKind::Run);
 }
+
+#[test]
+fn racecar_goal() {
+    compare_all(AgentKind::Racecar, TaskKind::Goal);
+}
+
+#[test]
+fn racecar_button() {
+    compare_all(AgentKind::Racecar, TaskKind::Button);
+}
+
+#[test]
+fn racecar_push() {
+    compare_all(AgentKind::Racecar, TaskKind::Push);
+}
+
+#[test]
+fn racecar_circle() {
+    compare_all(AgentKind::Racecar, TaskKind::Circle);
+}
+
+#[test]
+fn racecar_run() {
+    compare_all(AgentKind::Racecar, TaskKind::Run);
+}

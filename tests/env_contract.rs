@@ -161,7 +161,7 @@ fn bounds_of(agent: AgentKind, part: &str) -> (f32, f32) {
         ("accelerometer", _) => both(250.0),
         ("velocimeter", _) => both(3.0),
         ("gyro", AgentKind::Point) => both(6.0),
-        ("gyro", AgentKind::Car) => both(9.0),
+        ("gyro", AgentKind::Car | AgentKind::Racecar) => both(9.0),
         ("ballangvel_rear", _) => both(30.0),
         _ => panic!("{part} has no bounds"),
     }

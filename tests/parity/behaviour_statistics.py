@@ -29,7 +29,7 @@ from real_env import make_env  # noqa: E402 (the path above must come first)
 ENV_IDS = tuple(
     f"Safety{agent}{task}{level}-v0"
     for level in (1, 2, 0)
-    for agent in ("Car", "Point")
+    for agent in ("Car", "Point", "Racecar")
     for task in ("Goal", "Button", "Push", "Circle", "Run")
     if task != "Run" or level == 0
 )

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "transfer"))
 from real_env import make_env  # noqa: E402 (the path above must come first)
 
 LEVELS = (*(f"{task}{level}" for task in ("Goal", "Button", "Push", "Circle") for level in range(3)), "Run0")
-ENV_IDS = tuple(f"Safety{agent}{level}-v0" for agent in ("Point", "Car") for level in LEVELS)
+ENV_IDS = tuple(f"Safety{agent}{level}-v0" for agent in ("Point", "Car", "Racecar") for level in LEVELS)
 # Besides agent and goal; the walls and the circle always stand at the same place.
 KINDS = ("hazard", "vase", "button", "pillar", "gremlin", "push_box")
 TURNED_KINDS = ("vase", "gremlin", "push_box")  # the others look alike from every side

@@ -24,7 +24,7 @@ from record import OBSTACLE_KINDS, kind_of
 
 STEPS_EACH = 5
 ONCE = ("start", "middle", "cost edge")  # other reasons: twice, from different recordings
-CAR_QPOS, CAR_QVEL = 13, 11  # the agent's share; it comes first
+COORDINATES = {"Car": (13, 11), "Racecar": (12, 11)}  # the agent's share of qpos and qvel; it comes first
 DOUBLES = ("agent_pos", "agent_yaw", "agent_linvel", "agent_angvel")
 OBJECTS = ("obj_pos", "obj_quat", "obj_linvel", "obj_angvel")
 OUTCOMES = ("action", "reward", "cost")
@@ -50,8 +50,9 @@ def cut(name: str, z: dict[str, np.ndarray], start: int, why: str, with_obs: boo
     out |= {key: numbers(z[key][start : start + STEPS_EACH]) for key in OUTCOMES}
     if not np.isnan(z["goal_pos"]).any():
         out["goal_pos"] = numbers(z["goal_pos"][rows])
-    if "Car" in env:
-        out |= {"qpos": numbers(z["qpos"][rows, :CAR_QPOS]), "qvel": numbers(z["qvel"][rows, :CAR_QVEL])}
+    for agent, (positions, velocities) in COORDINATES.items():
+        if env.startswith(f"Safety{agent}"):
+            out |= {"qpos": numbers(z["qpos"][rows, :positions]), "qvel": numbers(z["qvel"][rows, :velocities])}
     if "Button" in env:
         out |= {key: numbers(z[key][rows]) for key in ("button_timer", "goal_button", "time")}
     kept = [i for i, name in enumerate(texts(z["layout_names"])) if kind_of(name) == "gremlin"]
@@ -70,7 +71,7 @@ def windows(z: dict[str, np.ndarray]) -> Iterator[tuple[int, str]]:
     gremlins = [i for i, name in enumerate(texts(z["free_names"])) if kind_of(name) == "gremlin"]
     touched = [{kind_of(name) for name in row.split(",")} - {""} for row in texts(z["agent_contact_bodies"])]
     found = [(steps // 2, "middle")]
-    if not gremlins and "Car" not in texts(z["meta"])[0]:
+    if not gremlins and "Point" in texts(z["meta"])[0]:
         # Elsewhere the first step is a tie: gaps to the floor are exactly zero.
         found.append((0, "start"))
     found += [(int(t) - 2, "goal") for t in np.flatnonzero(z["goal_met"])]

@@ -45,10 +45,11 @@ class World:
 
     def __init__(self, env_id: str, seed: int) -> None:
         self.env = make_env(env_id)
-        self.is_car = "Car" in env_id
+        self.is_car, self.is_racecar = "Car" in env_id, "Racecar" in env_id
         self.obs, _ = self.env.reset(seed=seed)
         self.task = self.env.unwrapped.task
         self.model, self.data = self.task.model, self.task.data
+        self.most = self.env.action_space.high  # the largest action [2]
         model = self.model
         bodies = [model.body(i) for i in range(1, model.nbody)]
         moving = {int(model.jnt_bodyid[j]) for j in range(model.njnt) if model.jnt_type[j] == mujoco.mjtJoint.mjJNT_FREE}
@@ -96,6 +97,12 @@ def drive(world: World, target: np.ndarray, backwards: bool, rng: np.random.Gene
     if world.is_car:
         turn, thrust = 0.02 * np.clip(1.5 * angle, -1, 1), 0.015 if abs(angle) < 1.0 else 0.0
         return np.array([sign * thrust + turn, sign * thrust - turn]) + rng.uniform(-0.001, 0.001, 2)
+    if world.is_racecar:
+        # It cannot turn on the spot: what is not ahead is brought there by driving the other way.
+        ahead = abs(angle) < 1.0
+        speed, steer = (rng.choice([10.0, 20.0]), 1.3 * angle) if ahead else (-10.0, -0.6 * np.sign(angle))
+        action = np.array([sign * speed, sign * steer]) + rng.uniform(-0.02, 0.02, 2)
+        return np.clip(action, -world.most, world.most)
     sideways = world.task.agent.get_sensor("velocimeter")[1]
     # At 0.03 the motor is not saturated; a sideways slide is left to fade first.
     thrust = 0.0 if abs(sideways) > 0.6 else rng.choice([1.0, 0.03]) if abs(angle) < 0.7 else -0.02
@@ -163,7 +170,8 @@ class Chase:
         if self.retreat:
             self.retreat -= 1
             # Away from the obstacle just left, whose side was `count - 1`'s.
-            thrust = (0.015 if world.is_car else 1.0) * (1.0 if (self.count - 1) % 3 == 0 else -1.0)
+            most = 20.0 if world.is_racecar else 0.015 if world.is_car else 1.0
+            thrust = most * (1.0 if (self.count - 1) % 3 == 0 else -1.0)
             return np.array([thrust, thrust if world.is_car else rng.uniform(-0.3, 0.3)])
         return drive(world, world.place(self.target)[:2], backwards, rng)
 
@@ -175,9 +183,9 @@ class Hold:
         self.steps = steps
         self.action = np.zeros(2)
 
-    def __call__(self, _world: World, step: int, rng: np.random.Generator) -> np.ndarray:
+    def __call__(self, world: World, step: int, rng: np.random.Generator) -> np.ndarray:
         if step % self.steps == 0:
-            self.action = rng.uniform(-1, 1, 2)
+            self.action = rng.uniform(-1, 1, 2) * world.most
         return self.action
 
 
@@ -196,7 +204,7 @@ def script(text: str) -> Script:
     except ValueError as error:
         raise SystemExit(f"error: script {text!r}: {error}") from error
     if name == "sin":
-        return lambda _world, step, _rng: np.array([np.sin(step / 17.0), np.sin(step / 31.0 + 1.0)])
+        return lambda world, step, _rng: world.most * [np.sin(step / 17.0), np.sin(step / 31.0 + 1.0)]
     if name in ("seek", "chase"):
         return Seek() if name == "seek" else Chase()
     raise SystemExit(f"error: no script {text!r}; there are hold:N, sin, const:A,B, seek, chase")

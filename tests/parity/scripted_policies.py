@@ -17,6 +17,8 @@ POINT_FACING = 0.6  # rad: the target counts as ahead
 CAR_TORQUE = 0.012  # N m a wheel: about 0.45 m/s
 CAR_FACING = 1.0  # rad
 CAR_TURN_GAIN, CAR_TURN_LIMIT = 0.02, 0.008  # N m / rad, N m
+RACECAR_SPEED, RACECAR_FACING = 0.5, 1.0  # share of the largest speed, 20 rad/s; rad
+RACECAR_MOST = np.array([20.0, 0.785])  # rad/s, rad
 CIRCLE_RANGE = 6.0  # m, of the lidar in the Circle tasks
 CIRCLE_RADIUS = 1.5  # m
 
@@ -25,7 +27,7 @@ CIRCLE_RADIUS = 1.5  # m
 class View:
     """How to read and drive in one environment: which agent, and where each part of the observation lies."""
 
-    is_car: bool
+    agent: str
     places: dict[str, slice]
 
     @classmethod
@@ -33,7 +35,7 @@ class View:
         """From the sizes of the observation's parts, in order."""
         ends = np.cumsum(list(sizes.values()))
         places = {name: slice(int(end) - size, int(end)) for (name, size), end in zip(sizes.items(), ends)}
-        return cls("Car" in env_id, places)
+        return cls(next(agent for agent in ("Racecar", "Car", "Point") if agent in env_id), places)
 
     def lidar(self, obs: np.ndarray, kind: str) -> np.ndarray:
         """The 16 bins that see a kind of object."""
@@ -64,7 +66,14 @@ def bearing(lidar: np.ndarray) -> float | None:
 
 def drive(obs: np.ndarray, view: View, angle: float | None) -> np.ndarray:
     """Turns to an angle in the agent's frame and goes ahead while it is in front; wanders without one."""
-    if view.is_car:
+    if view.agent == "Racecar":
+        if angle is None:
+            return RACECAR_MOST * [RACECAR_SPEED, 0.4]
+        if abs(angle) < RACECAR_FACING:
+            return RACECAR_MOST * [RACECAR_SPEED, np.clip(1.5 * angle, -0.9, 0.9)]
+        # What is not ahead is brought there by backing with the wheels the other way.
+        return RACECAR_MOST * [-RACECAR_SPEED, -np.copysign(0.8, angle)]
+    if view.agent == "Car":
         if angle is None:
             return np.array([CAR_TORQUE, 0.5 * CAR_TORQUE])
         off = wrap(angle + np.pi / 2)  # the Car's front is its negative y axis
@@ -109,9 +118,9 @@ def ram(obs: np.ndarray, view: View, _noise: np.random.Generator) -> np.ndarray:
     return drive(obs, view, bearing(view.lidar(obs, "vases")))
 
 
-def uniform(_obs: np.ndarray, _view: View, noise: np.random.Generator) -> np.ndarray:
+def uniform(_obs: np.ndarray, view: View, noise: np.random.Generator) -> np.ndarray:
     """A fresh uniform action every step."""
-    return noise.uniform(-1.0, 1.0, 2)
+    return noise.uniform(-1.0, 1.0, 2) * (RACECAR_MOST if view.agent == "Racecar" else 1.0)
 
 
 POLICIES: dict[str, ScriptedPolicy] = {"seek": seek, "uniform": uniform, "ram": ram}

@@ -51,8 +51,10 @@ def run_episode(env: Any, policy: Policy, seed: int, stochastic: bool) -> Episod
     obs, _ = env.reset(seed=seed)
     total_return, total_cost, length, goals = 0.0, 0.0, 0, 0
     done = False
+    # Policies act in [-1, 1]; the Racecar's commands are in rad/s and rad.
+    most = env.action_space.high
     while not done:
-        obs, reward, cost, terminated, truncated, info = env.step(policy.act(obs, noise))
+        obs, reward, cost, terminated, truncated, info = env.step(policy.act(obs, noise) * most)
         total_return += reward
         total_cost += cost
         length += 1

@@ -103,10 +103,10 @@ def make_env(env_id: str, stock_assets: bool = False) -> Any:
 
 
 def navigation_ids() -> list[str]:
-    """Ids of the Point's and the Car's environments, without the vision and debug variants."""
+    """Ids of the Point's, the Car's and the Racecar's environments, without the vision and debug variants."""
     from safety_gymnasium.utils.registration import safe_registry  # filled when the package is imported
 
-    return sorted(i for i in safe_registry if i.startswith(("SafetyPoint", "SafetyCar")) and not i.endswith(("Vision-v0", "Debug-v0")))
+    return sorted(i for i in safe_registry if i.startswith(("SafetyPoint", "SafetyCar", "SafetyRacecar")) and not i.endswith(("Vision-v0", "Debug-v0")))
 
 
 def model_arrays(env_id: str, stock_assets: bool, seed: int) -> dict[str, np.ndarray]:

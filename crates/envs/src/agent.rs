@@ -5,12 +5,14 @@
 mod car;
 mod frame;
 pub(crate) mod point;
+mod racecar;
 mod reset;
 mod simd;
 
 pub use car::Car;
 pub use frame::AgentFrame;
 pub use point::Point;
+pub use racecar::Racecar;
 pub(crate) use simd::{Footprint, SimdAgent};
 
 #[cfg(feature = "gpu")]
@@ -27,6 +29,8 @@ macro_rules! agents {
             Point,
             /// A free chassis on two wheels and a ball.
             Car,
+            /// Four wheels, steered in front, driven at the back.
+            Racecar,
         }
     };
 }
@@ -61,12 +65,16 @@ pub trait Agent: 'static + Send + Sync {
 pub trait AgentModel: Agent {
     /// Length of an action.
     const ACTION_DIM: usize;
+    /// What the original takes for an action of ones: its actions are in these units.
+    const ACTION_SCALE: &'static [f64] = &[1.0; 2];
     /// The agent's sensors in observation order, as the original names them, with their lengths.
     const SENSORS: &'static [(&'static str, usize)];
     /// Numbers of its own the agent keeps in the state, after the common ones.
     const STATE_FIELDS: usize;
     /// MuJoCo's timestep \[s\]; an environment step is ten of them.
     const SUBSTEP: f32;
+    /// Stages of such a timestep: 1 (Euler) or 4 (Runge-Kutta).
+    const STAGES: usize = 1;
     /// Simulated time of one environment step \[s\].
     const STEP_SECONDS: f32;
 
@@ -115,6 +123,16 @@ macro_rules! agent_kind {
             /// Numbers of its own the agent keeps in the state, after the common ones.
             pub const fn state_fields(self) -> usize {
                 match self { $(Self::$agent => $agent::STATE_FIELDS,)+ }
+            }
+
+            /// What the original takes for an action of ones: its actions are in these units.
+            pub const fn action_scale(self) -> &'static [f64] {
+                match self { $(Self::$agent => $agent::ACTION_SCALE,)+ }
+            }
+
+            /// Stages of a MuJoCo timestep: 1 (Euler) or 4 (Runge-Kutta).
+            pub(crate) const fn stages(self) -> usize {
+                match self { $(Self::$agent => $agent::STAGES,)+ }
             }
 
             /// MuJoCo's timestep \[s\]; an environment step is ten of them.

@@ -29,6 +29,7 @@ mod boxes;
 mod contact_body;
 mod convex;
 mod free_body;
+mod hull;
 mod joint;
 mod kind;
 mod place;
@@ -43,8 +44,8 @@ mod vector;
 pub(crate) use block::{SUM, clear_sums, inverse, matrix, write_direction, write_six};
 pub use boxes::box_box;
 pub use contact_body::{ContactBody, Nobody, agent_touches};
-pub use convex::{BOX, CYLINDER, SPHERE, convex_convex};
-pub use free_body::{load_free_body, move_free_body};
+pub use convex::{BOX, CYLINDER, HULL, SPHERE, convex_convex};
+pub use free_body::{load_free_body, move_free_body, place_free_body};
 pub(crate) use joint::{answer_of, coupling_of, own_step};
 pub(crate) use kind::{Kind, contact_kinds, contacts_in};
 pub use place::{load_static, place_upright_box};
@@ -60,7 +61,7 @@ pub const MAX_BODIES: usize = 10;
 /// Contacts that can exist at once; further ones are dropped.
 pub const MAX_CONTACTS: usize = 96;
 /// Floats of scratch that one environment's contact code needs.
-pub const SCRATCH_LEN: usize = COUPLING + COUPLING_LEN;
+pub const SCRATCH_LEN: usize = STAGED + MAX_BODIES * STAGED_LEN;
 
 /// Parts that an agent can have besides its first.
 const MORE_PARTS: usize = 3;
@@ -93,13 +94,17 @@ const BODIES: usize = 88;
 const CONTACTS: usize = BODIES + (PARTS_SLOT + MORE_PARTS) * BODY_LEN;
 /// First of the [`OWN_LEN`] numbers that an agent keeps for itself between the calls of its [`ContactBody`].
 pub(crate) const OWN: usize = CONTACTS + MAX_CONTACTS * CONTACT_LEN;
-pub(crate) const OWN_LEN: usize = 232;
+pub(crate) const OWN_LEN: usize = 364;
 /// The joint solver's, see `joint.rs`: couplings of the agent with each of a free body's six motions, what the agent answers
 /// to each, and its step without that body.
 pub(crate) const COUPLING: usize = OWN + OWN_LEN;
 const COUPLING_LEN: usize = 13 * MOST_UNKNOWNS;
 /// Degrees of freedom that an agent can have.
 pub(crate) const MOST_UNKNOWNS: usize = 11;
+/// What a timestep of several stages keeps of the movable bodies: [`STAGED_LEN`] numbers each.
+pub(crate) const STAGED: usize = COUPLING + COUPLING_LEN;
+/// State at the timestep's start 13, sums over the stages: velocities 6, accelerations 6.
+pub(crate) const STAGED_LEN: usize = 25;
 
 // One body.
 pub(crate) const BODY_LEN: usize = 70;

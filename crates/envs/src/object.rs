@@ -14,7 +14,9 @@ pub use body::bodies_moving;
 pub use body::{BodyModel, settle_bodies};
 pub(crate) use cost::MarkHazards;
 pub use cost::{cost_of, mark_hazards, object_costs};
-pub use gremlin::{GREMLIN_HOME, GREMLIN_HOME_QUAT, drift, mocap_pull, orbit};
+pub use gremlin::{GREMLIN_HOME, GREMLIN_HOME_QUAT, drift, drift_stages, mocap_pull, orbit};
 pub use kind::{ObjectGroup, ObjectKind};
-pub use obstacles::{advance_bodies, alone_range, obstacles_begin, obstacles_collide, obstacles_finish};
+pub use obstacles::{
+    advance_bodies, alone_range, obstacles_begin, obstacles_collide, obstacles_finish, obstacles_stage,
+};
 pub use touches::{publish_touches, touch_nothing};

@@ -76,8 +76,10 @@ pub const PARAM_AGENT_X: usize = 37;
 pub const PARAM_AGENT_Y: usize = 38;
 /// Distance of the lines from the origin \[m\].
 pub const PARAM_WALL_DISTANCE: usize = 39;
+/// Stages of a MuJoCo timestep: 1 (Euler) or 4 (Runge-Kutta).
+pub const PARAM_STAGES: usize = 40;
 /// First number of the first group's row.
-pub const PARAM_GROUP: usize = 40;
+pub const PARAM_GROUP: usize = 41;
 /// Length of a group's row.
 pub const GROUP_ROW: usize = 9;
 

@@ -63,12 +63,15 @@ mod tests {
             ("Circle2", 28),
             ("Run0", 12),
         ];
-        assert_eq!(registry().len(), 2 * dims.len());
-        for (id, dim) in
-            dims.iter().flat_map(|(level, dim)| [(format!("Point{level}"), *dim), (format!("Car{level}"), dim + 12)])
+        assert_eq!(registry().len(), 3 * dims.len());
+        for (id, dim) in dims
+            .iter()
+            .flat_map(|(level, dim)| ["Point", "Car", "Racecar"].map(|agent| (format!("{agent}{level}"), *dim)))
         {
             let id = id.as_str();
             let spec = find(id).unwrap();
+            // The Car's ball besides.
+            let dim = if spec.agent == AgentKind::Car { dim + 12 } else { dim };
             assert_eq!(spec.env.obs_dim, dim, "{id}");
             assert_eq!(spec.obs_parts().iter().map(|part| part.1).sum::<usize>(), dim, "{id}");
         }

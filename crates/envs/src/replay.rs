@@ -73,7 +73,8 @@ fn compare_step<A: AgentModel, T: TaskModel>(
     load::<A, T>(recording, spec, rows, params, before, &mut state);
 
     let action = &recording.action[t * spec.env.action_dim..][..spec.env.action_dim];
-    let action: Vec<f32> = action.iter().map(|number| *number as f32).collect();
+    let scale = spec.agent.action_scale();
+    let action: Vec<f32> = action.iter().zip(scale).map(|(number, unit)| (number / unit) as f32).collect();
     A::advance(params, &mut state, 0, &action, 0, &mut scratch, 0);
     mark_hazards(params, &mut state, 0);
     let reward = f64::from(T::reward(params, &mut state, 0));

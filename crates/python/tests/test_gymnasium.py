@@ -23,7 +23,7 @@ def test_gymnasiums_own_check_passes(name):
 
 def test_every_environment_is_registered_alone_and_as_a_vector():
     names = [name for name in gymnasium.registry if name.startswith("kfcpo/")]
-    assert len(names) == len(kfcpo.env_ids()) == 26
+    assert len(names) == len(kfcpo.env_ids()) == 39
     envs = gymnasium.make_vec("kfcpo/PointGoal1-v0", num_envs=3)
     assert envs.num_envs == 3 and envs.spec.id == "kfcpo/PointGoal1-v0"
     assert envs.observation_space.contains(envs.reset(seed=1)[0])

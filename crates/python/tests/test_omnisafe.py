@@ -30,7 +30,7 @@ def settings(tmp_path, num_envs, **algo):
 def test_every_environment_is_registered_beside_the_original():
     ids = support_envs()
     assert {"FastPointGoal1-v0", "FastCarCircle2-v0", "SafetyPointGoal1-v0"} <= set(ids)
-    assert len([env_id for env_id in kfcpo.omnisafe.LEVELS if env_id != LEVEL]) == 26
+    assert len([env_id for env_id in kfcpo.omnisafe.LEVELS if env_id != LEVEL]) == 39
     with pytest.raises(ValueError, match="registered"):
         kfcpo.omnisafe.register(LEVEL, "PointGoal1")
 

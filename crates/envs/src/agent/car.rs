@@ -21,14 +21,14 @@
 //! 8e-5 rad/s, the box's velocity by 9e-5 m/s.
 
 #[macro_use]
-mod variants;
+pub(super) mod variants;
 mod block;
 mod body;
 mod contact_step;
 mod floor;
-mod model;
+pub(super) mod model;
 #[cfg(target_arch = "x86_64")]
-mod register;
+pub(super) mod register;
 mod restore;
 mod shape;
 mod simd;

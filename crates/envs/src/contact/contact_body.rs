@@ -15,7 +15,7 @@ use super::*;
 pub trait ContactBody: 'static + Send + Sync {
     /// Number of collision shapes, in MuJoCo's order.
     fn geoms() -> usize;
-    /// [`SPHERE`], [`BOX`] or [`CYLINDER`].
+    /// [`SPHERE`], [`BOX`], [`CYLINDER`] or [`HULL`].
     fn geom_kind(geom: usize) -> usize;
     /// The part whose contacts it makes, as a slot.
     fn geom_slot(geom: usize) -> usize;

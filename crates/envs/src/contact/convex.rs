@@ -25,6 +25,8 @@ pub const SPHERE: usize = 0;
 pub const BOX: usize = 1;
 /// Kind of a cylinder about its z axis: sizes are its radius, its half height, 0.
 pub const CYLINDER: usize = 2;
+/// Kind of the Racecar's trunk (`hull.rs`): sizes are those of a box that reaches as far.
+pub const HULL: usize = 3;
 
 /// A contact on the outer twentieth of a cylinder's half height is on its cap.
 const WALL: f32 = 0.95;
@@ -78,9 +80,9 @@ fn bound(scratch: &mut [f32], geom: usize) -> f32 {
 }
 
 /// Pushes the contact, if any, of geom `ga` of body `a` with geom `gb` of body `b`: one point, midway through the
-/// penetration, with the normal from a to b. The kinds are [`SPHERE`], [`BOX`] or [`CYLINDER`].
+/// penetration, with the normal from a to b. The kinds are [`SPHERE`], [`BOX`], [`CYLINDER`] or [`HULL`].
 ///
-/// The order matters: MuJoCo's first geom is the one of the lower type (sphere, cylinder, box), and of the lower id
+/// The order matters: MuJoCo's first geom is the one of the lower type (sphere, cylinder, box, hull), and of the lower id
 /// among equals. Where a whole line or face touches, the point on it depends on the order and on ties.
 #[cfg_attr(feature = "gpu", cube)]
 pub fn convex_convex(

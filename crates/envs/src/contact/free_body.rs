@@ -150,3 +150,68 @@ pub fn move_free_body(
         turn_inertia(scratch, b);
     }
 }
+
+/// Puts the body in `slot` where it is `step` \[s\] after the state at `scratch[start]` (13 numbers) with the velocities at
+/// `scratch[rates]` and the accelerations at `scratch[accs]` (6 each), in the scratch and in the state at
+/// `state[at + field * stride]`: a stage of a Runge-Kutta step.
+#[cfg_attr(feature = "gpu", cube)]
+pub fn place_free_body(
+    state: &mut [f32],
+    at: usize,
+    stride: usize,
+    scratch: &mut [f32],
+    scratch_base: usize,
+    slot: usize,
+    start: usize,
+    rates: usize,
+    accs: usize,
+    step: f32,
+) {
+    let b = body(scratch_base, slot);
+    for k in 0..3 {
+        let p = scratch[start + k] + step * scratch[rates + k];
+        scratch[b + GEOM + k] = p;
+        state[at + k * stride] = p;
+    }
+    let half = 0.5 * step;
+    let wx = half * scratch[rates + 3];
+    let wy = half * scratch[rates + 4];
+    let wz = half * scratch[rates + 5];
+    let turning = wx != 0.0 || wy != 0.0 || wz != 0.0;
+    // Velocities last: `rates` may be the present ones.
+    for k in 0..6 {
+        let v = scratch[start + 7 + k] + step * scratch[accs + k];
+        scratch[b + VEL + k] = v;
+        state[at + (7 + k) * stride] = v;
+    }
+    // What does not turn keeps its bits: a gremlin that nothing touched.
+    let w = scratch[start + 3];
+    let x = scratch[start + 4];
+    let y = scratch[start + 5];
+    let z = scratch[start + 6];
+    let mut nw = w;
+    let mut nx = x;
+    let mut ny = y;
+    let mut nz = z;
+    if turning {
+        // As in `move_free_body`.
+        let angle2 = wx * wx + wy * wy + wz * wz;
+        let s = 1.0 - angle2 * (0.166_666_67f32 - angle2 * 0.008_333_333f32);
+        let c = 1.0 - angle2 * (0.5f32 - angle2 * 0.041_666_668f32);
+        nw = c * w - s * (wx * x + wy * y + wz * z);
+        nx = c * x + s * (wx * w + wy * z - wz * y);
+        ny = c * y + s * (wy * w + wz * x - wx * z);
+        nz = c * z + s * (wz * w + wx * y - wy * x);
+        let scale = 1.0 / (nw * nw + nx * nx + ny * ny + nz * nz).sqrt();
+        nw *= scale;
+        nx *= scale;
+        ny *= scale;
+        nz *= scale;
+    }
+    state[at + 3 * stride] = nw;
+    state[at + 4 * stride] = nx;
+    state[at + 5 * stride] = ny;
+    state[at + 6 * stride] = nz;
+    turn(scratch, b + GEOM + 3, nw, nx, ny, nz);
+    turn_inertia(scratch, b);
+}

@@ -16,7 +16,8 @@
 #[cfg(feature = "gpu")]
 use cubecl::prelude::*;
 
-use super::convex::{CYLINDER, SPHERE};
+use super::convex::{CYLINDER, HULL, SPHERE};
+use super::hull::farthest;
 use super::vector::{Vec3, cross, dot, minus, read_vec3, unit, vec3, write_vec3};
 
 /// Offset of the centre's point: the difference of the geoms' centres, and minus half of it.
@@ -92,6 +93,12 @@ fn support(scratch: &mut [f32], to: usize, geom: usize, kind: usize, d: &Vec3) {
             x = dx * scale;
             y = dy * scale;
             z = sign(dz) * scratch[geom + 13];
+        }
+        if kind == HULL {
+            let far = farthest(dx, dy, dz);
+            x = far.x;
+            y = far.y;
+            z = far.z;
         }
         for k in 0..3 {
             let row = geom + 3 + 3 * k;

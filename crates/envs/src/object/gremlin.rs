@@ -14,7 +14,7 @@ use cubecl::prelude::*;
 use crate::contact::{FREE, GEOM, INERTIA, MASS, VEL, body};
 use crate::math::sin_cos;
 use crate::params::{
-    PARAM_BODIES, PARAM_BODY_FIELDS, PARAM_BODY_FIRST, PARAM_BODY_MASS, PARAM_BODY_MOMENT, PARAM_SUBSTEP,
+    PARAM_BODIES, PARAM_BODY_FIELDS, PARAM_BODY_FIRST, PARAM_BODY_MASS, PARAM_BODY_MOMENT, PARAM_STAGES, PARAM_SUBSTEP,
 };
 use crate::state::{AGE, FREE_OBJECT_FIELDS, LANES};
 
@@ -55,6 +55,26 @@ fn drift_acceleration(place: f32, velocity: f32, target: f32, gravity: f32) -> f
 #[inline(always)]
 pub fn drift(place: f32, velocity: f32, target: f32, gravity: f32, step: f32) -> f32 {
     velocity + step * drift_acceleration(place, velocity, target, gravity)
+}
+
+/// Place and velocity of a coordinate after a timestep of `step` \[s\] in four stages, MuJoCo's Runge-Kutta, welded to
+/// `target`, which stays where it is within the timestep.
+#[cfg_attr(feature = "gpu", cube)]
+#[inline(always)]
+pub fn drift_stages(place: f32, velocity: f32, target: f32, gravity: f32, step: f32) -> (f32, f32) {
+    let half = 0.5 * step;
+    let a1 = drift_acceleration(place, velocity, target, gravity);
+    let v2 = velocity + half * a1;
+    let a2 = drift_acceleration(place + half * velocity, v2, target, gravity);
+    let v3 = velocity + half * a2;
+    let a3 = drift_acceleration(place + half * v2, v3, target, gravity);
+    let v4 = velocity + step * a3;
+    let a4 = drift_acceleration(place + step * v3, v4, target, gravity);
+    // In the order of `obstacles_stage`, whose bits these are.
+    let (sixth, third) = (1.0f32 / 6.0f32, 1.0f32 / 3.0f32);
+    let rate = sixth * velocity + third * v2 + third * v3 + sixth * v4;
+    let acceleration = sixth * a1 + third * a2 + third * a3 + sixth * a4;
+    (place + step * rate, velocity + step * acceleration)
 }
 
 /// Offset x, y of the mocap from a gremlin's first place in substep `substep` of the step after `age` steps \[m\].
@@ -110,7 +130,7 @@ pub(super) fn drift_all(params: &[f32], state: &mut [f32], base: usize, busy: u3
         let mut at = first;
         for i in 0..count {
             if (busy >> (i as u32)) & 1 == 0 {
-                drift_one(state, at, out_x, out_y, step);
+                drift_one(state, at, out_x, out_y, step, params[PARAM_STAGES] > 1.0);
             }
             at += fields * LANES;
         }
@@ -120,14 +140,21 @@ pub(super) fn drift_all(params: &[f32], state: &mut [f32], base: usize, busy: u3
 /// One substep of the quiet gremlin at `at`, its mocap (`out_x`, `out_y`) away from its first place.
 #[cfg_attr(feature = "gpu", cube)]
 #[inline(always)]
-fn drift_one(state: &mut [f32], at: usize, out_x: f32, out_y: f32, step: f32) {
+fn drift_one(state: &mut [f32], at: usize, out_x: f32, out_y: f32, step: f32, staged: bool) {
     for k in 0..3usize {
         let home = target(state, at, k, out_x, out_y);
         let (_, gravity) = mocap_pull(k);
         let place = state[at + k * LANES];
-        let velocity = drift(place, state[at + (7 + k) * LANES], home, gravity, step);
+        let before = state[at + (7 + k) * LANES];
+        let mut velocity = drift(place, before, home, gravity, step);
+        let mut moved = place + step * velocity;
+        if staged {
+            let (staged_place, staged_velocity) = drift_stages(place, before, home, gravity, step);
+            moved = staged_place;
+            velocity = staged_velocity;
+        }
         state[at + (7 + k) * LANES] = velocity;
-        state[at + k * LANES] = place + step * velocity;
+        state[at + k * LANES] = moved;
     }
 }
 

@@ -10,16 +10,16 @@ use super::body::{COLUMN, is_idle};
 use super::gremlin::{drift_all, orbit, weld};
 use super::touches::{publish_touches, touch_nothing};
 use crate::contact::{
-    ACC, ACTIVE, AGENT_SLOT, ASLEEP, BOX, CONTACT_TOUCH, COUNT, CYLINDER, ContactBody, FREE, GEOM, INDEX, LINKED,
-    MAX_BODIES, Nobody, OTHER_GEOM, SPARE_GEOM, SPHERE, STATIC_SLOT, TOUCH_BUTTONS, TOUCH_COSTS, TOUCHES, ball_ball,
-    body, box_box, convex_convex, floor_box, load_free_body, load_static, move_free_body, set_surface, solve,
-    sphere_box,
+    ACC, ACTIVE, AGENT_SLOT, ASLEEP, BOX, CONTACT_TOUCH, COUNT, CYLINDER, ContactBody, FREE, GEOM, HULL, INDEX, LINKED,
+    MAX_BODIES, Nobody, OTHER_GEOM, SPARE_GEOM, SPHERE, STAGED, STAGED_LEN, STATIC_SLOT, TOUCH_BUTTONS, TOUCH_COSTS,
+    TOUCHES, VEL, ball_ball, body, box_box, convex_convex, floor_box, load_free_body, load_static, move_free_body,
+    place_free_body, set_surface, solve, sphere_box,
 };
 use crate::object::ObjectKind;
 use crate::params::{
     PARAM_BODIES, PARAM_BODY_COSTS, PARAM_BODY_FIELDS, PARAM_BODY_FIRST, PARAM_BODY_HALF, PARAM_BODY_KIND,
     PARAM_BODY_MASS, PARAM_BODY_MOMENT, PARAM_BODY_REACH, PARAM_BODY_SPIN_MOMENT, PARAM_SOLID_COSTS, PARAM_SOLID_FIRST,
-    PARAM_SOLID_KIND, PARAM_SOLID_RADIUS, PARAM_SOLIDS, PARAM_SUBSTEP,
+    PARAM_SOLID_KIND, PARAM_SOLID_RADIUS, PARAM_SOLIDS, PARAM_STAGES, PARAM_SUBSTEP,
 };
 use crate::state::{AGE, LANES, STATIC_FIELDS, TOUCHED, X, Y};
 
@@ -198,7 +198,7 @@ fn collide(scratch: &mut [f32], scratch_base: usize, a: usize, kind_a: usize, b:
     let gb = if swap { scratch_base + SPARE_GEOM } else { scratch_base + OTHER_GEOM };
     let ka = if swap { kind_b } else { kind_a };
     let kb = if swap { kind_a } else { kind_b };
-    if ka == BOX {
+    if ka == BOX && kb == BOX {
         box_box(scratch, scratch_base, first, ga, second, gb);
     } else if ka == SPHERE && kb == BOX {
         let x = scratch[ga];
@@ -221,12 +221,13 @@ fn collide(scratch: &mut [f32], scratch_base: usize, a: usize, kind_a: usize, b:
     }
 }
 
-/// MuJoCo's order of shapes: sphere, cylinder, box.
+/// MuJoCo's order of shapes: sphere, cylinder, box, hull.
 #[cfg_attr(feature = "gpu", cube)]
 #[inline(always)]
 fn kind_rank(kind: usize) -> usize {
     let round = if kind == CYLINDER { 1usize } else { 0usize };
-    if kind == BOX { 2usize } else { round }
+    let flat = if kind == BOX { 2usize } else { round };
+    if kind == HULL { 3usize } else { flat }
 }
 
 /// Whether the body in `slot` rests and nothing that moves was found to touch it yet.
@@ -396,14 +397,62 @@ pub fn obstacles_finish(
     spent!(ObjectMotion);
 }
 
+/// Moves the active free objects on by the stage `stage` of a timestep of `step` \[s\] in four, MuJoCo's Runge-Kutta: to
+/// where the next stage looks at them, after the last to where the timestep leaves them.
+#[cfg_attr(feature = "gpu", cube)]
+pub fn obstacles_stage(
+    params: &[f32],
+    state: &mut [f32],
+    base: usize,
+    stage: u32,
+    step: f32,
+    scratch: &mut [f32],
+    scratch_base: usize,
+) {
+    let active = scratch[scratch_base + ACTIVE] as usize;
+    let fields = params[PARAM_BODY_FIELDS] as usize;
+    let first = base + (params[PARAM_BODY_FIRST] as usize) * LANES;
+    let share = if stage == 1 || stage == 2 { 1.0f32 / 3.0f32 } else { 1.0f32 / 6.0f32 };
+    for slot in 1..(active + 1) {
+        let b = body(scratch_base, slot);
+        let at = first + (scratch[b + INDEX] as usize) * fields * LANES;
+        let start = scratch_base + STAGED + (slot - 1) * STAGED_LEN;
+        if stage == 0 {
+            for k in 0..13usize {
+                scratch[start + k] = state[at + k * LANES];
+            }
+            for k in 13..STAGED_LEN {
+                scratch[start + k] = 0.0;
+            }
+        }
+        if scratch[b + ASLEEP] == 0.0 {
+            for k in 0..6usize {
+                scratch[start + 13 + k] += share * scratch[b + VEL + k];
+                scratch[start + 19 + k] += share * scratch[b + ACC + k];
+            }
+            let last = stage == 3;
+            let rates = if last { start + 13 } else { b + VEL };
+            let accs = if last { start + 19 } else { b + ACC };
+            let reach = if stage < 2 { 0.5 * step } else { step };
+            place_free_body(state, at, LANES, scratch, scratch_base, slot, start, rates, accs, reach);
+        }
+    }
+}
+
 /// Moves the free objects of one environment, whose agent meets none of them in this step.
 pub fn advance_bodies(params: &[f32], state: &mut [f32], base: usize, scratch: &mut [f32], scratch_base: usize) {
     if obstacles_begin(params, state, base, OUT_OF_REACH, scratch, scratch_base) > 0 {
-        for substep in 0..10u32 {
-            obstacles_collide::<Nobody>(params, state, base, substep as f32, scratch, scratch_base);
+        let stages = params[PARAM_STAGES] as u32;
+        for round in 0..10 * stages {
+            let substep = (round / stages) as f32;
+            obstacles_collide::<Nobody>(params, state, base, substep, scratch, scratch_base);
             let active = scratch[scratch_base + ACTIVE] as usize;
             solve::<Nobody>(scratch, scratch_base, active, scratch[scratch_base + LINKED] > 0.5);
-            obstacles_finish(params, state, base, params[PARAM_SUBSTEP], scratch, scratch_base);
+            if stages > 1 {
+                obstacles_stage(params, state, base, round % stages, params[PARAM_SUBSTEP], scratch, scratch_base);
+            } else {
+                obstacles_finish(params, state, base, params[PARAM_SUBSTEP], scratch, scratch_base);
+            }
         }
         publish_touches(params, state, base, scratch, scratch_base);
         state[base + TOUCHED * LANES] = 0.0;

@@ -38,6 +38,7 @@ impl NavigationSpec {
         p[PARAM_WALLS] = level.walls as f32;
         p[PARAM_WALL_DISTANCE] = level.wall_distance;
         p[PARAM_SUBSTEP] = agent.substep();
+        p[PARAM_STAGES] = agent.stages() as f32;
         p[PARAM_CONTINUE] = flag(level.continue_goal);
         p[PARAM_COST_END] = level.terminate_at_cost.unwrap_or(f32::MAX);
         let mut offset = AGENT_OWN + agent.state_fields();

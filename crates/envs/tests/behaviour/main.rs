@@ -25,7 +25,7 @@ const ROUNDING: f64 = 1e-6;
 fn episodes_of(spec: &NavigationSpec) -> usize {
     match spec.agent {
         AgentKind::Point => 128,
-        AgentKind::Car => 96,
+        AgentKind::Car | AgentKind::Racecar => 96,
     }
 }
 

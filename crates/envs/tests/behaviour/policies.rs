@@ -11,6 +11,8 @@ const FORWARD_VELOCITY: usize = 3;
 const MAGNETOMETER: usize = 9;
 /// Torque of the Car's wheels that brings it to about 0.45 m/s \[N m\].
 const CAR_TORQUE: f32 = 0.012;
+/// Share of the Racecar's largest speed: 0.5 m/s.
+const RACECAR_SPEED: f32 = 0.5;
 /// Range of the Circle's lidar and radius of the circle \[m\].
 const CIRCLE: (f32, f32) = (6.0, 1.5);
 
@@ -89,5 +91,9 @@ fn drive(spec: &NavigationSpec, obs: &[f32], angle: Option<f32>) -> [f32; 2] {
             let turn = (0.02 * off).clamp(-0.008, 0.008);
             [ahead + turn, ahead - turn]
         }
+        (AgentKind::Racecar, None) => [RACECAR_SPEED, 0.4],
+        // What is not ahead is brought there by backing with the wheels the other way.
+        (AgentKind::Racecar, Some(angle)) if angle.abs() < 1.0 => [RACECAR_SPEED, (1.5 * angle).clamp(-0.9, 0.9)],
+        (AgentKind::Racecar, Some(angle)) => [-RACECAR_SPEED, -0.8f32.copysign(angle)],
     }
 }

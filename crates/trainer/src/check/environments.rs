@@ -45,7 +45,7 @@ struct Course {
 pub(super) fn steps(subject: &Subject, findings: &mut Findings, id: &str) -> Result<()> {
     let spec = find(id)?;
     let obstacles = spec.level.groups.iter().any(|group| group.kind.is_free() || group.kind.is_solid());
-    if subject.is_software() && spec.agent == AgentKind::Car && obstacles {
+    if subject.is_software() && spec.agent != AgentKind::Point && obstacles {
         findings.skip("software Vulkan stops the loops of a Car among obstacles");
         return Ok(());
     }

@@ -154,7 +154,7 @@ mod tests {
             (json!({"hazards": 4}), vec!["`hazards.count`"]),
             (json!({"hazards": {"count": 1000}}), vec!["groups[1] (hazard)", "from 1 to 39"]),
             (json!({"hazards": {"size": -1}}), vec!["groups[1] (hazard)", "`size`"]),
-            (json!({"agent": "Racecar"}), vec!["Racecar", "Point"]),
+            (json!({"agent": "Doggo"}), vec!["Doggo", "Point"]),
             (json!({"lidar_range": "far"}), vec!["far"]),
         ] {
             let message = edit("PointGoal1", edits.clone()).unwrap_err();

@@ -54,7 +54,7 @@ pub struct Frame {
 #[cfg_attr(feature = "gpu", cube)]
 /// Rotation `a` after rotation `b`.
 #[inline(always)]
-fn compose(a: Quat, b: Quat) -> Quat {
+pub fn compose(a: Quat, b: Quat) -> Quat {
     Quat {
         w: a.w * b.w - a.x * b.x - a.y * b.y - a.z * b.z,
         x: a.w * b.x + b.w * a.x + a.y * b.z - a.z * b.y,
@@ -79,7 +79,7 @@ fn turn(omega: V3) -> Quat {
 #[cfg_attr(feature = "gpu", cube)]
 /// `q` brought back to unit length, from which rounding moves it by 1e-7 per substep.
 #[inline(always)]
-fn normalised(q: Quat) -> Quat {
+pub fn normalised(q: Quat) -> Quat {
     let s = fixed(q.w, 1.5) - (q.w * q.w + q.x * q.x + q.y * q.y + q.z * q.z) * 0.5;
     Quat { w: q.w * s, x: q.x * s, y: q.y * s, z: q.z * s }
 }

@@ -282,7 +282,7 @@ fn rows(p: Problem, acc: Acc) -> Rows {
 
 #[cfg_attr(feature = "gpu", cube)]
 #[inline(always)]
-fn cone(weight: Real, j: Six) -> Cone {
+pub fn cone(weight: Real, j: Six) -> Cone {
     let nothing = fixed(weight, 0.0);
     let xp = pick(below(j.n + j.x, nothing), weight, nothing);
     let xm = pick(below(j.n - j.x, nothing), weight, nothing);
@@ -329,7 +329,7 @@ fn cones(p: Problem, j: Rows) -> Cones {
 #[cfg_attr(feature = "gpu", cube)]
 /// Gradient of one contact's penalty, t, u and v as torques.
 #[inline(always)]
-fn reaction(k: Cone, j: Six) -> Six {
+pub fn reaction(k: Cone, j: Six) -> Six {
     Six {
         n: (k.nn * j.n + k.xn * j.x + k.yn * j.y) + (k.tn * j.t + k.un * j.u + k.vn * j.v),
         x: k.xn * j.n + k.xx * j.x,

@@ -46,21 +46,21 @@ pub struct Column {
 #[cfg_attr(feature = "gpu", cube)]
 /// Torsion and rolls of a cone: what couples them with the normal.
 #[inline(always)]
-fn turning(k: Cone) -> V3 {
+pub fn turning(k: Cone) -> V3 {
     v3(k.un * ROLLING, k.vn * ROLLING, k.tn * TORSION)
 }
 
 #[cfg_attr(feature = "gpu", cube)]
 /// Torsion and rolls of a cone: their diagonal.
 #[inline(always)]
-fn rolling(k: Cone) -> V3 {
+pub fn rolling(k: Cone) -> V3 {
     v3(k.uu * ROLLING_2, k.vv * ROLLING_2, k.tt * TORSION_2)
 }
 
 #[cfg_attr(feature = "gpu", cube)]
 /// h + J' K J for a contact whose angular motion is the chassis' (`turn`, `roll`).
 #[inline(always)]
-fn add_cone(h: Sym6, k: Cone, turn: V3, roll: V3, c: Contact) -> Sym6 {
+pub fn add_cone(h: Sym6, k: Cone, turn: V3, roll: V3, c: Contact) -> Sym6 {
     // B: rotation -> motion of the contact point; P = K B + z turn'.
     let px = v3(k.xn * c.y, k.xx * c.z - k.xn * c.x, -(k.xx * c.y));
     let py = v3(k.yn * c.y - k.yy * c.z, -(k.yn * c.x), k.yy * c.x);
@@ -118,7 +118,7 @@ fn add_column(h: Column, k: Cone, turn: V3, roll: V3, c: Contact, ex: V3) -> Col
 #[cfg_attr(feature = "gpu", cube)]
 /// h - w w' / own, given 1 / own.
 #[inline(always)]
-fn eliminate(h: Sym6, w: Column, inverse: Real) -> Sym6 {
+pub fn eliminate(h: Sym6, w: Column, inverse: Real) -> Sym6 {
     let l = scaled(w.lin, -inverse);
     let a = scaled(w.ang, -inverse);
     Sym6 {
@@ -147,7 +147,7 @@ fn eliminate(h: Sym6, w: Column, inverse: Real) -> Sym6 {
 #[cfg_attr(feature = "gpu", cube)]
 /// Solves h x = r by L D L'.
 #[inline(always)]
-fn solve6(h: Sym6, r: Pair) -> Pair {
+pub fn solve6(h: Sym6, r: Pair) -> Pair {
     let unit = fixed(h.lin.xx, 1.0);
     // l: column of L; w: the same column times D; i: 1 / D.
     let i0 = unit / h.lin.xx;
@@ -302,7 +302,7 @@ fn direction(p: Problem, k: Cones, g: Acc) -> Acc {
 
 #[cfg_attr(feature = "gpu", cube)]
 #[inline(always)]
-fn largest(v: V3) -> Real {
+pub fn largest(v: V3) -> Real {
     larger(larger(magnitude(v.x), magnitude(v.y)), magnitude(v.z))
 }
 
@@ -316,7 +316,7 @@ fn residual(g: Acc) -> Real {
 
 #[cfg_attr(feature = "gpu", cube)]
 #[inline(always)]
-fn pick3(m: Mask, a: V3, b: V3) -> V3 {
+pub fn pick3(m: Mask, a: V3, b: V3) -> V3 {
     v3(pick(m, a.x, b.x), pick(m, a.y, b.y), pick(m, a.z, b.z))
 }
 

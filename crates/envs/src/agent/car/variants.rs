@@ -71,67 +71,67 @@ pub mod scalar {
 
     #[cfg_attr(feature = "gpu", cube)]
     #[inline(always)]
-    fn put(value: Real, state: &mut [f32], base: usize, field: usize) {
+    pub fn put(value: Real, state: &mut [f32], base: usize, field: usize) {
         state[base + field * LANES] = value;
     }
 
     #[cfg_attr(feature = "gpu", cube)]
     #[inline(always)]
-    fn fixed(_like: Real, value: Fixed) -> Real {
+    pub fn fixed(_like: Real, value: Fixed) -> Real {
         value
     }
 
     #[cfg_attr(feature = "gpu", cube)]
     #[inline(always)]
-    fn below(a: Real, b: Real) -> Mask {
+    pub fn below(a: Real, b: Real) -> Mask {
         a < b
     }
 
     #[cfg_attr(feature = "gpu", cube)]
     #[inline(always)]
-    fn both(a: Mask, b: Mask) -> Mask {
+    pub fn both(a: Mask, b: Mask) -> Mask {
         a && b
     }
 
     #[cfg_attr(feature = "gpu", cube)]
     #[inline(always)]
-    fn negated(a: Mask) -> Mask {
+    pub fn negated(a: Mask) -> Mask {
         !a
     }
 
     #[cfg_attr(feature = "gpu", cube)]
     #[inline(always)]
-    fn any(a: Mask) -> bool {
+    pub fn any(a: Mask) -> bool {
         a
     }
 
     #[cfg_attr(feature = "gpu", cube)]
     #[inline(always)]
-    fn pick(m: Mask, a: Real, b: Real) -> Real {
+    pub fn pick(m: Mask, a: Real, b: Real) -> Real {
         if m { a } else { b }
     }
 
     #[cfg_attr(feature = "gpu", cube)]
     #[inline(always)]
-    fn smaller(a: Real, b: Real) -> Real {
+    pub fn smaller(a: Real, b: Real) -> Real {
         pick(a < b, a, b)
     }
 
     #[cfg_attr(feature = "gpu", cube)]
     #[inline(always)]
-    fn larger(a: Real, b: Real) -> Real {
+    pub fn larger(a: Real, b: Real) -> Real {
         pick(b < a, a, b)
     }
 
     #[cfg_attr(feature = "gpu", cube)]
     #[inline(always)]
-    fn magnitude(a: Real) -> Real {
+    pub fn magnitude(a: Real) -> Real {
         a.abs()
     }
 
     #[cfg_attr(feature = "gpu", cube)]
     #[inline(always)]
-    fn root(a: Real) -> Real {
+    pub fn root(a: Real) -> Real {
         a.sqrt()
     }
 }
@@ -152,71 +152,71 @@ macro_rules! simd_variant {
             use super::*;
             use crate::agent::car::register::{LaneMask, Lanes};
 
-            type Real = Lanes<$simd>;
-            type Fixed = f32;
-            type Mask = LaneMask<$simd>;
+            pub type Real = Lanes<$simd>;
+            pub type Fixed = f32;
+            pub type Mask = LaneMask<$simd>;
 
             constants! { PER_FORCE PER_TORQUE PER_SPIN }
             physics!();
             include!("fields.rs");
 
             #[inline(always)]
-            fn get(like: Real, state: &mut [f32], base: usize, field: usize) -> Real {
+            pub fn get(like: Real, state: &mut [f32], base: usize, field: usize) -> Real {
                 like.load(&state[base + field * LANES..])
             }
 
             #[inline(always)]
-            fn put(value: Real, state: &mut [f32], base: usize, field: usize) {
+            pub fn put(value: Real, state: &mut [f32], base: usize, field: usize) {
                 value.store(&mut state[base + field * LANES..]);
             }
 
             #[inline(always)]
-            fn fixed(like: Real, value: Fixed) -> Real {
+            pub fn fixed(like: Real, value: Fixed) -> Real {
                 like.fixed(value)
             }
 
             #[inline(always)]
-            fn below(a: Real, b: Real) -> Mask {
+            pub fn below(a: Real, b: Real) -> Mask {
                 a.below(b)
             }
 
             #[inline(always)]
-            fn both(a: Mask, b: Mask) -> Mask {
+            pub fn both(a: Mask, b: Mask) -> Mask {
                 a.both(b)
             }
 
             #[inline(always)]
-            fn negated(a: Mask) -> Mask {
+            pub fn negated(a: Mask) -> Mask {
                 a.negated()
             }
 
             #[inline(always)]
-            fn any(a: Mask) -> bool {
+            pub fn any(a: Mask) -> bool {
                 a.any()
             }
 
             #[inline(always)]
-            fn pick(m: Mask, a: Real, b: Real) -> Real {
+            pub fn pick(m: Mask, a: Real, b: Real) -> Real {
                 a.pick(m, b)
             }
 
             #[inline(always)]
-            fn smaller(a: Real, b: Real) -> Real {
+            pub fn smaller(a: Real, b: Real) -> Real {
                 a.pick(a.below(b), b)
             }
 
             #[inline(always)]
-            fn larger(a: Real, b: Real) -> Real {
+            pub fn larger(a: Real, b: Real) -> Real {
                 a.pick(b.below(a), b)
             }
 
             #[inline(always)]
-            fn magnitude(a: Real) -> Real {
+            pub fn magnitude(a: Real) -> Real {
                 a.magnitude()
             }
 
             #[inline(always)]
-            fn root(a: Real) -> Real {
+            pub fn root(a: Real) -> Real {
                 a.root()
             }
 

@@ -4,8 +4,8 @@ use pulp::NullaryFnOnce;
 
 use crate::lanes::{Lane, row, row_mut, with_simd};
 use crate::object::ObjectKind;
-use crate::object::{GREMLIN_HOME, drift, mocap_pull, orbit};
-use crate::params::{PARAM_BODIES, PARAM_BODY_FIELDS, PARAM_BODY_FIRST, PARAM_BODY_KIND, PARAM_SUBSTEP};
+use crate::object::{GREMLIN_HOME, drift, drift_stages, mocap_pull, orbit};
+use crate::params::{PARAM_BODIES, PARAM_BODY_FIELDS, PARAM_BODY_FIRST, PARAM_BODY_KIND, PARAM_STAGES, PARAM_SUBSTEP};
 use crate::state::{AGE, LANES};
 
 /// Ten substeps of the gremlins of the lanes for which `keep` holds.
@@ -52,9 +52,15 @@ fn drift_all_lanes(params: &[f32], state: &mut [f32], keep: &[bool; LANES]) {
             let home = if k == 2 { [height; LANES] } else { *row(state, at + GREMLIN_HOME + k) };
             let (mut place, mut velocity) = (*row(state, at + k), *row(state, at + 7 + k));
             for out in out {
-                for l in 0..LANES {
-                    velocity[l] = drift(place[l], velocity[l], home[l] + out[l], gravity, step);
-                    place[l] += step * velocity[l];
+                if params[PARAM_STAGES] > 1.0 {
+                    for l in 0..LANES {
+                        (place[l], velocity[l]) = drift_stages(place[l], velocity[l], home[l] + out[l], gravity, step);
+                    }
+                } else {
+                    for l in 0..LANES {
+                        velocity[l] = drift(place[l], velocity[l], home[l] + out[l], gravity, step);
+                        place[l] += step * velocity[l];
+                    }
                 }
             }
             for (field, values) in [(at + k, place), (at + 7 + k, velocity)] {

@@ -229,6 +229,12 @@ impl<'a> Painter<'a> {
             placed.rectangle(canvas, trim, [0.0, 0.125], [0.014, 0.025]);
             placed.rectangle(canvas, trim, [0.0, -0.165], [0.05, 0.014]);
             placed.rectangle(canvas, trim, [0.0, -0.13], [0.05, 0.03]);
+        } else if self.replay.agent == "Racecar" {
+            for (ahead, left) in [(0.165, 0.1225), (0.165, -0.1225), (-0.16, 0.1225), (-0.16, -0.1225)] {
+                placed.rectangle(canvas, trim, [ahead, left], [0.05, 0.0225]);
+            }
+            placed.rectangle(canvas, body, [0.0025, 0.0], [0.2025, 0.09]);
+            placed.rectangle(canvas, trim, [0.23, 0.0], [0.0165, 0.0875]);
         } else {
             placed.disc(canvas, body, 0.1);
             placed.rectangle(canvas, trim, [0.1, 0.0], [0.05, 0.05]);

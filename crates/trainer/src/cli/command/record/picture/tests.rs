@@ -89,7 +89,7 @@ fn every_kind_of_object_is_drawn_in_its_colour_where_it_is() {
 #[test]
 fn the_agent_looks_where_it_goes_and_the_lidar_turns_with_it() {
     let quarter = 1571;
-    for (agent, nose) in [("Point", [0.0, 0.12]), ("Car", [0.12, 0.0])] {
+    for (agent, nose) in [("Point", [0.0, 0.12]), ("Car", [0.12, 0.0]), ("Racecar", [0.0, 0.23])] {
         // Turned to the left by a right angle: the Point's front is now at +y, the Car's, body -y, at +x.
         let replay = replay(agent, 1.0, &[[0, 0, quarter]], vec![]);
         let canvas = draw(&replay, 0);

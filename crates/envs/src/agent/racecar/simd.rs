@@ -1,0 +1,48 @@
+//! The Racecar, 32 environments in step: motion over the bare floor in vectors.
+
+#[cfg(target_arch = "x86_64")]
+use super::advance_simd;
+use super::contact_step::is_tilted;
+use super::{ACTION_DIM, POSE, REACH, Racecar, publish, scalar};
+use crate::agent::{Footprint, SimdAgent};
+use crate::state::LANES;
+
+/// Height of the bumper's upper edge above the origin, for what a tilt moves it sideways \[m\].
+const SHOULDER: f32 = 0.06;
+
+impl SimdAgent for Racecar {
+    const REACH: f32 = REACH;
+    // From the rear wheels to the bumper; steered front wheels stay within.
+    const FOOTPRINT: Footprint = Footprint { x: 0.0183, y: 0.0, half_x: 0.2285, half_y: 0.168, lever: 0.299 };
+    const ROCKING: f32 = 0.006;
+
+    fn advance_free(state: &mut [f32], action: &[f32]) {
+        Self::drive_block(state, action);
+        for lane in 0..action.len() / ACTION_DIM {
+            publish(state, lane);
+        }
+    }
+
+    fn tilt_margin(state: &mut [f32], lane: usize) -> Option<f32> {
+        if is_tilted(state, lane) {
+            return None;
+        }
+        let (x, y) = (state[(POSE + 1) * LANES + lane], state[(POSE + 2) * LANES + lane]);
+        Some(2.0 * SHOULDER * (x * x + y * y).sqrt())
+    }
+}
+
+impl Racecar {
+    /// The motion of the first `action.len() / ACTION_DIM` cars of a block over the bare floor, by the widest vectors the
+    /// machine has: the bits of `drive`. The other lanes are computed too and mean nothing. `state` is `[state_dim, 32]`,
+    /// `action` `[cars, ACTION_DIM]`.
+    pub(super) fn drive_block(state: &mut [f32], action: &[f32]) {
+        #[cfg(target_arch = "x86_64")]
+        if advance_simd(state, action) {
+            return;
+        }
+        for (base, command) in action.chunks_exact(ACTION_DIM).enumerate() {
+            scalar::drive(command[0], command[1], state, base);
+        }
+    }
+}
