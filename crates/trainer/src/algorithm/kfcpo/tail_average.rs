@@ -71,7 +71,7 @@ mod tests {
     }
 
     fn values(params: Option<Tensor<1>>) -> Option<Vec<f32>> {
-        params.map(|params| params.into_data().to_vec().unwrap())
+        params.map(|params| params.into_data().try_to_vec::<f32>().unwrap())
     }
 
     #[test]
