@@ -33,6 +33,8 @@ enum Style {
     Deflated,
     /// `savez_compressed` into a pipe: sizes follow the data.
     Piped,
+    /// `savez_compressed` of Python before 3.11: sizes of 32 bits stand beside those of 64.
+    Older,
 }
 
 /// An archive as NumPy writes it: sizes of 64 bits in the members' headers, none in the directory.
@@ -49,7 +51,7 @@ fn npz(style: Style, members: &[(&str, Vec<u8>)]) -> Vec<u8> {
         };
         let (flags, method) = match style {
             Style::Stored => (0u16, 0u16),
-            Style::Deflated => (0, 8),
+            Style::Deflated | Style::Older => (0, 8),
             Style::Piped => (8, 8),
         };
         // Version needed, flags, method, time, date: midnight of the first day of 1980.
@@ -58,7 +60,9 @@ fn npz(style: Style, members: &[(&str, Vec<u8>)]) -> Vec<u8> {
         let sizes = [data.len() as u64, packed.len() as u64];
         let offset = file.len() as u32;
         let (known, extra) = if style == Style::Piped { ([0; 4], [0, 0]) } else { (crc, sizes) };
-        file.extend([b"PK\x03\x04", &common[..], &known, &[255; 8], &(name.len() as u16).to_le_bytes()].concat());
+        let short = if style == Style::Older { [sizes[1], sizes[0]].map(|size| size as u32) } else { [u32::MAX; 2] };
+        let short = short.map(u32::to_le_bytes).concat();
+        file.extend([b"PK\x03\x04", &common[..], &known, &short, &(name.len() as u16).to_le_bytes()].concat());
         file.extend([&[20, 0][..], name.as_bytes(), &[1, 0, 16, 0]].concat());
         file.extend([&extra.map(u64::to_le_bytes).concat()[..], &packed].concat());
         if style == Style::Piped {
@@ -98,7 +102,7 @@ fn read(name: &str, bytes: &[u8]) -> Result<Recording> {
 
 #[test]
 fn archives_are_read_with_what_they_have() {
-    for style in [Style::Stored, Style::Deflated, Style::Piped] {
+    for style in [Style::Stored, Style::Deflated, Style::Piped, Style::Older] {
         for (name, with_meta) in [("any.npz", true), ("sub_SafetyPointGoal0-v0_s1.npz", false)] {
             let recording = read(name, &npz(style, &rest(with_meta))).unwrap();
             assert_eq!((recording.env.as_str(), recording.rows_per_step), ("SafetyPointGoal0-v0", 1));
@@ -127,7 +131,7 @@ fn other_files_are_refused_by_name() {
 /// compressed member; nothing is read from them.
 #[test]
 fn a_flipped_bit_is_refused() {
-    for style in [Style::Stored, Style::Deflated, Style::Piped] {
+    for style in [Style::Stored, Style::Deflated, Style::Piped, Style::Older] {
         // Numbers that do not compress to nothing; few, since every bit is one more archive to read.
         let noise: Vec<f64> = (0..5).map(|i| f64::from(i * 7919 % 101).sin()).collect();
         let members = [("action", npy(&[2], &noise[..2])), ("agent_yaw", npy(&[3], &noise[2..]))];
@@ -217,7 +221,7 @@ fn headers_of_arrays_are_held_against_their_data() {
 
 #[test]
 fn damaged_recordings_are_arrays_or_an_error() {
-    let styles = [Style::Stored, Style::Deflated, Style::Piped];
+    let styles = [Style::Stored, Style::Deflated, Style::Piped, Style::Older];
     let archives: Vec<Vec<u8>> = styles.iter().map(|style| npz(*style, &rest(true))).collect();
     let headers = npy(&[3, 2], &[0.5; 6]);
     crate::fuzz::fuzz("recordings", |random| {
