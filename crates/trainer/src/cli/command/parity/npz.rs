@@ -176,7 +176,9 @@ fn member(bytes: &[u8], entry: &Entry, left: u64) -> Result<(Vec<u8>, usize)> {
         (Some([size, compressed]), IN_EXTRA, IN_EXTRA) => (crc, compressed, size),
         (None, compressed, size) => (crc, compressed.into(), size.into()),
         // Python before 3.11 writes them twice.
-        (Some(sizes), compressed, size) if sizes == [size.into(), compressed.into()] => (crc, sizes[1], sizes[0]),
+        (Some(sizes), compressed, size) if sizes == [u64::from(size), u64::from(compressed)] => {
+            (crc, sizes[1], sizes[0])
+        }
         (Some(_), ..) => bail!("its header states two sizes"),
     };
     let expected = (entry.crc, u64::from(entry.compressed), u64::from(entry.size));
