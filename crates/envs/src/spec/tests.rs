@@ -59,8 +59,8 @@ fn json_that_is_no_level_is_refused_by_name() {
     assert!(message.contains("grops"), "{message}");
     let message = json(&|value| value["level"]["groups"][1]["kind"] = "lava".into());
     assert!(message.contains("lava") && message.contains("hazard"), "{message}");
-    let message = json(&|value| value["agent"] = "Racecar".into());
-    assert!(message.contains("Racecar") && message.contains("Point"), "{message}");
+    let message = json(&|value| value["agent"] = "Doggo".into());
+    assert!(message.contains("Doggo") && message.contains("Point"), "{message}");
     let message = json(&|value| value["level"]["groups"][2]["count"] = 12.into());
     assert!(message.contains("groups[2] (vase)") && message.contains("from 1 to 10"), "{message}");
 }
