@@ -148,7 +148,7 @@ mod tests {
             select(&only, extent).expect("known parts").into_iter().map(|part| part.name.as_str()).collect()
         };
         let (all, quick) = (names(&[], Extent::Full), names(&[], Extent::Quick));
-        assert_eq!(all.iter().filter(|name| name.starts_with("rollout/Car")).count(), 12);
+        assert_eq!(all.iter().filter(|name| name.starts_with("rollout/Car")).count(), 13);
         assert_eq!(quick.iter().filter(|name| name.starts_with("rollout/Car")).count(), 4);
         assert_eq!(names(&["env/pointgoal0", "kernel/adam"], Extent::Quick), ["kernel/adam", "env/PointGoal0"]);
         assert_eq!(names(&["update"], Extent::Full).len(), 7);
