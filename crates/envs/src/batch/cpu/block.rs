@@ -174,17 +174,35 @@ impl<T: Task> NullaryFnOnce for ObserveLidars<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::AgentKind;
     use crate::kinds::for_kind;
     use crate::registry::registry;
     use crate::spec::NavigationSpec;
     use crate::step::{SCALARS, end_step};
 
-    #[test]
-    fn a_block_steps_to_the_bits_of_the_scalar_step() {
-        for spec in registry() {
+    /// Every environment of an agent; a test for each agent, so that they run side by side.
+    fn compare_all(agent: AgentKind) {
+        let specs: Vec<_> = registry().iter().filter(|spec| spec.agent == agent).collect();
+        assert_eq!(specs.len(), 13, "Run, and three levels of four tasks");
+        for spec in specs {
             let compare = for_kind!(spec.agent, spec.level.task, compare);
             compare(spec);
         }
+    }
+
+    #[test]
+    fn a_block_steps_to_the_bits_of_the_scalar_step_with_the_point() {
+        compare_all(AgentKind::Point);
+    }
+
+    #[test]
+    fn a_block_steps_to_the_bits_of_the_scalar_step_with_the_car() {
+        compare_all(AgentKind::Car);
+    }
+
+    #[test]
+    fn a_block_steps_to_the_bits_of_the_scalar_step_with_the_racecar() {
+        compare_all(AgentKind::Racecar);
     }
 
     /// What levels may have beyond the suite: fixed layouts, goals and costs that end episodes, several constraints.
