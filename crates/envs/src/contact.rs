@@ -32,6 +32,7 @@ mod free_body;
 mod hull;
 mod joint;
 mod kind;
+mod path;
 mod place;
 mod portal;
 mod search;
@@ -48,10 +49,11 @@ pub use convex::{BOX, CYLINDER, HULL, SPHERE, convex_convex};
 pub use free_body::{load_free_body, move_free_body, place_free_body};
 pub(crate) use joint::{answer_of, coupling_of, own_step};
 pub(crate) use kind::{Kind, contact_kinds, contacts_in};
+pub(crate) use path::{advance_record, path_of_record};
 pub use place::{load_static, place_upright_box};
 pub use shape::{ball_ball, floor_box, sphere_box};
+pub(crate) use solver::LEVER;
 pub use solver::solve;
-pub(crate) use solver::{LEVER, advance_record, path_of_record};
 
 #[cfg(feature = "gpu")]
 use cubecl::prelude::*;

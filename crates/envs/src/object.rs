@@ -6,6 +6,7 @@ mod gremlin;
 mod hazard;
 mod kind;
 mod obstacles;
+mod pair;
 mod sigwall;
 mod touches;
 

@@ -6,7 +6,7 @@
 //! timesteps of 4 ms an environment step, each of four Runge-Kutta stages (`racecar/dynamics.rs`); at each the contacts of
 //! the rims with the floor are solved together with the body by Newton's method (`racecar/newton.rs`). Masses and
 //! lengths: `racecar/model.rs`. Where an obstacle touches it, the general contact solver takes the stage instead
-//! (`racecar/contact_step.rs`, `racecar/body.rs`, `racecar/block.rs`).
+//! (`racecar/contact_step.rs`, `racecar/body.rs`, `racecar/block.rs`, `racecar/rows.rs`).
 //!
 //! The physics is one text compiled several ways (`racecar/variants.rs`), as the Car's is.
 //!
@@ -22,6 +22,7 @@ mod contact_step;
 mod floor;
 mod model;
 mod restore;
+mod rows;
 mod shape;
 mod simd;
 

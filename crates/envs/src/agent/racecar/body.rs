@@ -5,10 +5,11 @@ use cubecl::prelude::*;
 
 use super::block::{
     AXES, BEFORE, GRADIENT, HUBS, LEFT_SLOT, PULLED, RATE, REAR_SLOT, RIGHT_SLOT, SEARCH_PATH, SIZE, STEP, add_rigid,
-    add_twist, couple_twist, factorise, load_problem, read3, rows_along, spread_parts, start_block, substitute,
-    times_inertia, write3,
+    add_twist, couple_twist, factorise, load_problem, read3, spread_parts, start_block, substitute, times_inertia,
+    write3,
 };
 use super::model;
+use super::rows::rows_along;
 use super::shape::shape;
 use super::variants::scalar::{Acc, Frame, Motion, Problem, along, cross, first_guess, plus, to_world, turn_of, v3};
 use crate::agent::car::model::{ROLLING, TORSION};

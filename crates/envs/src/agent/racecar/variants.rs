@@ -56,7 +56,9 @@ macro_rules! physics {
         const PATIENCE: u32 = 12;
         const PASSES: u32 = 30;
 
+        include!("parts.rs");
         include!("problem.rs");
+        include!("wheel.rs");
         include!("newton.rs");
         include!("dynamics.rs");
         include!("fields.rs");
