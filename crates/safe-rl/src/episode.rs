@@ -6,8 +6,8 @@ use compute::{ComputeError, HostTensor, State};
 
 use crate::error::SafeRlError;
 
-/// Finished episodes remembered, as in OmniSafe.
-const WINDOW: usize = 100;
+/// Finished episodes that are remembered, as in OmniSafe.
+pub const RECENT_EPISODES: usize = 100;
 
 /// An episode that ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,7 +61,7 @@ impl EpisodeTracker {
                 continue;
             }
             self.finished += 1;
-            if self.recent.len() == WINDOW {
+            if self.recent.len() == RECENT_EPISODES {
                 self.recent.pop_front();
             }
             self.recent.push_back(episode.clone());

@@ -54,7 +54,7 @@ pub use blend::{Blend, blend};
 pub use conjugate_gradient::conjugate_gradient;
 pub use cost_average::CostAverage;
 pub use decision::{Decision, Flag, all_finite, all_finite_in};
-pub use episode::{EpisodeStatistics, EpisodeTracker, FinishedEpisode};
+pub use episode::{EpisodeStatistics, EpisodeTracker, FinishedEpisode, RECENT_EPISODES};
 pub use error::SafeRlError;
 pub use explained_variance::explained_variance;
 pub use gae::{Gae, GaeConfig, gae};

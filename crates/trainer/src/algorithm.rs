@@ -40,7 +40,8 @@ pub struct CostEstimate {
     /// Horizon times the mean step cost of the rollout, corrected by what the deployed actions have cost more on average: what
     /// KFCPO steers by.
     pub rollout: f64,
-    /// Mean cost of the last 100 finished episodes, NaN before the first: what OmniSafe's multiplier steers by.
+    /// Cost of the last 100 episodes, NaN where none is known: what OmniSafe's algorithms steer by. How it is estimated says
+    /// [`CostSignal`](crate::config::CostSignal).
     pub episodes: f64,
 }
 

@@ -20,7 +20,7 @@ pub mod load;
 mod section;
 
 pub use cost_limit::{Constraint, CostLimit};
-pub use deployed::{Actions, DeployedConfig};
+pub use deployed::{Actions, CostSignal, DeployedConfig};
 pub use env_edit::edited;
 pub use env_setting::EnvSetting;
 pub use leaves::leaves;

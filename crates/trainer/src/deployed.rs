@@ -13,6 +13,7 @@ use safe_rl::{Normalizer, StepScalars};
 
 use crate::algorithm::CostEstimate;
 use crate::comm::Comm;
+use crate::config::{CostSignal, TrainConfig};
 use crate::figures::{FigureTracker, Figures};
 use crate::policy::Policy;
 use crate::policy::rollout::RolloutKernel;
@@ -40,11 +41,13 @@ pub struct DeployedReport {
 }
 
 impl Deployed {
-    /// Begins in these environments, with averages of this decay; `seed` is the run's. Each of `shards` shards has as many.
-    pub fn new(mut env: Box<dyn VecEnv>, decay: f64, seed: u64, shards: usize) -> Self {
+    /// Begins in these environments, as many for each shard of the run that `config` describes.
+    pub fn new(mut env: Box<dyn VecEnv>, config: &TrainConfig) -> Self {
         let (horizon, constraints) = (env.spec().max_episode_steps, env.spec().constraints.len());
-        let tracker = FigureTracker::new(horizon, constraints, decay);
+        let samples = env.num_envs() * config.shards * config.rollout_steps;
+        let tracker = FigureTracker::new(horizon, constraints, config.deployed.average_decay, samples);
         let kernel = RolloutKernel::new(env.device());
+        let (seed, shards) = (config.seed, config.shards);
         Self { obs: env.reset(true), env, tracker, kernel, seed, vector_steps: 0, shards }
     }
 
@@ -160,19 +163,24 @@ fn step_scalars(batch: StepBatch) -> Vec<Tensor<1>> {
 
 /// The costs that steer, per constraint: of the sampled actions, and where the deployed policy is measured, its.
 ///
-/// `episodes` is then the mean over its last 100 finished episodes. `rollout` is the estimate from this rollout's sampled
-/// steps, the larger sample, plus the difference of the two kinds of actions, averaged over some iterations:
-/// `H c_t + (avg(H c_deployed) - avg(H c_sampled))` with H the episode's length, c the mean step cost of a rollout and `avg`
-/// the same exponential average of both.
-pub fn steering(sampled: &Figures, deployed: Option<&Figures>) -> Vec<CostEstimate> {
-    let episodes = |figures: &Figures, k: usize| {
+/// `rollout` is the estimate from this rollout's sampled steps, the larger sample, plus the difference of the two kinds of
+/// actions, averaged over some iterations: `H c_t + (avg(H c_deployed) - avg(H c_sampled))` with H the episode's length, c the
+/// mean step cost of a rollout and `avg` the same exponential average of both.
+///
+/// `episodes` is, by `signal`, the same with c_t averaged over as many iterations as 100 episodes have steps, and with the
+/// mean length of the last episodes for H where some have ended; or the mean over the last 100 finished episodes.
+pub fn steering(sampled: &Figures, deployed: Option<&Figures>, signal: CostSignal) -> Vec<CostEstimate> {
+    let finished = |figures: &Figures, k: usize| {
         let mean = figures.recent.as_ref().and_then(|recent| recent.cost_mean.get(k));
         mean.copied().unwrap_or(f64::NAN)
     };
-    let difference = |deployed: &Figures, k: usize| deployed.average_costs[k] - sampled.average_costs[k];
-    let estimate = |(k, cost): (usize, &f64)| match deployed {
-        None => CostEstimate { rollout: *cost, episodes: episodes(sampled, k) },
-        Some(deployed) => CostEstimate { rollout: cost + difference(deployed, k), episodes: episodes(deployed, k) },
+    let difference = |k: usize| deployed.map_or(0.0, |deployed| deployed.average_costs[k] - sampled.average_costs[k]);
+    let estimate = |(k, cost): (usize, &f64)| CostEstimate {
+        rollout: cost + difference(k),
+        episodes: match signal {
+            CostSignal::Steps => (sampled.recent_costs[k] + difference(k)) * sampled.length_share,
+            CostSignal::Episodes => finished(deployed.unwrap_or(sampled), k),
+        },
     };
     sampled.step_costs.iter().enumerate().map(estimate).collect()
 }

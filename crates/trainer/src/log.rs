@@ -159,6 +159,8 @@ pub(crate) mod fixture {
             step_costs: vec![12.5],
             average_return: 2.5,
             average_costs: vec![13.0],
+            recent_costs: vec![13.0],
+            length_share: 1.0,
         };
         IterationReport {
             iteration,

@@ -165,6 +165,8 @@ mod tests {
             step_costs: vec![90.0, 9.0],
             average_return: 3.0,
             average_costs: vec![50.0, 0.5],
+            recent_costs: vec![50.0, 0.5],
+            length_share: 1.0,
         }
     }
 

@@ -283,7 +283,7 @@ impl Runner {
     fn costs(&self) -> Vec<CostEstimate> {
         let deployed = self.deployed.as_ref().filter(|_| self.config.deployed.steer);
         let deployed = deployed.map(|deployed| deployed.report().figures);
-        steering(&self.sampled.figures(), deployed.as_ref())
+        steering(&self.sampled.figures(), deployed.as_ref(), self.config.deployed.cost_signal)
     }
 
     /// The return of the actions whose costs steer.

@@ -275,7 +275,7 @@ pub(super) fn odd_widths(subject: &Subject, findings: &mut Findings) -> Result<(
 pub(super) fn means(subject: &Subject, findings: &mut Findings) -> Result<()> {
     let measured = |device: &Device| {
         let Start { env, normalizer, policy, .. } = Start::new("PointGoal1", &[64, 64], Activation::Tanh, device)?;
-        let mut deployed = Deployed::new(Box::new(env), 0.9, 3, 1);
+        let mut deployed = Deployed::new(Box::new(env), &TrainConfig::default());
         deployed.measure(&policy, &normalizer, STEPS, &Alone)?;
         let report = deployed.report();
         Ok([report.figures.step_return as f32, report.figures.step_costs[0] as f32, report.steps as f32])

@@ -34,6 +34,21 @@ impl fmt::Display for Actions {
     }
 }
 
+/// What algorithms that steer by an episode's cost are told; KFCPO steers by every rollout.
+///
+/// OmniSafe's take the mean of the last 100 episodes, which its epochs of 20,000 steps play from beginning to end: they tell of
+/// policies two or three epochs old. Here 512 environments take 40 steps each in an iteration, so an episode of 1,000 steps has been
+/// played by 25 policies, and what controls a multiplier by finished episodes overshoots.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CostSignal {
+    /// An episode's length times the mean step cost over as many steps as 100 episodes have, the newest counting most.
+    #[default]
+    Steps,
+    /// The mean of the last 100 episodes that ended.
+    Episodes,
+}
+
 /// The policy that will be deployed: what steers training, and what a run is judged by.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -47,11 +62,20 @@ pub struct DeployedConfig {
     pub steer: bool,
     /// Decay per iteration of the averages of step costs whose difference corrects the rollout's cost.
     pub average_decay: f64,
+    /// What algorithms that steer by an episode's cost are told: `steps`, the mean step of the last 100 episodes' worth of them, or
+    /// `episodes`, the last 100 that ended.
+    pub cost_signal: CostSignal,
 }
 
 impl Default for DeployedConfig {
     fn default() -> Self {
-        Self { actions: Actions::Mean, num_envs: None, steer: true, average_decay: 0.95 }
+        Self {
+            actions: Actions::Mean,
+            num_envs: None,
+            steer: true,
+            average_decay: 0.95,
+            cost_signal: CostSignal::Steps,
+        }
     }
 }
 

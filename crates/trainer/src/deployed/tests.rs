@@ -53,7 +53,8 @@ fn what_is_measured_does_not_touch_training_where_it_does_not_steer() {
         let (steered, report) = finish(runner(config));
         assert_eq!(of_training(&steered).len(), of_training(&off).len());
         let told: Vec<f64> = report.costs.iter().map(|cost| cost.rollout).collect();
-        let expected = steering(&report.sampled, report.deployed.as_ref().map(|deployed| &deployed.figures));
+        let expected =
+            steering(&report.sampled, report.deployed.as_ref().map(|deployed| &deployed.figures), CostSignal::Steps);
         assert_eq!(told, expected.iter().map(|cost| cost.rollout).collect::<Vec<_>>());
     }
 }
@@ -78,7 +79,7 @@ fn the_measured_steps_are_those_of_the_mean_action_under_the_frozen_normaliser()
     };
     let snapshot = trained.snapshot().expect("readable");
     let (policy, normalizer) = (snapshot.policy(&device).unwrap(), snapshot.normalizer(&device).unwrap());
-    let mut deployed = Deployed::new(Box::new(environments()), 0.9, config.seed, 1);
+    let mut deployed = Deployed::new(Box::new(environments()), &config);
     deployed.measure(&policy, &normalizer, 7, &Alone).expect("the CPU works");
 
     let mut env = environments();
@@ -124,12 +125,24 @@ fn the_cost_that_steers_is_the_rollouts_corrected_by_the_averaged_difference() {
         step_costs: costs.to_vec(),
         average_return: 0.0,
         average_costs: average.to_vec(),
+        recent_costs: vec![10.0, 6.0],
+        length_share: 0.5,
     };
     let sampled = figures([20.0, 3.0], [18.0, 4.0]);
     let deployed = figures([90.0, 90.0], [30.0, 3.5]);
-    let costs = |deployed| steering(&sampled, deployed).iter().map(|cost| cost.of_episodes()).collect::<Vec<_>>();
-    assert_eq!(costs(None), [20.0, 3.0]);
-    assert_eq!(costs(Some(&deployed)), [32.0, 2.5]);
+    let estimates = |deployed, signal| steering(&sampled, deployed, signal);
+    let rollout = |deployed| estimates(deployed, CostSignal::Steps).iter().map(|cost| cost.rollout).collect::<Vec<_>>();
+    assert_eq!(rollout(None), [20.0, 3.0]);
+    assert_eq!(rollout(Some(&deployed)), [32.0, 2.5]);
+    let costs = |deployed, signal| {
+        let estimates = estimates(deployed, signal);
+        estimates.iter().map(|cost| cost.of_episodes()).collect::<Vec<_>>()
+    };
+    // Recent steps, the difference, and episodes half as long as the longest.
+    assert_eq!(costs(None, CostSignal::Steps), [5.0, 3.0]);
+    assert_eq!(costs(Some(&deployed), CostSignal::Steps), [11.0, 2.75]);
+    // No episode has ended: the rollout stands in.
+    assert_eq!(costs(Some(&deployed), CostSignal::Episodes), [32.0, 2.5]);
 }
 
 /// A point on a line that is pushed to the right: what it moves is the reward, where it is costs, and so does the force.

@@ -100,7 +100,8 @@ impl Runner {
         let horizon = env.spec().max_episode_steps;
         let setup = Setup { config: &config, policy: &policy, constraints: &constraints, horizon };
         let algorithm = algorithm::build(&setup)?;
-        let sampled = FigureTracker::new(horizon, env.spec().constraints.len(), config.deployed.average_decay);
+        let samples = config.num_envs * config.rollout_steps;
+        let sampled = FigureTracker::new(horizon, env.spec().constraints.len(), config.deployed.average_decay, samples);
         let obs = env.reset(true);
         shapes::ensure_obs(env.as_ref(), &obs)?;
         Ok(Self {
@@ -134,7 +135,7 @@ impl Runner {
             return Ok(self);
         }
         let env = protocol::wrap(&self.config, env)?;
-        let deployed = Deployed::new(env, self.config.deployed.average_decay, self.config.seed, self.config.shards);
+        let deployed = Deployed::new(env, &self.config);
         deployed.ensure_like(self.env.as_ref())?;
         self.deployed = Some(deployed);
         Ok(self)

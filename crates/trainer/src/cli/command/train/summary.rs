@@ -226,6 +226,8 @@ mod tests {
             step_costs: vec![9.0, 9.0],
             average_return: 2.0,
             average_costs: vec![20.0, 6.0],
+            recent_costs: vec![20.0, 6.0],
+            length_share: 1.0,
         };
         let constraints =
             [("hazards", 25.0), ("vases", 5.0)].map(|(name, limit)| Constraint { name: name.to_owned(), limit });
