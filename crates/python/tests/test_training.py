@@ -125,7 +125,16 @@ def test_an_exception_of_the_callback_comes_out_after_a_checkpoint(tmp_path):
     kfcpo.Policy.load(tmp_path / "run")
 
 
+@pytest.fixture
+def heeds_ctrl_c():
+    """Ctrl-C interrupts, also where the tests run in the background of a shell, which ignores it there."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="signals of Unix")
+@pytest.mark.usefixtures("heeds_ctrl_c")
 def test_ctrl_c_saves_and_the_command_line_goes_on(tmp_path):
     def interrupt(numbers):
         if numbers["iteration"] == 2:
