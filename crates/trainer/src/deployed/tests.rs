@@ -189,7 +189,8 @@ fn sliders(num_envs: usize, purpose: Purpose) -> Box<dyn VecEnv> {
 #[test]
 fn every_constraint_of_environments_of_ones_own_is_measured_and_judged() {
     let config = TrainConfig { cost_limit: CostLimit::new([5.0, 8.0]), rollout_steps: 20, ..config() };
-    let config = TrainConfig { total_steps: 8 * config.batch_size() as u64, ..config };
+    let mut config = TrainConfig { total_steps: 8 * config.batch_size() as u64, ..config };
+    config.deployed.cost_signal = CostSignal::Episodes;
     let runner = Runner::with_env(config.clone(), sliders(8, Purpose::Training), Device::flex()).expect("it fits");
     assert_eq!(runner.judged_actions(), Actions::Sampled);
     let runner = runner.with_deployed_env(sliders(4, Purpose::Measuring)).expect("of the same kind");
