@@ -109,6 +109,12 @@ pub trait Algorithm: Send {
     /// When the device cannot be read. Numerical trouble is counted in the [`Update`] instead.
     fn update(&mut self, policy: &mut Policy, batch: &Samples, context: &Context) -> Result<Update>;
 
+    /// Parameters `[P + A]` of the policy that is to be deployed, where it is another than the one that gathers the batches: it is
+    /// measured, saved and exported.
+    fn deployed(&self) -> Option<Tensor<1>> {
+        None
+    }
+
     /// GAE lambdas of the advantages of reward and costs, where the algorithm has its own; those of the critics' targets stay
     /// the run's.
     fn gae_lambdas(&self) -> [Option<f64>; 2] {

@@ -167,10 +167,11 @@ impl Runner {
         Ok(rollout)
     }
 
-    /// As many steps of the mean actions, of the policy that gathered the rollout, where they are measured.
+    /// As many steps of the mean actions of the policy to deploy, where they are measured.
     fn measure(&mut self, observer: PhaseObserver) -> Result<()> {
+        let policy = self.deployed_policy();
         if let Some(deployed) = &mut self.deployed {
-            deployed.measure(&self.policy, &self.normalizer, self.config.rollout_steps, self.comm.as_ref())?;
+            deployed.measure(&policy, &self.normalizer, self.config.rollout_steps, self.comm.as_ref())?;
             observer(Phase::Deployed);
         }
         Ok(())
@@ -353,17 +354,22 @@ impl Runner {
         self.deployed.as_ref().map(Deployed::report)
     }
 
-    /// The policy as it is.
+    /// The policy that gathers the rollouts.
     pub fn policy(&self) -> &Policy {
         &self.policy
     }
 
-    /// A host copy of the policy with its normaliser.
+    /// The policy to deploy: the algorithm's, or else the one that gathers the rollouts.
+    pub fn deployed_policy(&self) -> Policy {
+        self.algorithm.deployed().map_or_else(|| self.policy.clone(), |params| self.policy.with_params(params))
+    }
+
+    /// A host copy of the policy to deploy with its normaliser.
     ///
     /// # Errors
     /// When the device cannot be read.
     pub fn snapshot(&self) -> Result<PolicySnapshot> {
-        PolicySnapshot::capture(&self.config, &self.policy, &self.normalizer)
+        PolicySnapshot::capture(&self.config, &self.deployed_policy(), &self.normalizer)
     }
 
     /// The shards of the run, as this one knows them.

@@ -7,27 +7,27 @@
 //! ideas: one K-FAC Fisher for separate natural gradients of reward and cost, the margin-aware blend, the
 //! direction-sensitive projection and the minibatch KL rollback. Formulas and constants are this project's choice.
 
+mod policy_average;
 mod report;
 mod settings;
-mod tail_average;
 
 pub use settings::{Curvature, KfcpoConfig, Steering};
 
 use super::{Algorithm, AlgorithmInfo, Context, CostEstimate, Setup, Update};
 use crate::comm::Comm;
-use crate::config::SectionInfo;
+use crate::config::{Actions, SectionInfo};
 use crate::policy::{Policy, PolicyPass};
 use anyhow::{Context as _, Result, ensure};
 use burn::tensor::{Device, Tensor};
 use compute::State;
 use compute::noise::{NoiseKey, Stream};
 use kfac::{FactorSample, Factors, FisherKind, FisherSeeds, InverseSet, exact_seeds, score_seeds};
+use policy_average::PolicyAverage;
 use safe_rl::{
     Blend, CostAverage, Flag, KlGuard, Margin, MarginWeights, Multiplier, PidMultiplier, PidMultiplierConfig,
     PriceBound, Products, ProjectionKind, Samples, TrustRegionStep, all_finite, all_finite_in, blend,
     trust_region_step, trust_region_step_by,
 };
-use tail_average::TailAverage;
 
 /// KFCPO's row of the table.
 pub const INFO: AlgorithmInfo = AlgorithmInfo {
@@ -52,7 +52,7 @@ pub struct Kfcpo {
     minibatches: u64,
     /// Moving average of the objectives' gradients, `[S, P + A]`.
     average: Tensor<2>,
-    tail: TailAverage,
+    deployed: PolicyAverage,
 }
 
 /// The margin of a constraint and what it is computed from.
@@ -101,6 +101,11 @@ impl Kfcpo {
         let limits: Vec<f64> =
             setup.constraints.iter().map(|constraint| constraint.limit * config.limit_share).collect();
         let constraints = limits.iter().map(|limit| watch(*limit));
+        // Where samples are deployed, the rollouts are their measurement: they are of the iterates.
+        let averaged = match setup.config.deployed.actions {
+            Actions::Mean => config.policy_average,
+            Actions::Sampled => 0.0,
+        };
         Ok(Self {
             price: PriceBound::new(&limits, config.price)?,
             initial_log_std: setup.config.policy.initial_log_std,
@@ -109,7 +114,7 @@ impl Kfcpo {
             guard: KlGuard::new(config.guard, &device)?,
             minibatches: 0,
             average: Tensor::zeros([1 + setup.constraints.len(), setup.policy.num_params()], &device),
-            tail: TailAverage::new(config.tail_average, setup.policy.num_params(), &device),
+            deployed: PolicyAverage::new(averaged, setup.policy.num_params(), &device),
             seed: setup.config.seed,
             device,
             config,
@@ -310,10 +315,12 @@ impl Algorithm for Kfcpo {
         if let Some([low, high]) = self.config.log_std_bounds(self.initial_log_std, progress.fraction) {
             *policy = policy.bounded_within(low, high);
         }
-        if let Some(mean) = self.tail.update(policy.params(), progress.fraction) {
-            *policy = policy.with_params(mean);
-        }
+        self.deployed.update(policy.params());
         Ok(self.report(policy, &iteration, kl, last, inverse))
+    }
+
+    fn deployed(&self) -> Option<Tensor<1>> {
+        self.deployed.get()
     }
 
     fn gae_lambdas(&self) -> [Option<f64>; 2] {
@@ -325,7 +332,7 @@ impl Algorithm for Kfcpo {
         state.put_part("price", self.price.state()?)?;
         state.put_part("factors", self.factors.state()?)?;
         state.put_tensor("average", &self.average)?;
-        state.put_part("tail", self.tail.state()?)?;
+        state.put_part("deployed", self.deployed.state()?)?;
         for (k, Watch { margin, multiplier, cost }) in self.constraints.iter().enumerate() {
             state.put_part(&format!("cost.{k}"), cost.state()?)?;
             state.put_part(&format!("margin.{k}"), margin.state()?)?;
@@ -341,7 +348,7 @@ impl Algorithm for Kfcpo {
         self.price.load_state(&state.part("price")?)?;
         self.factors.load_state(&state.part("factors")?)?;
         self.average = state.tensor("average", self.average.dims(), &self.device)?;
-        self.tail.load_state(&state.part("tail")?)?;
+        self.deployed.load_state(&state.part("deployed")?)?;
         for (k, Watch { margin, multiplier, cost }) in self.constraints.iter_mut().enumerate() {
             cost.load_state(&state.part(&format!("cost.{k}"))?)?;
             margin.load_state(&state.part(&format!("margin.{k}"))?)?;

@@ -9,7 +9,10 @@ use crate::checkpoint::Checkpoint;
 use crate::policy::Policy;
 use crate::policy::exported::PolicySnapshot;
 
-/// Takes policy and observation normaliser out of a checkpoint. The sizes of observations and actions are those of its
+/// The entry of a state that holds the policy to deploy, where it is another than the one that gathers rollouts.
+pub const DEPLOYED_POLICY: &str = "policy.deployed";
+
+/// Takes the policy to deploy and observation normaliser out of a checkpoint. The sizes of observations and actions are those of its
 /// arrays: whatever environment it was trained in need not be there.
 ///
 /// # Errors
@@ -20,15 +23,16 @@ pub fn saved_policy(checkpoint: &Checkpoint, device: &Device) -> Result<PolicySn
     let [obs_dim] = statistics.host("mean")?.shape[..] else {
         anyhow::bail!("state `normalizer.mean` is no vector");
     };
-    let [length] = state.host("policy.params")?.shape[..] else {
-        anyhow::bail!("state `policy.params` is no vector");
+    let entry = if state.tensors.contains_key(DEPLOYED_POLICY) { DEPLOYED_POLICY } else { "policy.params" };
+    let [length] = state.host(entry)?.shape[..] else {
+        anyhow::bail!("state `{entry}` is no vector");
     };
     let action_dim = action_dim(length, obs_dim, &config.policy.hidden).with_context(|| {
         format!("{length} parameters are no policy of {obs_dim} observations and the configured widths")
     })?;
     let sizes = [&[obs_dim], config.policy.hidden.as_slice(), &[action_dim]].concat();
     let network = MlpSpec::new(sizes, config.policy.activation)?;
-    let params = state.tensor("policy.params", [length], device)?;
+    let params = state.tensor(entry, [length], device)?;
     let policy = Policy::from_params(network, params)?;
     let mut normalizer = Normalizer::new(obs_dim, config.normalizer, device)?;
     normalizer.load_state(&statistics).context("state `normalizer`")?;

@@ -6,6 +6,7 @@ use compute::{State, read};
 use crc32c::crc32c_append;
 
 use super::Runner;
+use crate::policy::saved::DEPLOYED_POLICY;
 
 impl Runner {
     /// Everything a bit-for-bit continuation needs, apart from the configuration.
@@ -25,6 +26,9 @@ impl Runner {
     pub fn common_state(&self) -> Result<State> {
         let mut state = State::new();
         self.policy.save(&mut state)?;
+        if let Some(deployed) = self.algorithm.deployed() {
+            state.put_tensor(DEPLOYED_POLICY, &deployed)?;
+        }
         self.critics.save(&mut state)?;
         state.put_part("algorithm", self.algorithm.state()?)?;
         state.put_part("normalizer", self.normalizer.state()?)?;

@@ -75,8 +75,9 @@ pub struct KfcpoConfig {
     pub cost_decay: f64,
     /// Decay of the moving average of the gradients; 0 takes the minibatch's alone.
     pub gradient_decay: f64,
-    /// Share of the run, at its end, over whose iterates the policy is averaged that it leaves behind; 0 leaves the last one.
-    pub tail_average: f64,
+    /// Share of the iterates so far, the last ones, whose mean is the policy that is deployed; 0 deploys the last one. Not
+    /// with `deployed.actions=sampled`.
+    pub policy_average: f64,
     /// The constraint aimed at while training, as a share of `cost_limit`.
     pub limit_share: f64,
     /// Conflict resolution.
@@ -110,7 +111,7 @@ impl Default for KfcpoConfig {
             log_std_band: 0.3,
             cost_decay: 0.8,
             gradient_decay: 0.8,
-            tail_average: 0.05,
+            policy_average: 0.05,
             limit_share: 0.88,
             projection: ProjectionKind::Fisher,
             steering: Steering::Margin,
@@ -154,7 +155,7 @@ impl Section for KfcpoConfig {
         within("kfcpo.log_std_band", self.log_std_band, 0.0, 7.0)?;
         within("kfcpo.cost_decay", self.cost_decay, 0.0, 0.9999)?;
         within("kfcpo.gradient_decay", self.gradient_decay, 0.0, 0.9999)?;
-        within("kfcpo.tail_average", self.tail_average, 0.0, 1.0)?;
+        within("kfcpo.policy_average", self.policy_average, 0.0, 1.0)?;
         within("kfcpo.limit_share", self.limit_share, 0.1, 1.5)
     }
 }
