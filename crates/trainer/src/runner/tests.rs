@@ -1,7 +1,9 @@
 //! The loop on small runs.
 
 use super::*;
+use crate::algorithm::kfcpo::KfcpoConfig;
 use crate::algorithm::{Number, Update};
+use crate::checkpoint::{Checkpoint, Session};
 use crate::policy::exported::host;
 use burn::tensor::Device;
 
@@ -45,6 +47,27 @@ fn a_run_ends_after_its_steps_and_counts_them() {
         assert_eq!((report.iteration, report.steps), (iterations, iterations * 64));
     }
     assert_eq!(iterations, 6);
+}
+
+#[test]
+fn what_the_algorithm_deploys_is_exported_saved_and_found_again() {
+    let entry = crate::policy::saved::DEPLOYED_POLICY;
+    for share in [0.05, 0.0] {
+        let mut config = config();
+        config.sections.get_mut::<KfcpoConfig>().policy_average = share;
+        let mut runner = runner(config.clone());
+        for _ in 0..4 {
+            runner.iterate().expect("the CPU works");
+        }
+        let deployed = host(runner.deployed_policy().params()).expect("readable");
+        assert_eq!(deployed != parameters(&runner), share > 0.0, "share {share}");
+        let state = runner.save().expect("readable");
+        assert_eq!(state.tensors.contains_key(entry), share > 0.0);
+        let checkpoint = Checkpoint { config, steps: 256, session: Session::default(), state };
+        let found = crate::policy::saved::saved_policy(&checkpoint, &Device::flex()).expect("a policy");
+        assert_eq!(found, runner.snapshot().expect("readable"));
+        assert_eq!([found.theta, found.log_std].concat(), deployed);
+    }
 }
 
 /// An algorithm that only counts.
