@@ -100,8 +100,8 @@ impl Runner {
         let horizon = env.spec().max_episode_steps;
         let setup = Setup { config: &config, policy: &policy, constraints: &constraints, horizon };
         let algorithm = algorithm::build(&setup)?;
-        let samples = config.num_envs * config.rollout_steps;
-        let sampled = FigureTracker::new(horizon, env.spec().constraints.len(), config.deployed.average_decay, samples);
+        let (constrained, decay) = (env.spec().constraints.len(), config.deployed.average_decay);
+        let sampled = FigureTracker::new(horizon, constrained, decay, config.batch_size());
         let obs = env.reset(true);
         shapes::ensure_obs(env.as_ref(), &obs)?;
         Ok(Self {

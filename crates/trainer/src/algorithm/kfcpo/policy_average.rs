@@ -1,4 +1,4 @@
-//! The policy that is deployed: a mean of the iterates, those of the last part of the run so far.
+//! The policy that is deployed: a mean of the iterates in which the last ones count most.
 //!
 //! Every step follows the gradients of some thousand samples, and at the limit the steps go to and fro between reward and safety: the
 //! iterates are noisy, and the mean of their parameters is a better policy than any of them (Polyak and Juditsky, "Acceleration of
@@ -6,7 +6,7 @@
 //! environments measure and what the margin steers by. The iterates go on gathering the rollouts.
 //!
 //! The mean has polynomially decaying weights (Shamir and Zhang, "Stochastic gradient descent for non-smooth optimization",
-//! 2013): at every time about the last `share` of the iterates count, a few early on.
+//! 2013), (j / k)^(1 / share - 1) for iterate j of k: it is about `share` of the iterates so far old, a few early on.
 
 use anyhow::Result;
 use burn::tensor::{Device, Tensor};
@@ -15,7 +15,7 @@ use compute::State;
 /// The mean of the last iterates.
 #[derive(Debug, Clone)]
 pub struct PolicyAverage {
-    /// Share of the iterates so far that count; 0: none, the iterate itself is deployed.
+    /// Mean age of what counts, as a share of the iterates so far; 0: the iterate itself is deployed.
     share: f64,
     /// `[P + A]`.
     mean: Tensor<1>,

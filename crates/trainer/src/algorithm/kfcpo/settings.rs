@@ -75,8 +75,8 @@ pub struct KfcpoConfig {
     pub cost_decay: f64,
     /// Decay of the moving average of the gradients; 0 takes the minibatch's alone.
     pub gradient_decay: f64,
-    /// Share of the iterates so far, the last ones, whose mean is the policy that is deployed; 0 deploys the last one. Not
-    /// with `deployed.actions=sampled`.
+    /// How old in the mean the iterates are whose mean is the policy that is deployed, as a share of those so far; 0 deploys the
+    /// last one. Not with `deployed.actions=sampled`.
     pub policy_average: f64,
     /// The constraint aimed at while training, as a share of `cost_limit`.
     pub limit_share: f64,
