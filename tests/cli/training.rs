@@ -101,6 +101,52 @@ fn train_writes_a_run_directory_and_its_summary() {
 }
 
 #[test]
+fn a_run_leaves_the_policy_that_earns_most_on_fresh_episodes() {
+    let sandbox = Sandbox::new();
+    let settings = [
+        "--set=env.max_episode_steps=50",
+        "--set=deployed.final_episodes=2",
+        "--set=checkpoint.interval_steps=512",
+        "--set=kfcpo.policy_average=0.2",
+        "--json",
+    ];
+    let summary = sandbox.train_tiny("run", 4096, &settings).json();
+    // Of 4,096 steps a tenth is enough for four times two episodes of 50.
+    let candidates = summary["choice"]["candidates"].as_array().unwrap();
+    let steps: Vec<u64> = candidates.iter().map(|candidate| candidate["steps"].as_u64().unwrap()).collect();
+    assert_eq!(steps, [2560, 3072, 3584, 4096]);
+    let number = |value: &Value| value.as_f64().unwrap();
+    let chosen = &candidates[summary["choice"]["chosen"].as_u64().unwrap() as usize];
+    let bound = |candidate: &Value| {
+        let cost = &candidate["costs"][0];
+        number(&cost["mean"]) + number(&cost["std"]) / 2f64.sqrt()
+    };
+    assert!(candidates.iter().all(|other| {
+        bound(other) > 25.0
+            || (bound(chosen) <= 25.0 && number(&chosen["ret"]["mean"]) >= number(&other["ret"]["mean"]))
+    }));
+    assert_eq!((&summary["return_mean"], &summary["cost_mean"]), (&chosen["ret"]["mean"], &chosen["costs"][0]["mean"]));
+    assert_eq!((&summary["episodes"], &summary["basis"]), (&2.into(), &"episodes".into()));
+    // It is what the last checkpoint deploys.
+    let theta = |which: &str| {
+        sandbox.succeed(&["export", "run", "--checkpoint", which, "--out", "policy.safetensors"]);
+        let bytes = fs::read(sandbox.path("policy.safetensors")).unwrap();
+        safetensors::SafeTensors::deserialize(&bytes).unwrap().tensor("layers.0.weight").unwrap().data().to_vec()
+    };
+    assert_eq!(theta("latest"), theta(&chosen["steps"].to_string()));
+    // A finished run says again how it chose, one that goes on chooses anew.
+    let again = sandbox.succeed(&["train", "--resume=run", "--threads=1", "--json"]).json();
+    assert_eq!(again["choice"], summary["choice"]);
+    let longer = sandbox.succeed(&["train", "--resume=run", "--threads=1", "--json", "--total-steps=8192"]).json();
+    let candidates = longer["choice"]["candidates"].as_array().unwrap();
+    assert_eq!(candidates.last().unwrap()["steps"], 8192);
+    // Also among what it left before, where that is its best so far: under the steps that it was trained for.
+    assert!(candidates[0]["steps"] == chosen["steps"] || candidates[0]["steps"] == 5632, "{candidates:?}");
+    sandbox.train_tiny("whole", 8192, &settings);
+    assert_eq!(timeless_metrics(&sandbox.path("run")), timeless_metrics(&sandbox.path("whole")));
+}
+
+#[test]
 fn train_is_the_verb_when_there_is_none() {
     let sandbox = Sandbox::new();
     let args = tiny_args("run", 512, &["--quiet"]);

@@ -7,6 +7,8 @@ pub enum Purpose {
     Training,
     /// Measuring the deployed policy while it is trained.
     Measuring,
+    /// Choosing among a run's policies at its end.
+    Choosing,
     /// Fresh episodes of a saved policy.
     Evaluating,
 }
@@ -23,6 +25,7 @@ impl Purpose {
         match self {
             Self::Training => seed,
             Self::Measuring => mixed(seed.wrapping_add(0x6d65_6173_7572_6500)),
+            Self::Choosing => mixed(seed.wrapping_add(0x6368_6f6f_7365_0000)),
             Self::Evaluating => mixed(seed.wrapping_add(0x6576_616c_7561_7400)),
         }
     }
@@ -43,10 +46,10 @@ mod tests {
 
     #[test]
     fn no_two_purposes_share_a_seed() {
-        let purposes = [Purpose::Training, Purpose::Measuring, Purpose::Evaluating];
+        let purposes = [Purpose::Training, Purpose::Measuring, Purpose::Choosing, Purpose::Evaluating];
         let seeds = (0..1000).chain([1_000_000, u64::MAX]);
         let all: BTreeSet<u64> = seeds.flat_map(|seed| purposes.map(|purpose| purpose.seed(seed))).collect();
-        assert_eq!(all.len(), 3 * 1002);
+        assert_eq!(all.len(), 4 * 1002);
         assert_eq!(Purpose::Training.seed(7), 7);
     }
 

@@ -21,6 +21,7 @@ use crate::config::load::checked;
 use crate::container;
 use crate::outcome::Rank;
 use crate::schedule::Schedule;
+use crate::training::choice::Choice;
 
 mod store;
 
@@ -48,6 +49,9 @@ pub struct Session {
     /// Where the run's schedules stand, in the length that the configuration beside it says.
     #[serde(default)]
     pub schedule: Schedule,
+    /// How the policy to deploy was chosen, where the run was at its end.
+    #[serde(default)]
+    pub choice: Option<Choice>,
 }
 
 /// A complete training state.
@@ -128,10 +132,11 @@ impl Checkpoint {
 
     /// A right checksum says that the file is as it was written, not that a run wrote it.
     fn validate(&self) -> Result<()> {
-        let Session { wall_s, rank, schedule } = &self.session;
+        let Session { wall_s, rank, schedule, choice } = &self.session;
         ensure!(self.steps < MAX_STEPS, "{} steps are more than a run can have", self.steps);
         ensure!(wall_s.is_finite() && *wall_s >= 0.0, "its time is {wall_s} s");
         ensure!(rank.as_ref().is_none_or(Rank::is_finite), "its rank is no number");
+        ensure!(choice.as_ref().is_none_or(Choice::is_valid), "it chose among policies that cannot have been");
         ensure!(schedule.is_valid(), "its schedule is at no fraction of a run");
         Ok(())
     }
@@ -188,7 +193,7 @@ mod tests {
         state.put_host("policy.theta", theta).unwrap();
         state.put_f64("mean", 0.1 + 0.2).unwrap();
         state.put("note", "a \"checksum\":\"12345678\" in quotes").unwrap();
-        let session = Session { wall_s: 1.5, rank: feasible(-3.25), schedule: Schedule::default() };
+        let session = Session { wall_s: 1.5, rank: feasible(-3.25), schedule: Schedule::default(), choice: None };
         Checkpoint { config: TrainConfig::default(), steps, session, state }
     }
 

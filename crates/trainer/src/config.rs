@@ -167,13 +167,13 @@ impl Default for CriticConfig {
 pub struct CheckpointConfig {
     /// Environment steps between two checkpoints.
     pub interval_steps: u64,
-    /// Numbered checkpoints kept; older ones are removed.
+    /// Numbered checkpoints kept; older ones are removed. A run that ends chooses among their policies.
     pub keep: usize,
 }
 
 impl Default for CheckpointConfig {
     fn default() -> Self {
-        Self { interval_steps: 500_000, keep: 3 }
+        Self { interval_steps: 250_000, keep: 5 }
     }
 }
 

@@ -22,7 +22,8 @@ pub enum Basis {
 }
 
 /// Mean and standard deviation over episodes; the latter is NaN for step estimates.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Measured {
     /// The mean.
     pub mean: f64,
@@ -95,7 +96,7 @@ pub fn all_within(costs: impl Iterator<Item = f64>, constraints: &[Constraint]) 
 
 /// By how much costs exceed their limits, as a fraction of the limit (of 1 where the limit is 0): the worst of them, and 0
 /// where none does.
-fn largest_excess(costs: impl Iterator<Item = f64>, constraints: &[Constraint]) -> f64 {
+pub(crate) fn largest_excess(costs: impl Iterator<Item = f64>, constraints: &[Constraint]) -> f64 {
     let excess = |(cost, constraint): (f64, &Constraint)| {
         let unit = if constraint.limit > 0.0 { constraint.limit } else { 1.0 };
         (cost - constraint.limit) / unit

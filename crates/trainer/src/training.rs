@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use compute::State;
 
 use crate::checkpoint::{Checkpoint, Session};
 use crate::comm::{OneProcess, Processes};
@@ -14,16 +15,19 @@ use crate::log::csv::CsvLog;
 use crate::log::episodes::EpisodeLog;
 use crate::log::tensorboard::TensorBoardLog;
 use crate::outcome::{FULL_WINDOW, Outcome, Rank};
+use crate::policy::saved::DEPLOYED_POLICY;
 use crate::policy::source::Taken;
 use crate::run_dir::RunDir;
 use crate::runner::{IterationReport, Runner};
 use crate::schedule::{Lengthening, Schedule};
 use crate::shards::Shards;
 
+pub mod choice;
 #[cfg(test)]
 mod lengthening_tests;
 mod meta;
 
+use choice::{Choice, choose};
 use meta::record_start;
 
 /// What the runs of a process share.
@@ -109,6 +113,10 @@ pub struct Training {
     wall_s: f64,
     /// The rank of the best checkpoint so far.
     best: Option<Rank>,
+    /// How the policy that it leaves was chosen, once it is done.
+    choice: Option<Choice>,
+    /// Whether its environments are those of its configuration, of which there can be more.
+    configured: bool,
     logs: Logs,
     warnings: Vec<String>,
     /// What it took from another run, where it began with that.
@@ -136,20 +144,20 @@ impl Training {
     /// As there, and when a process or the network fails.
     pub fn begin_among(processes: Arc<dyn Processes>, plan: RunPlan, resources: &Resources) -> Result<Self> {
         let shards = Shards::new(&plan.config, &resources.device.device, processes)?;
-        Self::begin_shards(shards, plan, resources)
+        Self::begin_shards(shards, plan, resources, true)
     }
 
     /// [`Self::begin`] with a loop that is there already: one in environments of one's own, say. It must be of the plan's
-    /// configuration.
+    /// configuration. It leaves its last policy: there are no fresh environments to choose by.
     ///
     /// # Errors
     ///
     /// When the disk refuses, or the checkpoint belongs to another configuration.
     pub fn begin_with(runner: Runner, plan: RunPlan, resources: &Resources) -> Result<Self> {
-        Self::begin_shards(Shards::of_runner(runner), plan, resources)
+        Self::begin_shards(Shards::of_runner(runner), plan, resources, false)
     }
 
-    fn begin_shards(mut shards: Shards, plan: RunPlan, resources: &Resources) -> Result<Self> {
+    fn begin_shards(mut shards: Shards, plan: RunPlan, resources: &Resources, configured: bool) -> Result<Self> {
         let RunPlan { dir, config, checkpoint, resumed } = plan;
         let (mut wall_s, mut best, mut taken, mut lengthened) = (0.0, None, None, None);
         if let Some(checkpoint) = &checkpoint {
@@ -176,6 +184,8 @@ impl Training {
             taken,
             saved_at: checkpoint.is_some().then(|| runner.steps()),
             report: None,
+            choice: checkpoint.filter(|_| shards.first().done()).and_then(|checkpoint| checkpoint.session.choice),
+            configured,
             wall_s,
             best,
             dir,
@@ -263,6 +273,11 @@ impl Training {
         self.runner().steps() as f64 / self.config.total_steps as f64
     }
 
+    /// How the policy that it leaves was chosen, where it is done and had a choice.
+    pub fn choice(&self) -> Option<&Choice> {
+        self.choice.as_ref()
+    }
+
     /// Its directory.
     pub fn dir(&self) -> &RunDir {
         &self.dir
@@ -309,13 +324,22 @@ impl Training {
     }
 
     fn write_checkpoint(&mut self) -> Result<()> {
+        let mut state = self.shards.save()?;
+        if self.configured && self.done() {
+            self.choose(&mut state)?;
+        }
         let rank = self.rank();
         let is_best = rank.is_some_and(|rank| self.best.is_none_or(|best| rank.is_above(&best)));
         let checkpoint = Checkpoint {
             config: self.config.clone(),
             steps: self.runner().steps(),
-            session: Session { wall_s: self.wall_s, rank, schedule: self.runner().schedule() },
-            state: self.shards.save()?,
+            session: Session {
+                wall_s: self.wall_s,
+                rank,
+                schedule: self.runner().schedule(),
+                choice: self.choice.clone(),
+            },
+            state,
         };
         self.dir.checkpoints().save(&checkpoint, is_best, self.config.checkpoint.keep)?;
         if is_best {
@@ -325,10 +349,26 @@ impl Training {
         Ok(())
     }
 
-    /// The place of the policy that was judged last among the run's.
+    /// Chooses the policy that the run leaves; `state` then has it as the one to deploy.
+    fn choose(&mut self, state: &mut State) -> Result<()> {
+        let store = self.dir.checkpoints().of_run(self.config.clone());
+        let (runner, device) = (self.shards.first(), self.shards.first().policy().device());
+        let last = (runner.steps(), &runner.snapshot()?);
+        if let Some((choice, params)) = choose(&self.config, &store, last, runner.constraints(), &device)? {
+            state.tensors.extend(params.map(|params| (DEPLOYED_POLICY.to_owned(), params)));
+            self.choice = Some(choice);
+            self.wall_s = self.former_wall_s + self.started.elapsed().as_secs_f64();
+        }
+        Ok(())
+    }
+
+    /// The place of the policy that is left, or else of the one that was judged last, among the run's.
     fn rank(&self) -> Option<Rank> {
-        let report = self.report.as_ref()?;
-        Outcome::of(report.judged(), FULL_WINDOW).rank(self.runner().constraints())
+        let outcome = match &self.choice {
+            Some(choice) => choice.outcome(),
+            None => Outcome::of(self.report.as_ref()?.judged(), FULL_WINDOW),
+        };
+        outcome.rank(self.runner().constraints())
     }
 
     /// Why the run, so far, has learned nothing; `None` if it has learned.

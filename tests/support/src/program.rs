@@ -56,6 +56,8 @@ impl Default for Sandbox {
 impl Sandbox {
     /// An empty one, removed when it is dropped.
     pub fn new() -> Self {
+        #[cfg(unix)]
+        heed_signals();
         Self { dir: tempfile::tempdir().unwrap() }
     }
 
@@ -113,6 +115,21 @@ impl Sandbox {
             text.lines().count() > rows && latest.exists()
         });
     }
+}
+
+/// Lets the programs that are started here heed signals that this process was told to ignore, as a shell's background jobs are:
+/// what is ignored stays so in a child, what is handled begins there anew. This process goes on dying of them.
+#[cfg(unix)]
+fn heed_signals() {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    use std::sync::{Arc, Once, atomic::AtomicBool};
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        for signal in [SIGHUP, SIGINT, SIGTERM] {
+            let always = Arc::new(AtomicBool::new(true));
+            signal_hook::flag::register_conditional_default(signal, always).unwrap();
+        }
+    });
 }
 
 impl From<Output> for Finished {

@@ -224,7 +224,11 @@ impl CheckpointStore {
     }
 
     /// Reads the checkpoint of this many steps.
-    fn read(&self, steps: u64) -> Result<Checkpoint> {
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, or is of another run.
+    pub fn read(&self, steps: u64) -> Result<Checkpoint> {
         let path = self.path(steps);
         let checkpoint = Checkpoint::read(&path)?;
         let name = path.display();

@@ -65,6 +65,9 @@ pub struct DeployedConfig {
     /// What algorithms that steer by an episode's cost are told: `steps`, the mean step of the last 100 episodes' worth of them, or
     /// `episodes`, the last 100 that ended.
     pub cost_signal: CostSignal,
+    /// Fresh episodes that the policies of the kept checkpoints play when a run ends; it leaves the one that earns most among those
+    /// surely within the limits. 0: the last one, as also where two would take more than a tenth of the run's steps.
+    pub final_episodes: usize,
 }
 
 impl Default for DeployedConfig {
@@ -75,6 +78,7 @@ impl Default for DeployedConfig {
             steer: true,
             average_decay: 0.95,
             cost_signal: CostSignal::Steps,
+            final_episodes: 100,
         }
     }
 }
@@ -94,6 +98,8 @@ impl DeployedConfig {
     /// The first value out of its range.
     pub fn validate(&self) -> Result<()> {
         let envs = self.num_envs.unwrap_or(0);
+        let episodes = self.final_episodes;
+        ensure!(episodes <= MAX_ENVS, "deployed.final_episodes = {episodes}: must be 0 to {MAX_ENVS}");
         ensure!(envs <= MAX_ENVS, "deployed.num_envs = {envs}: must be 0 to {MAX_ENVS}");
         within("deployed.average_decay", self.average_decay, 0.0, 0.999)
     }

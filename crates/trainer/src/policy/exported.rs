@@ -72,6 +72,13 @@ impl PolicySnapshot {
         })
     }
 
+    /// The same with these parameters `[P + A]`; none where there are not as many.
+    pub fn with_params(&self, params: &[f32]) -> Option<Self> {
+        let (theta, log_std) = params.split_at_checked(self.theta.len())?;
+        let same = log_std.len() == self.log_std.len();
+        same.then(|| Self { theta: theta.to_vec(), log_std: log_std.to_vec(), ..self.clone() })
+    }
+
     /// The policy on a device.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
+use compute::State;
 use kfac::MlpSpec;
 use safe_rl::Normalizer;
 
@@ -11,6 +12,11 @@ use crate::policy::exported::PolicySnapshot;
 
 /// The entry of a state that holds the policy to deploy, where it is another than the one that gathers rollouts.
 pub const DEPLOYED_POLICY: &str = "policy.deployed";
+
+/// The entry of a checkpoint's state that holds its policy to deploy.
+pub fn deployed_entry(state: &State) -> &'static str {
+    if state.tensors.contains_key(DEPLOYED_POLICY) { DEPLOYED_POLICY } else { "policy.params" }
+}
 
 /// Takes the policy to deploy and observation normaliser out of a checkpoint. The sizes of observations and actions are those of its
 /// arrays: whatever environment it was trained in need not be there.
@@ -23,7 +29,7 @@ pub fn saved_policy(checkpoint: &Checkpoint, device: &Device) -> Result<PolicySn
     let [obs_dim] = statistics.host("mean")?.shape[..] else {
         anyhow::bail!("state `normalizer.mean` is no vector");
     };
-    let entry = if state.tensors.contains_key(DEPLOYED_POLICY) { DEPLOYED_POLICY } else { "policy.params" };
+    let entry = deployed_entry(state);
     let [length] = state.host(entry)?.shape[..] else {
         anyhow::bail!("state `{entry}` is no vector");
     };

@@ -7,10 +7,12 @@ use crate::config::{Actions, Constraint, InitFrom};
 use crate::figures::Figures;
 use crate::outcome::{Basis, Measured, Outcome};
 use crate::statistics::{mean, std};
+use crate::training::choice::Choice;
 use crate::training::{Resources, Training};
 
-/// `summary.json` and `--json`. Return and costs are those of the policy that the run is judged by, over its last 100
-/// finished episodes or, where `basis` says so, by mean steps; those of the sampled actions stand in `sampled`.
+/// `summary.json` and `--json`. Return and costs are those of the policy that the run is judged by: over the fresh episodes by which
+/// it was chosen where there is a `choice`, else over its last 100 finished episodes or, where `basis` says so, by mean steps. Those
+/// of the sampled actions stand in `sampled`.
 #[derive(Debug, Clone, Serialize)]
 pub struct Summary {
     env: String,
@@ -37,6 +39,9 @@ pub struct Summary {
     cost_limit: f64,
     within_limits: bool,
     constraints: Vec<Cost>,
+    /// How the policy that is left was chosen, with what every candidate came to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    choice: Option<Choice>,
     sampled: Sampled,
     /// Steps taken to measure the deployed policy; not among `steps`.
     deployed_steps: u64,
@@ -78,7 +83,8 @@ impl Summary {
         let (totals, constraints) = (runner.totals(), runner.constraints());
         let (sampled, deployed) = (runner.sampled(), runner.deployed());
         let judged = deployed.as_ref().map_or(&sampled, |deployed| &deployed.figures);
-        let outcome = Outcome::of(judged, 1);
+        let choice = training.choice().cloned();
+        let outcome = choice.as_ref().map_or_else(|| Outcome::of(judged, 1), Choice::outcome);
         let first = outcome.costs.first();
         let wall_s = training.wall_s();
         Self {
@@ -100,10 +106,11 @@ impl Summary {
             return_std: outcome.ret.std,
             cost_mean: first.map_or(f64::NAN, |cost| cost.mean),
             cost_std: first.map_or(f64::NAN, |cost| cost.std),
-            episodes: judged.episodes,
+            episodes: choice.as_ref().map_or(judged.episodes, |choice| choice.episodes),
             cost_limit: config.cost_limit.first(),
             within_limits: outcome.is_within(constraints),
             constraints: costs(&outcome, constraints),
+            choice,
             sampled: Sampled::new(&sampled, constraints),
             deployed_steps: deployed.map_or(0, |deployed| deployed.steps),
             accepted: totals.accepted as u64,
@@ -119,23 +126,15 @@ impl Summary {
     /// Speed, outcome of the judged policy, that of the sampled actions if they are others, directory; a line each.
     pub fn text(&self) -> String {
         let mut lines = vec![format!("{} steps in {:.1} s, {:.0} steps/s", self.steps, self.wall_s, self.steps_per_s)];
-        let line = |actions: Actions, basis, ret, costs: &[Cost], episodes: u64| {
-            let basis = match basis {
-                Basis::Episodes => format!("last {} of {episodes} episodes", episodes.min(100)),
-                Basis::Steps => "estimated from mean steps: no episode finished yet".to_owned(),
-            };
+        let line = |actions: Actions, basis: &str, ret, costs: &[Cost]| {
             format!("{actions} actions: {}, {basis}", outcome_text(ret, costs))
         };
-        lines.push(line(
-            self.actions,
-            self.basis,
-            (self.return_mean, self.return_std),
-            &self.constraints,
-            self.episodes,
-        ));
+        let basis = self.choice.as_ref().map_or_else(|| basis_text(self.basis, self.episodes), choice_text);
+        lines.push(line(self.actions, &basis, (self.return_mean, self.return_std), &self.constraints));
         if self.actions != Actions::Sampled {
             let Sampled { basis, episodes, return_mean, return_std, costs } = &self.sampled;
-            lines.push(line(Actions::Sampled, *basis, (*return_mean, *return_std), costs, *episodes));
+            let basis = basis_text(*basis, *episodes);
+            lines.push(line(Actions::Sampled, &basis, (*return_mean, *return_std), costs));
         }
         lines.push(self.run_dir.clone());
         lines.join("\n")
@@ -170,6 +169,20 @@ fn costs(outcome: &Outcome, constraints: &[Constraint]) -> Vec<Cost> {
         within: cost.mean <= constraint.limit,
     };
     constraints.iter().zip(&outcome.costs).map(cost).collect()
+}
+
+/// What figures of training rest on.
+fn basis_text(basis: Basis, episodes: u64) -> String {
+    match basis {
+        Basis::Episodes => format!("last {} of {episodes} episodes", episodes.min(100)),
+        Basis::Steps => "estimated from mean steps: no episode finished yet".to_owned(),
+    }
+}
+
+/// What figures of the policy that is left rest on.
+fn choice_text(choice: &Choice) -> String {
+    let (episodes, policies) = (choice.episodes, choice.candidates.len());
+    format!("{episodes} fresh episodes of the policy of {} steps, chosen of {policies}", choice.chosen().steps)
 }
 
 /// Return, and every cost beside its limit.

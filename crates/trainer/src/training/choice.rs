@@ -1,0 +1,187 @@
+//! What a run leaves: of the policies of its last checkpoints the one that earns most within the limits, each measured on fresh
+//! episodes of its own.
+//!
+//! What training measures is of many policies in turn, one an iteration, and where the cost still moves it is not that of the last
+//! one. So a run ends with what `eval` would do next, before it says what it came to: every candidate plays the same fresh episodes,
+//! none of which training, measuring or an evaluation plays, with the normaliser that the run leaves.
+
+use anyhow::Result;
+use burn::tensor::Device;
+use compute::HostTensor;
+use envs::{Navigation, Purpose};
+use serde::{Deserialize, Serialize};
+
+use crate::checkpoint::CheckpointStore;
+use crate::config::{Constraint, TrainConfig};
+use crate::evaluate::{EpisodeResult, evaluate};
+use crate::outcome::{Basis, Measured, Outcome, Rank, largest_excess};
+use crate::policy::exported::PolicySnapshot;
+use crate::policy::saved::deployed_entry;
+use crate::protocol;
+use crate::statistics::{mean, std};
+
+/// Part of a run's steps that measuring the candidates may take at most.
+const SHARE: u64 = 10;
+
+/// The candidates and which of them the run leaves.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Choice {
+    /// Fresh episodes that each played.
+    pub episodes: u64,
+    /// In the order of their steps; the last is the run's last policy.
+    pub candidates: Vec<Candidate>,
+    /// Place of the chosen one among them.
+    pub chosen: usize,
+}
+
+/// A policy of the run and what it came to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Candidate {
+    /// Environment steps it had been trained for.
+    pub steps: u64,
+    /// The return of an episode.
+    pub ret: Measured,
+    /// Its costs, one per constraint.
+    pub costs: Vec<Measured>,
+}
+
+impl Candidate {
+    fn new(steps: u64, results: &[EpisodeResult]) -> Self {
+        let measured = |of: &dyn Fn(&EpisodeResult) -> f64| {
+            let values: Vec<f64> = results.iter().map(of).collect();
+            Measured { mean: mean(&values), std: std(&values) }
+        };
+        let constraints = results.first().map_or(0, |result| result.costs.len());
+        let costs = (0..constraints).map(|k| measured(&|result: &EpisodeResult| result.costs[k])).collect();
+        Self { steps, ret: measured(&|result: &EpisodeResult| result.ret), costs }
+    }
+
+    /// Its place among others: within the limits is what stays so with a standard error added to the mean.
+    fn rank(&self, episodes: u64, constraints: &[Constraint]) -> Rank {
+        let bounds = self.costs.iter().map(|cost| cost.mean + cost.std / (episodes as f64).sqrt());
+        Rank { episodes: true, excess: largest_excess(bounds, constraints), ret: self.ret.mean }
+    }
+
+    fn is_finite(&self) -> bool {
+        self.costs.iter().chain([&self.ret]).all(|figure| figure.mean.is_finite() && figure.std.is_finite())
+    }
+}
+
+impl Choice {
+    /// The best of `candidates`, of which there must be one: the highest return among those whose costs are surely within their
+    /// limits, else the one nearest to that; the later of equals.
+    fn among(candidates: Vec<Candidate>, episodes: u64, constraints: &[Constraint]) -> Self {
+        let rank = |at: usize| candidates[at].rank(episodes, constraints);
+        let better = |best: usize, next: usize| if rank(best).is_above(&rank(next)) { best } else { next };
+        let chosen = (0..candidates.len()).reduce(better).unwrap_or_default();
+        Self { episodes, candidates, chosen }
+    }
+
+    /// The policy that the run leaves.
+    pub fn chosen(&self) -> &Candidate {
+        &self.candidates[self.chosen]
+    }
+
+    /// What it came to.
+    pub fn outcome(&self) -> Outcome {
+        let Candidate { ret, costs, .. } = self.chosen();
+        Outcome { basis: Basis::Episodes, ret: *ret, costs: costs.clone() }
+    }
+
+    /// Whether it can have been made, for what is read from a file.
+    pub fn is_valid(&self) -> bool {
+        self.chosen < self.candidates.len() && self.candidates.iter().all(Candidate::is_finite)
+    }
+}
+
+/// Measures the policies of the last checkpoints beside `last`, that of `steps`, and chooses; also returns the parameters of the
+/// chosen one `[P + A]` where it is none but the last. `None` where there is nothing to choose from: none is asked for, or two
+/// candidates would take more than a tenth of the run's steps.
+///
+/// # Errors
+/// When the environments cannot be made or the device fails.
+pub fn choose(
+    config: &TrainConfig,
+    store: &CheckpointStore,
+    (steps, last): (u64, &PolicySnapshot),
+    constraints: &[Constraint],
+    device: &Device,
+) -> Result<Option<(Choice, Option<HostTensor>)>> {
+    let (spec, episodes) = (config.env.spec()?, config.deployed.final_episodes);
+    let each = (episodes * spec.env.max_episode_steps) as u64;
+    let affordable = (config.total_steps / SHARE).checked_div(each).unwrap_or(0) as usize;
+    if affordable < 2 {
+        return Ok(None);
+    }
+    let mut policies: Vec<(u64, PolicySnapshot, Option<HostTensor>)> = Vec::new();
+    for at in store.steps().into_iter().filter(|at| *at < steps).rev().take(affordable - 1) {
+        // One that cannot be read is no candidate.
+        let Ok(checkpoint) = store.read(at) else { continue };
+        let params = checkpoint.state.host(deployed_entry(&checkpoint.state))?;
+        if let Some(policy) = last.with_params(&params.values) {
+            // A former end of the run holds what was chosen there.
+            let at = checkpoint.session.choice.as_ref().map_or(at, |choice| choice.chosen().steps);
+            policies.insert(0, (at, policy, Some(params.clone())));
+        }
+    }
+    policies.push((steps, last.clone(), None));
+    let (mut candidates, mut parameters) = (Vec::new(), Vec::new());
+    for (at, policy, params) in policies {
+        let all = Navigation::new(spec.clone(), episodes, Purpose::Choosing.seed(config.seed), device)?;
+        let results = evaluate(&policy, protocol::wrap(config, Box::new(all))?, config.seed, config.deployed.actions)?;
+        let candidate = Candidate::new(at, &results);
+        if candidate.is_finite() {
+            candidates.push(candidate);
+            parameters.push(params);
+        }
+    }
+    if candidates.is_empty() {
+        return Ok(None);
+    }
+    let choice = Choice::among(candidates, episodes as u64, constraints);
+    let params = parameters.swap_remove(choice.chosen);
+    Ok(Some((choice, params)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidate(steps: u64, ret: f64, cost: f64, std: f64) -> Candidate {
+        Candidate { steps, ret: Measured { mean: ret, std: 1.0 }, costs: vec![Measured { mean: cost, std }] }
+    }
+
+    fn chosen(candidates: &[Candidate]) -> u64 {
+        let limit = [Constraint { name: "cost".into(), limit: 25.0 }];
+        Choice::among(candidates.to_vec(), 100, &limit).chosen().steps
+    }
+
+    #[test]
+    fn the_highest_return_surely_within_the_limit_is_chosen() {
+        // 23 + 30 / 10 is above 25, 20 + 4 is not.
+        let all = [candidate(1, 5.0, 10.0, 30.0), candidate(2, 9.0, 23.0, 30.0), candidate(3, 7.0, 20.0, 40.0)];
+        assert_eq!(chosen(&all), 3);
+        assert_eq!(chosen(&all[..2]), 1);
+        // Of two that are alike the later one has learned longer.
+        assert_eq!(chosen(&[candidate(1, 5.0, 10.0, 30.0), candidate(2, 5.0, 10.0, 30.0)]), 2);
+    }
+
+    #[test]
+    fn where_none_is_within_the_nearest_is_chosen() {
+        assert_eq!(
+            chosen(&[candidate(1, 9.0, 40.0, 10.0), candidate(2, 5.0, 26.0, 10.0), candidate(3, 7.0, 30.0, 10.0)]),
+            2
+        );
+    }
+
+    #[test]
+    fn episodes_become_means_and_deviations() {
+        let result = |ret, cost| EpisodeResult { ret, costs: vec![cost, 1.0], length: 1000, kinds: Vec::new() };
+        let made = Candidate::new(9, &[result(1.0, 10.0), result(3.0, 30.0)]);
+        assert_eq!((made.steps, made.ret.mean, made.costs.len()), (9, 2.0, 2));
+        assert_eq!((made.costs[0].mean, made.costs[1].mean, made.costs[1].std), (20.0, 1.0, 0.0));
+        assert_eq!(made.costs[0].std, std(&[10.0, 30.0]));
+    }
+}
