@@ -32,7 +32,8 @@ class VecEnv(BaseVecEnv):
         seed = self._seeds[0]
         self._simulator.reset(None if seed is None else int(seed))
         self._reset_seeds()
-        self._reset_options()
+        if hasattr(self, "_reset_options"):  # from 2.2 on
+            self._reset_options()
         self.reset_infos = [{} for _ in range(self.num_envs)]
         return self._copies.of(self._simulator.obs)
 
