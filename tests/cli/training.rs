@@ -129,9 +129,11 @@ fn a_run_leaves_the_policy_that_earns_most_on_fresh_episodes() {
     assert_eq!((&summary["episodes"], &summary["basis"]), (&2.into(), &"episodes".into()));
     // It is what the last checkpoint deploys.
     let theta = |which: &str| {
-        sandbox.succeed(&["export", "run", "--checkpoint", which, "--out", "policy.safetensors"]);
+        let told = sandbox.succeed(&["export", "run", "--checkpoint", which, "--out", "policy.safetensors"]).stderr;
+        // The episodes by which it was chosen are an evaluation of it.
+        assert_eq!(told.contains("no evaluation"), which != "latest" && which != "4096", "{told}");
         let bytes = fs::read(sandbox.path("policy.safetensors")).unwrap();
-        safetensors::SafeTensors::deserialize(&bytes).unwrap().tensor("layers.0.weight").unwrap().data().to_vec()
+        safetensors::SafeTensors::deserialize(&bytes).unwrap().tensor("layers.1.weight").unwrap().data().to_vec()
     };
     assert_eq!(theta("latest"), theta(&chosen["steps"].to_string()));
     // A finished run says again how it chose, one that goes on chooses anew.

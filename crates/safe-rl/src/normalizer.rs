@@ -148,6 +148,11 @@ impl Normalizer {
         self.variance.clone().sqrt()
     }
 
+    /// What is subtracted from observations, and what they are divided by then, each `[D]`.
+    pub fn scale(&self) -> [Tensor<1>; 2] {
+        [self.mean.clone(), self.divisor.clone()]
+    }
+
     /// Observations merged so far.
     pub fn count(&self) -> f64 {
         self.count

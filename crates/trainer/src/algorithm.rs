@@ -11,7 +11,7 @@ use anyhow::Result;
 use burn::tensor::{Device, Int, Tensor};
 use compute::State;
 use compute::noise::NoiseKey;
-use safe_rl::{Samples, minibatches_of_a_part};
+use safe_rl::{Normalizer, Samples, minibatches_of_a_part};
 
 pub mod cpo;
 pub mod crpo;
@@ -114,6 +114,10 @@ pub trait Algorithm: Send {
     fn deployed(&self) -> Option<Tensor<1>> {
         None
     }
+
+    /// Told after an update when the statistics that normalise observations have changed: parameters that are kept of former policies,
+    /// of `policy`'s shape, must go on as the functions they were ([`Policy::renormalized`]). The current policy is left as it is.
+    fn normalizer_changed(&mut self, _policy: &Policy, _former: &Normalizer, _now: &Normalizer) {}
 
     /// GAE lambdas of the advantages of reward and costs, where the algorithm has its own; those of the critics' targets stay
     /// the run's.

@@ -12,7 +12,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use compute::State;
 use compute::noise::NoiseKey;
 use kfac::{FactorSample, FisherSeeds, ForwardPass, Mlp, MlpSpec, Statistics};
-use safe_rl::{Gaussian, Surrogate, clamp_log_std};
+use safe_rl::{Gaussian, Normalizer, Surrogate, clamp_log_std};
 
 /// Log sigma of samples that are the mean: 5.8 of these sigmas, the largest normal drawn, are 5e-13.
 const NOISELESS_LOG_STD: f32 = -30.0;
@@ -117,6 +117,23 @@ impl Policy {
         let network = self.spec().num_params();
         let log_std = self.log_std.full_like(NOISELESS_LOG_STD);
         self.with_params(Tensor::cat(vec![self.params.clone().narrow(0, 0, network), log_std], 0))
+    }
+
+    /// The policy that does with observations normalised by `now` what this one does with them normalised by `former`, but for what
+    /// either clips: the first layer takes up the difference.
+    #[must_use]
+    pub fn renormalized(&self, former: &Normalizer, now: &Normalizer) -> Self {
+        let sizes = self.spec().sizes();
+        let (inputs, outputs) = (sizes[0], sizes[1]);
+        let [[former_mean, former_divisor], [mean, divisor]] = [former, now].map(Normalizer::scale);
+        let first = self.params.clone().narrow(0, 0, (inputs + 1) * outputs).reshape([inputs + 1, outputs]);
+        let (weight, bias) = (first.clone().narrow(0, 0, inputs), first.narrow(0, inputs, 1));
+        let shift = (mean - former_mean) / former_divisor.clone();
+        let bias = bias + (weight.clone() * shift.unsqueeze_dim(1)).sum_dim(0);
+        let weight = weight * (divisor / former_divisor).unsqueeze_dim(1);
+        let rest = (inputs + 1) * outputs;
+        let others = self.params.clone().narrow(0, rest, self.num_params() - rest);
+        self.with_params(Tensor::cat(vec![weight.flatten(0, 1), bias.flatten(0, 1), others], 0))
     }
 
     /// All parameters, `[P + A]`.
@@ -271,6 +288,26 @@ mod tests {
         let obs = noise(0, 4, 3);
         assert_eq!(host(&again.forward(obs.clone())).unwrap(), host(&policy.forward(obs)).unwrap());
         assert!(Policy::from_params(policy.spec().clone(), Tensor::zeros([3], &policy.device())).is_err());
+    }
+
+    #[test]
+    fn a_renormalised_policy_does_the_same_with_raw_observations() {
+        let (policy, device) = (policy(), Device::flex());
+        let normalizer = |mean: [f32; 3], std: [f32; 3]| {
+            let vector = |values| Tensor::<1>::from_floats(values, &device);
+            Normalizer::frozen(vector(mean), vector(std), safe_rl::NormalizerConfig::default()).expect("it is valid")
+        };
+        // The last deviation is below the floor of 0.01 in both.
+        let (former, now) =
+            (normalizer([0.5, -1.0, 2.0], [1.5, 0.7, 0.001]), normalizer([0.3, -0.8, 2.001], [2.0, 0.5, 0.002]));
+        let obs = noise(1, 6, 3) * Tensor::<1>::from_floats([1.0, 1.0, 0.01], &device).unsqueeze()
+            + Tensor::<1>::from_floats([0.0, -1.0, 2.0], &device).unsqueeze();
+        let before = host(&policy.forward(former.apply(obs.clone()))).unwrap();
+        let after = host(&policy.renormalized(&former, &now).forward(now.apply(obs.clone()))).unwrap();
+        let unchanged = host(&policy.forward(now.apply(obs))).unwrap();
+        let largest = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(largest(&before, &after) < 1e-5, "{before:?} {after:?}");
+        assert!(largest(&before, &unchanged) > 0.1);
     }
 
     #[test]

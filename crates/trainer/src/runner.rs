@@ -122,7 +122,9 @@ impl Runner {
         if comm.size() > 1 {
             self.normalizer.pool(comm.size(), |sums| comm.sum(sums))?;
         }
+        let former = self.normalizer.clone();
         self.normalizer.commit();
+        self.algorithm.normalizer_changed(&self.policy, &former, &self.normalizer);
         self.iteration += 1;
         let update_s = start.elapsed().as_secs_f64() - rollout_s - deployed_s;
         let report = IterationReport {

@@ -24,9 +24,9 @@ use compute::noise::{NoiseKey, Stream};
 use kfac::{FactorSample, Factors, FisherKind, FisherSeeds, InverseSet, exact_seeds, score_seeds};
 use policy_average::PolicyAverage;
 use safe_rl::{
-    Blend, CostAverage, Flag, KlGuard, Margin, MarginWeights, Multiplier, PidMultiplier, PidMultiplierConfig,
-    PriceBound, Products, ProjectionKind, Samples, TrustRegionStep, all_finite, all_finite_in, blend,
-    trust_region_step, trust_region_step_by,
+    Blend, CostAverage, Decision, Flag, KlGuard, Margin, MarginWeights, Multiplier, Normalizer, PidMultiplier,
+    PidMultiplierConfig, PriceBound, Products, ProjectionKind, Samples, TrustRegionStep, all_finite, all_finite_in,
+    blend, trust_region_step, trust_region_step_by,
 };
 
 /// KFCPO's row of the table.
@@ -321,6 +321,14 @@ impl Algorithm for Kfcpo {
 
     fn deployed(&self) -> Option<Tensor<1>> {
         self.deployed.get()
+    }
+
+    fn normalizer_changed(&mut self, policy: &Policy, former: &Normalizer, now: &Normalizer) {
+        self.deployed.map(|mean| {
+            let moved = policy.with_params(mean.clone()).renormalized(former, now).params().clone();
+            // Statistics of observations that are no numbers end the run, and must not take its policy with them.
+            Decision::new(all_finite(&moved)).select(moved, mean)
+        });
     }
 
     fn gae_lambdas(&self) -> [Option<f64>; 2] {

@@ -14,7 +14,7 @@ use crate::policy::exported::PolicySnapshot;
 pub const DEPLOYED_POLICY: &str = "policy.deployed";
 
 /// The entry of a checkpoint's state that holds its policy to deploy.
-pub fn deployed_entry(state: &State) -> &'static str {
+fn deployed_entry(state: &State) -> &'static str {
     if state.tensors.contains_key(DEPLOYED_POLICY) { DEPLOYED_POLICY } else { "policy.params" }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! What training measures is of many policies in turn, one an iteration, and where the cost still moves it is not that of the last
 //! one. So a run ends with what `eval` would do next, before it says what it came to: every candidate plays the same fresh episodes,
-//! none of which training, measuring or an evaluation plays, with the normaliser that the run leaves.
+//! none of which training, measuring or an evaluation plays.
 
 use anyhow::Result;
 use burn::tensor::Device;
@@ -15,8 +15,8 @@ use crate::checkpoint::CheckpointStore;
 use crate::config::{Constraint, TrainConfig};
 use crate::evaluate::{EpisodeResult, evaluate};
 use crate::outcome::{Basis, Measured, Outcome, Rank, largest_excess};
-use crate::policy::exported::PolicySnapshot;
-use crate::policy::saved::deployed_entry;
+use crate::policy::exported::{PolicySnapshot, host};
+use crate::policy::saved::saved_policy;
 use crate::protocol;
 use crate::statistics::{mean, std};
 
@@ -119,11 +119,13 @@ pub fn choose(
     for at in store.steps().into_iter().filter(|at| *at < steps).rev().take(affordable - 1) {
         // One that cannot be read is no candidate.
         let Ok(checkpoint) = store.read(at) else { continue };
-        let params = checkpoint.state.host(deployed_entry(&checkpoint.state))?;
-        if let Some(policy) = last.with_params(&params.values) {
+        let Ok(policy) = saved_policy(&checkpoint, device) else { continue };
+        let (former, now) = (policy.normalizer(device)?, last.normalizer(device)?);
+        let params = host(policy.policy(device)?.renormalized(&former, &now).params())?;
+        if let Some(policy) = last.with_params(&params) {
             // A former end of the run holds what was chosen there.
             let at = checkpoint.session.choice.as_ref().map_or(at, |choice| choice.chosen().steps);
-            policies.insert(0, (at, policy, Some(params.clone())));
+            policies.insert(0, (at, policy, Some(HostTensor::new([params.len()], params)?)));
         }
     }
     policies.push((steps, last.clone(), None));

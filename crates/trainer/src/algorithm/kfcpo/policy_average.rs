@@ -5,6 +5,9 @@
 //! stochastic approximation by averaging", 1992; Ruppert 1988). It earns more and may cost more, so it is what the deployed
 //! environments measure and what the margin steers by. The iterates go on gathering the rollouts.
 //!
+//! Iterates are averaged as functions of raw observations: when the statistics that normalise these move on, the mean takes up the
+//! difference in its first layer. Half a run's statistics moved by its last twentieth made PointCircle1's policy cost 46 in place of 26.
+//!
 //! The mean has polynomially decaying weights (Shamir and Zhang, "Stochastic gradient descent for non-smooth optimization",
 //! 2013), (j / k)^(1 / share - 1) for iterate j of k: it is about `share` of the iterates so far old, a few early on.
 
@@ -42,6 +45,13 @@ impl PolicyAverage {
         } else {
             self.mean.clone() + (params.clone() - self.mean.clone()) * weight
         };
+    }
+
+    /// Replaces the mean, where there is one, by what `change` makes of it.
+    pub fn map(&mut self, change: impl FnOnce(Tensor<1>) -> Tensor<1>) {
+        if self.count > 0 {
+            self.mean = change(self.mean.clone());
+        }
     }
 
     /// The mean `[P + A]`; `None` before the first iterate and without averaging.

@@ -7,12 +7,13 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
 
-use crate::checkpoint::Selector;
+use crate::checkpoint::{Checkpoint, Selector};
 use crate::cli::command::eval::EVALUATION;
 use crate::cli::console::{diagnose, print};
-use crate::config::Actions;
+use crate::config::{Actions, Constraint};
 use crate::device::{DeviceChoice, select_device};
 use crate::error::UsageError;
+use crate::outcome::Measured;
 use crate::policy::onnx;
 use crate::policy::source::PolicySource;
 use crate::run_dir::RunDir;
@@ -79,7 +80,7 @@ pub fn run(args: &ExportArgs) -> Result<ExitCode> {
         ExportFormat::Onnx => onnx::write(&policy, actions, &out)?,
     }
     let vouched = source.run.as_ref().zip(source.checkpoint());
-    if let Some(doubt) = vouched.and_then(|(run, checkpoint)| doubt(run, checkpoint.steps, actions)) {
+    if let Some(doubt) = vouched.and_then(|(run, checkpoint)| doubt(run, checkpoint, actions)) {
         diagnose(&format!("warning: {doubt}"));
     }
     print(&out.display().to_string())?;
@@ -101,11 +102,30 @@ struct EvaluatedCost {
     cost_mean: f64,
 }
 
-/// Why the policy at `steps` is not known to be within its limits with its deployed actions; `None` if it is.
-fn doubt(dir: &RunDir, steps: u64, actions: Actions) -> Option<String> {
-    let evaluation = dir.read_json_if_present::<Evaluated>(EVALUATION).ok().flatten();
+impl Evaluated {
+    /// The fresh episodes by which the policy was chosen when its run ended, where they were.
+    fn of_choice(checkpoint: &Checkpoint) -> Option<Self> {
+        let (config, choice) = (&checkpoint.config, checkpoint.session.choice.as_ref()?);
+        let limits = config.cost_limit.of(&config.env.spec().ok()?.env.constraints).ok()?;
+        let cost = |(Constraint { name, limit }, cost): (Constraint, &Measured)| EvaluatedCost {
+            name,
+            limit,
+            cost_mean: cost.mean,
+        };
+        Some(Self {
+            checkpoint: checkpoint.steps,
+            deterministic: config.deployed.actions == Actions::Mean,
+            constraints: limits.into_iter().zip(&choice.chosen().costs).map(cost).collect(),
+        })
+    }
+}
+
+/// Why the policy of a checkpoint is not known to be within its limits with its deployed actions; `None` if it is.
+fn doubt(dir: &RunDir, checkpoint: &Checkpoint, actions: Actions) -> Option<String> {
+    let steps = checkpoint.steps;
     let is_of_policy = |e: &Evaluated| e.checkpoint == steps && e.deterministic == (actions == Actions::Mean);
-    let Some(evaluation) = evaluation.filter(is_of_policy) else {
+    let evaluation = dir.read_json_if_present::<Evaluated>(EVALUATION).ok().flatten().filter(is_of_policy);
+    let Some(evaluation) = evaluation.or_else(|| Evaluated::of_choice(checkpoint).filter(is_of_policy)) else {
         return Some(format!(
             "no evaluation of the checkpoint at {steps} steps with {actions} actions is on record: `trainer eval {} \
              --checkpoint {steps}` tells whether it is within its limits",
