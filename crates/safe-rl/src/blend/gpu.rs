@@ -15,6 +15,10 @@ use crate::projection::VANISHED;
 /// Units of a cube where every unit has a number of its own.
 const CUBE: u32 = 64;
 
+/// In the place of the highest price, where there is none. No price that is high enough would do: without a cost's gradient the
+/// odds are zero at any price.
+const UNBOUNDED: f32 = -1.0;
+
 /// `alpha n_r - beta n_c`, or zero where unusable.
 #[cube(launch)]
 fn direction_kernel(
@@ -104,10 +108,12 @@ fn blend_kernel(
     if ABSOLUTE_POS == 0 {
         let (q, s, kappa) = (gram[0], gram[3], -gram[1]);
         let mut weight = safety;
-        let odds = (bound[0] * (s / q).sqrt()).min(largest_odds);
-        let most = odds / (odds + 1.0f32);
-        if finite(most) && most < weight {
-            weight = most;
+        if bound[0] >= 0.0f32 {
+            let odds = (bound[0] * (s / q).sqrt()).min(largest_odds);
+            let most = odds / (odds + 1.0f32);
+            if finite(most) && most < weight {
+                weight = most;
+            }
         }
         let kappa_projected = -projection_gram[1];
         let conflict = kappa_projected.min(0.0f32);
@@ -160,7 +166,7 @@ pub(super) fn blend(
     if !is_gpu(&pair.gram.device()) {
         return None;
     }
-    let unbounded = || Tensor::full([1], LARGEST_ODDS, &pair.gram.device());
+    let unbounded = || Tensor::full([1], UNBOUNDED, &pair.gram.device());
     let bound = primitive(&bound.cloned().unwrap_or_else(unbounded))?;
     let (gram, projection) = (primitive(&pair.gram)?, primitive(&projection.gram)?);
     let [alpha, beta, norm_squared, usable, safety] = [(); 5].map(|()| empty_like(&gram, [1]));
