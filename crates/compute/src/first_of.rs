@@ -3,7 +3,7 @@
 /// The result of the first leaf that applies, else of the reference: `first_of!(cpu::f(x), gpu::f(x), reference(x))`.
 ///
 /// The leaves are functions of the modules `cpu` and `gpu` of the calling module and return an `Option`; one of them may be
-/// left out. The GPU leaf exists only where the calling crate has its feature `gpu`, so `gpu.rs` begins with
+/// left out. Without a reference, `first_of!(gpu::f(x))`, it is the leaf's `Option`. The GPU leaf exists only where the calling crate has its feature `gpu`, so `gpu.rs` begins with
 /// `#![cfg(feature = "gpu")]` and nothing above it needs to know.
 ///
 /// ```
@@ -41,6 +41,16 @@ macro_rules! first_of {
             $reference
         }
     };
+    (gpu::$gpu:ident($($on_gpu:tt)*) $(,)?) => {{
+        #[cfg(feature = "gpu")]
+        let found = gpu::$gpu($($on_gpu)*);
+        #[cfg(not(feature = "gpu"))]
+        let found = {
+            let _ = ($($on_gpu)*);
+            None
+        };
+        found
+    }};
     (cpu::$cpu:ident($($on_cpu:tt)*), $reference:expr $(,)?) => {
         match cpu::$cpu($($on_cpu)*) {
             Some(found) => found,

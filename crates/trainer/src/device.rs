@@ -3,6 +3,7 @@
 //! Never `Device::default()`: it takes the first backend compiled in, present or not, and panics at the first
 //! operation where there is none. A GPU counts as present when it has computed something ([`select_device`]).
 
+pub mod launches;
 mod trial;
 
 #[cfg(feature = "kernel-cache")]
@@ -120,7 +121,6 @@ pub fn synchronize(device: &Device) -> Result<()> {
 /// Most steps of a rollout in one launch on `device`.
 ///
 /// All of them on a GPU. Software renderers stop a program whose loops have made 65,535 rounds, so that they get one step.
-#[cfg(feature = "gpu")]
 pub fn steps_per_launch(device: &Device) -> usize {
     if is_software(device) { 1 } else { usize::MAX }
 }

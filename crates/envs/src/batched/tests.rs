@@ -1,3 +1,5 @@
+//! Environments of one's own, stepped over threads.
+
 use burn::tensor::{Device, Tensor};
 
 use super::*;

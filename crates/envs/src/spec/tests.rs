@@ -1,3 +1,5 @@
+//! Levels of one's own: what is accepted, what is refused and in which words.
+
 use burn::tensor::{Device, Tensor};
 
 use super::*;

@@ -1,19 +1,10 @@
 //! What a piece of work launches on a GPU, kernel by kernel, as CubeCL itself reports it.
 
-#[cfg(feature = "gpu")]
-use std::collections::HashMap;
-#[cfg(feature = "gpu")]
-use std::sync::{Arc, Mutex, PoisonError};
-
-#[cfg(feature = "gpu")]
-use cubecl::logging::{LaunchObservation, LaunchObserver};
+use crate::device::launches::LaunchWatch;
 
 /// Watches launches and read-backs of the whole process for as long as it lives. The CPU backend launches nothing.
 pub struct LaunchCounter {
-    #[cfg(feature = "gpu")]
-    counts: Arc<Counts>,
-    #[cfg(feature = "gpu")]
-    _watching: LaunchObservation,
+    watch: LaunchWatch,
     read_backs: u64,
 }
 
@@ -45,42 +36,17 @@ impl Launched {
     }
 }
 
-#[cfg(feature = "gpu")]
-#[derive(Default)]
-struct Counts(Mutex<HashMap<&'static str, u64>>);
-
-#[cfg(feature = "gpu")]
-impl LaunchObserver for Counts {
-    fn launched(&self, kernel: &'static str) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(kernel).or_default() += 1;
-    }
-}
-
 impl LaunchCounter {
     /// Begins to count.
     #[allow(clippy::new_without_default)] // beginning to count is no value
     pub fn new() -> Self {
-        #[cfg(feature = "gpu")]
-        let counts = Arc::new(Counts::default());
-        Self {
-            #[cfg(feature = "gpu")]
-            _watching: LaunchObservation::new(counts.clone()),
-            #[cfg(feature = "gpu")]
-            counts,
-            read_backs: compute::read_backs(),
-        }
+        Self { watch: LaunchWatch::begin(), read_backs: compute::read_backs() }
     }
 
     /// What was counted since the last call, or since the beginning.
     pub fn take(&mut self) -> Launched {
         let before = std::mem::replace(&mut self.read_backs, compute::read_backs());
-        #[allow(unused_mut)]
-        let mut kernels: Vec<(String, u64)> = Vec::new();
-        #[cfg(feature = "gpu")]
-        {
-            let mut counts = self.counts.0.lock().unwrap_or_else(PoisonError::into_inner);
-            kernels.extend(counts.drain().map(|(name, count)| (short(name), count)));
-        }
+        let kernels = self.watch.take().into_iter().map(|(name, count)| (short(name), count)).collect();
         let mut launched = Launched::default();
         launched.add(Launched { kernels, read_backs: self.read_backs - before });
         launched
@@ -88,7 +54,6 @@ impl LaunchCounter {
 }
 
 /// A kernel's name without the paths of its types.
-#[cfg(feature = "gpu")]
 fn short(name: &str) -> String {
     let words = name.split_inclusive(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'));
     words.map(|word| word.rsplit("::").next().unwrap_or(word)).collect()

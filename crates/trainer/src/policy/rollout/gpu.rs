@@ -1,5 +1,6 @@
 //! The policy as a kernel's type parameter: normaliser, network and noise put together, so that a whole rollout is one
 //! launch on a GPU.
+#![cfg(feature = "gpu")]
 
 use burn::tensor::Tensor;
 use compute::noise::NoiseKey;

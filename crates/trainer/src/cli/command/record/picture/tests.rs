@@ -1,3 +1,5 @@
+//! What a frame shows, and where.
+
 use super::super::episode::Lidar;
 use super::*;
 use crate::config::Constraint;
