@@ -3,8 +3,8 @@
 /// The result of the first leaf that applies, else of the reference: `first_of!(cpu::f(x), gpu::f(x), reference(x))`.
 ///
 /// The leaves are functions of the modules `cpu` and `gpu` of the calling module and return an `Option`; one of them may be
-/// left out. Without a reference, `first_of!(gpu::f(x))`, it is the leaf's `Option`. The GPU leaf exists only where the calling crate has its feature `gpu`, so `gpu.rs` begins with
-/// `#![cfg(feature = "gpu")]` and nothing above it needs to know.
+/// left out. Without a reference, `first_of!(gpu::f(x))`, it is the leaf's `Option`. The GPU leaf exists only where the
+/// calling crate has its feature `gpu`, so `gpu.rs` begins with `#![cfg(feature = "gpu")]` and nothing above it needs to know.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
