@@ -5,21 +5,35 @@
 //! of a [`Group`] per process, and the processes reach each other by [`Processes`]: MPI where the feature `mpi` is built in.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use anyhow::{Error, Result};
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 use safe_rl::conjugate_gradient;
 
 mod group;
 pub mod launch;
 #[cfg(feature = "mpi")]
 mod mpi;
+#[cfg(feature = "nccl")]
+mod nccl;
 mod processes;
 
 pub use group::{Group, Shard};
 #[cfg(feature = "mpi")]
 pub use mpi::Mpi;
 pub use processes::{OneProcess, Processes, in_order};
+
+/// Lets `processes` sum on their devices, of which `device` is this one's, where NCCL is built in and can; else as they are.
+///
+/// # Errors
+/// When a process, a device or the network fails.
+#[cfg_attr(not(feature = "nccl"), allow(unused_variables, clippy::unnecessary_wraps))]
+pub(crate) fn on_devices(processes: Arc<dyn Processes>, device: &Device) -> Result<Arc<dyn Processes>> {
+    #[cfg(feature = "nccl")]
+    let processes = nccl::join(processes, device)?;
+    Ok(processes)
+}
 
 /// How far apart the seeds of two shards lie.
 const SEED_STEP: u32 = 40;
@@ -144,7 +158,6 @@ impl Comm for Alone {
 mod tests {
     use super::*;
     use anyhow::bail;
-    use burn::tensor::Device;
 
     /// Two shards that hold the same numbers; the network fails where it is asked for three.
     struct Twins;

@@ -27,8 +27,8 @@ pub enum DeviceChoice {
     Wgpu,
     /// wgpu pinned to Vulkan.
     Vulkan,
-    /// The CUDA device of this index.
-    Cuda(usize),
+    /// The CUDA device of this index; without one the first, or each process of a machine its own.
+    Cuda(Option<usize>),
 }
 
 impl FromStr for DeviceChoice {
@@ -40,9 +40,9 @@ impl FromStr for DeviceChoice {
             "cpu" => Ok(Self::Cpu),
             "wgpu" => Ok(Self::Wgpu),
             "vulkan" => Ok(Self::Vulkan),
-            "cuda" => Ok(Self::Cuda(0)),
+            "cuda" => Ok(Self::Cuda(None)),
             _ => (text.strip_prefix("cuda:").and_then(|index| index.parse().ok()))
-                .map(Self::Cuda)
+                .map(|index| Self::Cuda(Some(index)))
                 .ok_or_else(|| "expected auto, cpu, wgpu, vulkan, cuda or cuda:N".to_owned()),
         }
     }
@@ -55,7 +55,8 @@ impl fmt::Display for DeviceChoice {
             Self::Cpu => f.write_str("cpu"),
             Self::Wgpu => f.write_str("wgpu"),
             Self::Vulkan => f.write_str("vulkan"),
-            Self::Cuda(index) => write!(f, "cuda:{index}"),
+            Self::Cuda(None) => f.write_str("cuda"),
+            Self::Cuda(Some(index)) => write!(f, "cuda:{index}"),
         }
     }
 }
@@ -65,7 +66,7 @@ impl fmt::Display for DeviceChoice {
 pub struct SelectedDevice {
     /// The device, without autodiff.
     pub device: Device,
-    /// Which one it is; never [`DeviceChoice::Auto`].
+    /// Which one it is; never [`DeviceChoice::Auto`] or CUDA without an index.
     pub choice: DeviceChoice,
     /// Why [`DeviceChoice::Auto`] passed over a GPU that is there and does not work; nothing where there is no GPU.
     pub warning: Option<String>,
@@ -104,7 +105,7 @@ pub fn select_device(choice: DeviceChoice) -> Result<SelectedDevice> {
         DeviceChoice::Cpu => cpu()?,
         DeviceChoice::Wgpu => wgpu()?,
         DeviceChoice::Vulkan => vulkan()?,
-        DeviceChoice::Cuda(index) => cuda(index)?,
+        DeviceChoice::Cuda(index) => return cuda(index),
     };
     Ok(SelectedDevice { device, choice, warning: None })
 }
@@ -147,7 +148,7 @@ pub(crate) fn memory_used(device: &Device) -> Option<f64> {
     #[cfg(feature = "gpu")]
     {
         let number = burn::tensor::Tensor::<1>::zeros([1], device);
-        return Some(compute::gpu::memory_reserved(&compute::gpu::primitive(&number)?) as f64);
+        Some(compute::gpu::memory_reserved(&compute::gpu::primitive(&number)?) as f64)
     }
     #[cfg(not(feature = "gpu"))]
     {
@@ -158,7 +159,7 @@ pub(crate) fn memory_used(device: &Device) -> Option<f64> {
 
 fn select_best() -> Result<SelectedDevice> {
     let candidates = [
-        (cfg!(feature = "cuda"), DeviceChoice::Cuda(0)),
+        (cfg!(feature = "cuda"), DeviceChoice::Cuda(None)),
         (cfg!(feature = "vulkan") && has_gpu_adapter(), DeviceChoice::Vulkan),
         (cfg!(feature = "wgpu") && has_gpu_adapter(), DeviceChoice::Wgpu),
     ];
@@ -245,22 +246,23 @@ fn vulkan() -> Result<Device> {
 }
 
 #[cfg(feature = "cuda")]
-fn cuda(index: usize) -> Result<Device> {
+fn cuda(index: Option<usize>) -> Result<SelectedDevice> {
     use burn::tensor::DeviceType;
     let present = Device::enumerate(DeviceType::Cuda).len();
     if present == 0 {
         bail!("no CUDA device: the NVIDIA driver (libcuda) is missing or sees no GPU; use --device cpu");
     }
+    let index = index.unwrap_or_else(|| crate::comm::launch::local_rank().unwrap_or(0) % present);
     if index >= present {
         bail!("cuda:{index} does not exist: the driver sees {present} device(s), counted from 0");
     }
     let device = Device::cuda(index);
     trial::compute(&device, &format!("cuda:{index}"))?;
-    Ok(device)
+    Ok(SelectedDevice { device, choice: DeviceChoice::Cuda(Some(index)), warning: None })
 }
 
 #[cfg(not(feature = "cuda"))]
-fn cuda(_index: usize) -> Result<Device> {
+fn cuda(_index: Option<usize>) -> Result<SelectedDevice> {
     bail!("CUDA is not compiled in: build with --features cuda, or use --device cpu");
 }
 
@@ -270,10 +272,9 @@ mod tests {
 
     #[test]
     fn names_make_the_round_trip() {
-        for name in ["auto", "cpu", "wgpu", "vulkan", "cuda:0", "cuda:3"] {
+        for name in ["auto", "cpu", "wgpu", "vulkan", "cuda", "cuda:0", "cuda:3"] {
             assert_eq!(name.parse::<DeviceChoice>().unwrap().to_string(), name);
         }
-        assert_eq!("cuda".parse(), Ok(DeviceChoice::Cuda(0)));
         for wrong in ["", "CPU", "cuda:", "cuda:x", "gpu"] {
             assert!(wrong.parse::<DeviceChoice>().is_err(), "{wrong}");
         }
@@ -282,7 +283,7 @@ mod tests {
     #[cfg(not(feature = "cuda"))]
     #[test]
     fn a_backend_left_out_names_its_feature() {
-        let error = select_device(DeviceChoice::Cuda(0)).unwrap_err().to_string();
+        let error = select_device(DeviceChoice::Cuda(None)).unwrap_err().to_string();
         assert!(error.contains("--features cuda"), "{error}");
     }
 

@@ -13,7 +13,7 @@ use anyhow::{Context, Error, Result, anyhow, ensure};
 use burn::tensor::Device;
 use compute::State;
 
-use crate::comm::{Group, Processes};
+use crate::comm::{Group, Processes, on_devices};
 use crate::config::TrainConfig;
 use crate::policy::source::{PolicySource, Taken};
 use crate::runner::{IterationReport, Runner};
@@ -54,7 +54,7 @@ impl Shards {
         if config.shards == 1 && processes.size() == 1 {
             return Ok(Self::of_runner(Runner::new(config.clone(), device.clone())?));
         }
-        let group = Group::new(config.shards, processes)?;
+        let group = Group::new(config.shards, on_devices(processes, device)?)?;
         let runner = |shard| Runner::of_shard(config.clone(), device.clone(), Box::new(shard));
         let runners = group.shards().into_iter().map(runner).collect::<Result<_>>()?;
         Ok(Self { group: Some(group), ..Self::of_runners(runners) })

@@ -5,17 +5,22 @@
 //! "Constrained Policy Optimization" (arXiv 1705.10528), section 6 and appendix 10.2, which minimises a loss: its `r` is
 //! `-g^T F^-1 b` here. The cases and the line search are OmniSafe's (`cpo.py`). Under several constraints the dual problem is
 //! solved by descent (`dual.rs`), and the line search holds every one of them.
+//!
+//! OmniSafe's c is the violation of a whole episode, while `b` is the slope of the cost per step. Its trust region then lies as
+//! a rule on one side of the limit: the step lowers the cost alone where an episode costs more than the limit, and heeds the reward
+//! alone where it costs less. `cpo.variant = paper` measures both per step.
 
 mod dual;
 
 use anyhow::{Result, ensure};
 use burn::tensor::Tensor;
 use safe_rl::Samples;
+use serde::{Deserialize, Serialize};
 
 use self::dual::{Dual, Step};
-use super::second_order::{NaturalDirection, Trial, TrpoConfig, TrustRegion, take};
+use super::second_order::{NaturalDirection, Trial, TrpoConfig, TrustRegion, Variant, take};
 use super::{Algorithm, AlgorithmInfo, Context, CostEstimate, Setup, Update};
-use crate::config::{Constraint, SectionInfo};
+use crate::config::{Constraint, Section, SectionInfo};
 use crate::error::UsageError;
 use crate::policy::Policy;
 use crate::policy::exported::scalar;
@@ -24,10 +29,32 @@ use crate::policy::exported::scalar;
 pub const INFO: AlgorithmInfo = AlgorithmInfo {
     name: "cpo",
     summary: "CPO: the trust-region step under a linear model of the cost, closed form and line search",
-    sections: &[SectionInfo::of::<TrpoConfig>()],
+    sections: &[SectionInfo::of::<TrpoConfig>(), SectionInfo::of::<CpoConfig>()],
     protocol: None,
     build: |setup| Ok(Box::new(Cpo::new(setup)?)),
 };
+
+/// What CPO sets besides the section `trpo`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CpoConfig {
+    /// Whose violation: `omnisafe` (per episode) or `paper` (per step, as the cost's gradient is).
+    pub variant: Variant,
+}
+
+impl Default for CpoConfig {
+    fn default() -> Self {
+        Self { variant: Variant::Omnisafe }
+    }
+}
+
+impl Section for CpoConfig {
+    const NAME: &'static str = "cpo";
+
+    fn validate(&self) -> Result<()> {
+        Ok(())
+    }
+}
 
 /// Keeps divisions finite.
 const TINY: f64 = 1e-8;
@@ -38,8 +65,8 @@ const NO_GRADIENT: f64 = 1e-6;
 pub struct Cpo {
     config: TrpoConfig,
     constraints: Vec<Constraint>,
-    /// Steps of an episode.
-    horizon: f64,
+    /// Steps that a violation is measured by.
+    per: f64,
 }
 
 impl Cpo {
@@ -50,8 +77,9 @@ impl Cpo {
     pub fn new(setup: &Setup) -> Result<Self> {
         let none = setup.constraints.is_empty();
         ensure!(!none, UsageError::new("cpo steers by a cost: the environment has no constraint"));
-        let (constraints, horizon) = (setup.constraints.to_vec(), setup.horizon as f64);
-        Ok(Self { config: setup.config.section(), constraints, horizon })
+        let CpoConfig { variant } = setup.config.section();
+        let per = variant.steps_of_violation(setup.horizon);
+        Ok(Self { config: setup.config.section(), constraints: setup.constraints.to_vec(), per })
     }
 
     /// How to weigh the natural directions of the reward, `x`, and of the costs, `p`, with gradients `[S, P + A]` and violations
@@ -163,7 +191,7 @@ impl Problem {
 impl Algorithm for Cpo {
     fn update(&mut self, policy: &mut Policy, batch: &Samples, context: &Context) -> Result<Update> {
         let violation =
-            |(cost, constraint): (&CostEstimate, &Constraint)| (cost.of_episodes() - constraint.limit) / self.horizon;
+            |(cost, constraint): (&CostEstimate, &Constraint)| (cost.of_episodes() - constraint.limit) / self.per;
         let c: Vec<f64> = context.costs.iter().zip(&self.constraints).map(violation).collect();
         let region = TrustRegion::new(&self.config, policy, batch, context);
         let (before, gradients) = region.gradients(&batch.advantage)?;
@@ -179,7 +207,8 @@ impl Algorithm for Cpo {
             let rises = matches!(case, Case::Bounded | Case::Free);
             let acceptable = |trial: &Trial| {
                 let changes = trial.values[1..].iter().zip(&before[1..]);
-                (!rises || trial.values[0] >= before[0])
+                trial.kl <= self.config.target_kl
+                    && (!rises || trial.values[0] >= before[0])
                     && changes.zip(&c).all(|((value, before), c)| value - before <= (-c).max(0.0))
             };
             region.search(&step, &batch.advantage, acceptable)
@@ -206,6 +235,15 @@ mod tests {
 
     fn assert_close(got: [f64; 2], expected: [f64; 2]) {
         assert!(got.iter().zip(expected).all(|(got, expected)| (got - expected).abs() < 1e-5), "{got:?} {expected:?}");
+    }
+
+    #[test]
+    fn by_the_violation_of_an_episode_the_step_heeds_reward_or_cost_alone() {
+        // 5 above and below a limit in episodes of 1,000 steps, gradients as they are in training, F = I.
+        let (g, b, delta) = ([0.1, 0.05], [0.1, 0.0], 0.01);
+        let case = |variant: Variant, excess: f64| solved(g, b, excess / variant.steps_of_violation(1000), delta).1;
+        assert_eq!([5.0, -5.0].map(|excess| case(Variant::Omnisafe, excess)), [Case::Recover, Case::Free]);
+        assert_eq!([5.0, -5.0].map(|excess| case(Variant::Paper, excess)), [Case::Return, Case::Bounded]);
     }
 
     #[test]

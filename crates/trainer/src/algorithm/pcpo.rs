@@ -18,7 +18,7 @@ use burn::tensor::Tensor;
 use safe_rl::Samples;
 use serde::{Deserialize, Serialize};
 
-use super::second_order::{Trial, TrpoConfig, TrustRegion, take};
+use super::second_order::{Trial, TrpoConfig, TrustRegion, Variant, take};
 use super::{Algorithm, AlgorithmInfo, Context, Setup, Update};
 use crate::config::{Section, SectionInfo, count};
 use crate::error::UsageError;
@@ -34,29 +34,19 @@ pub const INFO: AlgorithmInfo = AlgorithmInfo {
     build: |setup| Ok(Box::new(Pcpo::new(setup)?)),
 };
 
-/// Whose formula.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PcpoVariant {
-    /// The plain gradient for the reward, the violation per episode.
-    Omnisafe,
-    /// The natural gradient for the reward, the violation per step.
-    Paper,
-}
-
 /// What PCPO sets besides the section `trpo`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PcpoConfig {
-    /// Whose formula: `omnisafe` or `paper`.
-    pub variant: PcpoVariant,
+    /// Whose formula: `omnisafe` (the plain gradient for the reward, the violation per episode) or `paper`.
+    pub variant: Variant,
     /// Step lengths that the line search tries (OmniSafe: 200); it stands in for `trpo.search_steps`.
     pub search_steps: usize,
 }
 
 impl Default for PcpoConfig {
     fn default() -> Self {
-        Self { variant: PcpoVariant::Omnisafe, search_steps: 200 }
+        Self { variant: Variant::Omnisafe, search_steps: 200 }
     }
 }
 
@@ -74,10 +64,10 @@ const TINY: f64 = 1e-8;
 /// PCPO, for one constraint; it remembers nothing.
 pub struct Pcpo {
     config: TrpoConfig,
-    variant: PcpoVariant,
+    variant: Variant,
     limit: f64,
-    /// Steps of an episode.
-    horizon: f64,
+    /// Steps that the violation is measured by.
+    per: f64,
 }
 
 impl Pcpo {
@@ -90,7 +80,7 @@ impl Pcpo {
         ensure!(count == 1, UsageError::new(format!("pcpo takes one constraint, the environment has {count}")));
         let PcpoConfig { variant, search_steps } = setup.config.section();
         let config = TrpoConfig { search_steps, ..setup.config.section() };
-        Ok(Self { config, variant, limit: setup.constraints[0].limit, horizon: setup.horizon as f64 })
+        Ok(Self { config, variant, limit: setup.constraints[0].limit, per: variant.steps_of_violation(setup.horizon) })
     }
 }
 
@@ -111,8 +101,7 @@ impl Weights {
 impl Algorithm for Pcpo {
     fn update(&mut self, policy: &mut Policy, batch: &Samples, context: &Context) -> Result<Update> {
         let cost = context.costs.first().map_or(f64::NAN, |cost| cost.of_episodes());
-        let per = if self.variant == PcpoVariant::Paper { self.horizon } else { 1.0 };
-        let violation = (cost - self.limit) / per;
+        let violation = (cost - self.limit) / self.per;
         let region = TrustRegion::new(&self.config, policy, batch, context);
         let (before, gradients) = region.gradients(&batch.advantage)?;
         let row = |i: usize| gradients.clone().narrow(0, i, 1).squeeze_dim::<1>(0);
@@ -122,7 +111,7 @@ impl Algorithm for Pcpo {
         let weights = Weights::new(x.squared, r, p.squared, violation, self.config.target_kl);
         let usable = weights.reward.is_finite() && weights.cost.is_finite();
         let found = usable.then(|| {
-            let along = if self.variant == PcpoVariant::Paper { x.direction } else { g };
+            let along = if self.variant == Variant::Paper { x.direction } else { g };
             let step = along * weights.reward as f32 - p.direction * weights.cost as f32;
             let acceptable = |trial: &Trial| {
                 trial.kl <= self.config.target_kl && trial.values[1] - before[1] <= (-violation).max(0.0)

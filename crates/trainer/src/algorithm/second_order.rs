@@ -54,6 +54,27 @@ impl Section for TrpoConfig {
     }
 }
 
+/// Whose formula, where OmniSafe's is not the paper's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Variant {
+    /// OmniSafe's.
+    Omnisafe,
+    /// The paper's.
+    Paper,
+}
+
+impl Variant {
+    /// Steps that a violation is measured by, `horizon` being those of an episode: OmniSafe takes a whole episode's, the paper
+    /// what it is per step, as the cost's gradient is.
+    pub fn steps_of_violation(self, horizon: usize) -> f64 {
+        match self {
+            Self::Omnisafe => 1.0,
+            Self::Paper => horizon as f64,
+        }
+    }
+}
+
 /// Keeps a step finite where there is no gradient.
 const TINY: f64 = 1e-8;
 /// How much further than `target_kl` a step may go.

@@ -182,11 +182,23 @@ pub struct Shard {
 }
 
 impl Shard {
-    fn meet(&self, brought: Brought) -> Result<Taken> {
+    fn timed<T>(&self, work: impl FnOnce() -> T) -> T {
         let start = Instant::now();
-        let taken = self.group.meet(self.index, brought);
+        let done = work();
         self.nanoseconds.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
-        taken
+        done
+    }
+
+    fn meet(&self, brought: Brought) -> Result<Taken> {
+        self.timed(|| self.group.meet(self.index, brought))
+    }
+
+    /// The sum on the device, where the processes can and each has one shard.
+    fn sum_on_device(&self, values: &Tensor<1>) -> Result<Option<Tensor<1>>> {
+        if self.group.local > 1 {
+            return Ok(None);
+        }
+        self.timed(|| self.group.processes.sum_on_device(values))
     }
 }
 
@@ -200,6 +212,9 @@ impl Comm for Shard {
     }
 
     fn sum(&self, values: Tensor<1>) -> Result<Tensor<1>> {
+        if let Some(sum) = self.sum_on_device(&values)? {
+            return Ok(sum);
+        }
         let device = values.device();
         match self.meet(Brought::Vector(read("what is summed over shards", values)?))? {
             Taken::Sum(sum) => Ok(Tensor::from_floats(sum.as_slice(), &device)),

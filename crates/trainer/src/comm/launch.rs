@@ -17,6 +17,9 @@ const WORLD_SIZE: &str = "WORLD_SIZE";
 /// Where they say how many of them are on this machine.
 const LOCAL_SIZES: [&str; 4] =
     ["OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "SLURM_STEP_TASKS_PER_NODE", "SLURM_TASKS_PER_NODE"];
+/// Where they say which of them this one is.
+#[cfg_attr(not(feature = "cuda"), allow(dead_code))]
+const LOCAL_RANKS: [&str; 3] = ["OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "SLURM_LOCALID"];
 
 /// What began this process as one of several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,6 +100,13 @@ pub fn threads() -> Option<usize> {
     let others = LOCAL_SIZES.iter().find_map(|name| leading_number(&env::var(name).ok()?))?;
     let allowed = thread::available_parallelism().map_or(1, usize::from);
     Some(share(allowed, others, cores().unwrap_or(allowed)))
+}
+
+/// Which of its run's processes on this machine this one is, from 0, where it is one of several.
+#[cfg_attr(not(feature = "cuda"), allow(dead_code))]
+pub(crate) fn local_rank() -> Option<usize> {
+    launched(&|name| env::var(name).ok()).ok()??;
+    LOCAL_RANKS.iter().find_map(|name| env::var(name).ok()?.trim().parse().ok())
 }
 
 /// Of `cores` cores, `allowed` of which this process may use, beside `processes` that are allowed as many.

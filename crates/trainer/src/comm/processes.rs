@@ -3,6 +3,7 @@
 use std::process;
 
 use anyhow::Result;
+use burn::tensor::Tensor;
 
 /// The processes that a run is made of; every one of them makes the same calls in the same order, from one thread at a time.
 pub trait Processes: Send + Sync {
@@ -18,6 +19,15 @@ pub trait Processes: Send + Sync {
     /// # Errors
     /// When a process or the network fails.
     fn sum(&self, parts: &[Vec<f32>]) -> Result<Vec<f32>>;
+
+    /// [`sum`](Self::sum) of vectors `[n]`, one of each process, without the host: the same bits, on the device of `part`. `None`
+    /// where these processes cannot; then all of them are told so.
+    ///
+    /// # Errors
+    /// When a process, a device or the network fails.
+    fn sum_on_device(&self, _part: &Tensor<1>) -> Result<Option<Tensor<1>>> {
+        Ok(None)
+    }
 
     /// Every process's bytes, in their order; one may have more than another.
     ///
@@ -91,9 +101,17 @@ pub fn in_order<'a>(mut vectors: impl Iterator<Item = &'a [f32]>) -> Vec<f32> {
     sum
 }
 
+/// [`in_order`] of the rows of `[N, n]`, on their device: the same bits.
+#[cfg(any(test, feature = "nccl"))]
+pub fn rows_in_order(rows: &Tensor<2>) -> Tensor<1> {
+    let row = |index| rows.clone().narrow(0, index, 1).squeeze_dim::<1>(0);
+    (1..rows.dims()[0]).fold(row(0), |sum, index| sum + row(index))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use burn::tensor::Device;
 
     #[test]
     fn a_sum_is_taken_from_left_to_right() {
@@ -101,5 +119,7 @@ mod tests {
         let parts = [vec![1e8, 1.0], vec![3.0, 2.0], vec![-1e8, 3.0], vec![3.0, 4.0]];
         assert_eq!(OneProcess.sum(&parts).unwrap(), [3.0, 10.0]);
         assert_eq!(in_order(parts[1..].iter().map(Vec::as_slice)), [-1e8, 9.0]);
+        let rows = Tensor::<1>::from_floats(parts.concat().as_slice(), &Device::flex()).reshape([4, 2]);
+        assert_eq!(compute::read("sum", rows_in_order(&rows)).unwrap(), [3.0, 10.0]);
     }
 }

@@ -1,6 +1,9 @@
 //! Runs of several shards, in one process and in several: the latter are threads here, which meet as MPI's processes do.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Barrier, Mutex};
+
+use burn::tensor::Tensor;
 
 use super::*;
 use crate::algorithm::ALGORITHMS;
@@ -11,6 +14,10 @@ use crate::config::{CriticConfig, PolicyConfig};
 struct Hall {
     barrier: Barrier,
     brought: Mutex<Vec<Vec<u8>>>,
+    /// Whether they sum on their devices.
+    on_devices: bool,
+    /// How often they have.
+    sums_on_devices: AtomicUsize,
 }
 
 /// A process of a test.
@@ -40,6 +47,14 @@ impl Processes for Visitor {
         let all = self.exchange(parts.concat().iter().flat_map(|x| x.to_le_bytes()).collect()).concat();
         let floats: Vec<f32> = all.as_chunks::<4>().0.iter().map(|word| f32::from_le_bytes(*word)).collect();
         Ok(in_order(floats.chunks(parts[0].len().max(1))))
+    }
+    fn sum_on_device(&self, part: &Tensor<1>) -> Result<Option<Tensor<1>>> {
+        if !self.hall.on_devices {
+            return Ok(None);
+        }
+        self.hall.sums_on_devices.fetch_add(1, Ordering::Relaxed);
+        let sum = self.sum(&[compute::read("a part", part.clone())?])?;
+        Ok(Some(Tensor::from_floats(sum.as_slice(), &part.device())))
     }
     fn gather(&self, bytes: &[u8]) -> Result<Vec<Vec<u8>>> {
         Ok(self.exchange(bytes.to_vec()))
@@ -77,8 +92,22 @@ fn among<T>(
     continued: Option<&State>,
     lead: impl FnOnce(&mut Shards) -> T,
 ) -> T {
+    meet(&hall(processes, false), config, continued, lead)
+}
+
+fn hall(processes: usize, on_devices: bool) -> Arc<Hall> {
     let brought = Mutex::new(vec![Vec::new(); processes]);
-    let hall = Arc::new(Hall { barrier: Barrier::new(processes), brought });
+    Arc::new(Hall { barrier: Barrier::new(processes), brought, on_devices, sums_on_devices: AtomicUsize::new(0) })
+}
+
+/// [`among`] the processes of a hall.
+fn meet<T>(
+    hall: &Arc<Hall>,
+    config: &TrainConfig,
+    continued: Option<&State>,
+    lead: impl FnOnce(&mut Shards) -> T,
+) -> T {
+    let processes = hall.brought.lock().unwrap().len();
     let visitor = |rank| Arc::new(Visitor { hall: hall.clone(), rank }) as Arc<dyn Processes>;
     thread::scope(|scope| {
         for rank in 1..processes {
@@ -130,6 +159,17 @@ fn a_run_of_four_shards_has_the_same_bits_in_one_two_and_four_processes() {
             4,
         );
         assert!(other.tensors["policy.params"] != alone.tensors["policy.params"]);
+    }
+}
+
+#[test]
+fn sums_on_devices_are_taken_where_every_process_has_one_shard_and_change_no_bit() {
+    let config = config("kfcpo", 4);
+    let by_hosts = among(4, &config, None, |shards| after(shards, 3));
+    for processes in [4, 2] {
+        let hall = hall(processes, true);
+        assert!(meet(&hall, &config, None, |shards| after(shards, 3)) == by_hosts, "{processes} processes");
+        assert_eq!(hall.sums_on_devices.load(Ordering::Relaxed) > 0, processes == 4);
     }
 }
 

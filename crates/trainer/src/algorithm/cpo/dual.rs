@@ -26,7 +26,7 @@ pub struct Dual {
     pub r: Vec<f64>,
     /// `b_i F^-1 b_j`.
     pub s: Vec<Vec<f64>>,
-    /// How far every cost is beyond its limit, per step.
+    /// How far every cost is beyond its limit.
     pub c: Vec<f64>,
     /// Radius of the trust region.
     pub delta: f64,
