@@ -23,7 +23,7 @@ COMMON = {
     "num_envs": ENVS,
     "rollout_steps": EPOCH // ENVS,
     "policy.initial_log_std": 0.0,
-    "policy.output_gain": 1.0,
+    "policy.output_gain": 0.1,
     "deployed.steer": False,
     "deployed.cost_signal": "episodes",
     "deployed.final_episodes": 0,
