@@ -1,7 +1,7 @@
 """What the kernels of a KFCPO minibatch could take at least on a GPU, by counting their operations, loads and bytes.
 
-Nothing is measured. Networks up to 128 wide: a unit goes through one sample, then a cube sums a few parameters' gradients over the
-samples (`kfac/src/mlp/forward_pass/gpu.rs`). Each kernel's time is the longest of four: its arithmetic, its load instructions (a
+Nothing is measured. Networks up to 128 wide: a unit goes through one sample, then a cube sums a tile of parameters' gradients over
+the samples (`kfac/src/mlp/forward_pass/gpu.rs`, `kfac/src/mlp/gpu/tile.rs`). Each kernel's time is the longest of four: its arithmetic, its load instructions (a
 multiprocessor issues one of a warp per clock), the bytes those move through the second-level cache, and the bytes it cannot find
 there. A fifth column says how many of the threads that the card holds at once the launch fills: below one in two, waiting for
 loads is not hidden and the time is a multiple.
@@ -15,7 +15,8 @@ import argparse
 import dataclasses
 
 BLOCK = 8  # outputs that a unit sums at once
-SUM_UNITS = 64  # units of a cube that sums over samples
+TILE = 8  # rows and columns that a cube sums over samples
+SUM_UNITS = 128  # units of such a cube
 INPUTS, ACTIONS, LOSSES = 60, 2, 2
 LAUNCH_US = 2.5  # from one launch to the next on a stream, where the host keeps up
 
@@ -77,10 +78,12 @@ def minibatch(samples: int, hidden: list[int], columns: int) -> list[Kernel]:
     forward_loads, forward_moved = passes(weights)
     chains = LOSSES + columns
     back_loads, back_moved = passes(chains * upper)
-    cubes = sum(
-        LOSSES * (i + 1) * -(-o // BLOCK) + (i + 1) * -(-(i + 1) // BLOCK) + columns * o * -(-o // BLOCK) for i, o in layers
-    )
-    sum_loads = cubes * samples / 32 * (1 + BLOCK)
+    tiles = lambda size: -(-size // TILE)
+    passes_of = [(LOSSES * tiles(i + 1) * tiles(o), tiles(i + 1) ** 2, tiles(o) ** 2) for i, o in layers]
+    cubes = sum(sum(parts) for parts in passes_of)
+    # Scores' second moments are summed over their seeds, too.
+    through = sum(gradients + inputs + columns * scores for gradients, inputs, scores in passes_of)
+    sum_loads = through * samples / 32 * 2 * TILE
     memory = 4.0 * samples * nodes
     forward = Kernel("forward (twice)", 2.0 * samples * weights, forward_loads, forward_moved, memory, samples)
     return [
@@ -94,7 +97,7 @@ def minibatch(samples: int, hidden: list[int], columns: int) -> list[Kernel]:
             (1 + chains) * memory,
             samples,
         ),
-        Kernel("sums", 2.0 * samples * cubes * BLOCK, sum_loads, 128 * sum_loads, (1 + chains) * memory, SUM_UNITS * cubes),
+        Kernel("sums", 2.0 * samples * through * TILE * TILE, sum_loads, 128 * sum_loads, (1 + chains) * memory, SUM_UNITS * cubes),
         Kernel("tangents", 6.0 * samples * weights, 3 * forward_loads, 3 * forward_moved, 2 * memory, samples),
     ]
 

@@ -1,4 +1,4 @@
-//! The network on a GPU: a unit goes through one sample, then sums a few parameters over the samples.
+//! The network on a GPU: a unit goes through one sample, then a cube sums a tile of parameters over the samples.
 //!
 //! Networks that are not wide take a launch or two per pass; as tensor operations a pass is dozens of launches, each of
 //! which a small minibatch waits for longer than it computes. Wide networks stay with the tensor operations, whose products
@@ -6,6 +6,7 @@
 #![cfg(feature = "gpu")]
 
 pub(crate) mod sample;
+pub(crate) mod tile;
 
 use burn::tensor::Tensor;
 use compute::gpu::{CubeTensor, empty_like, grid, into_tensor, largest_buffer, primitive};
@@ -21,8 +22,6 @@ const WIDEST: usize = 128;
 const MOST_SAMPLES: usize = 1 << 16;
 /// Samples of a cube, one per unit.
 pub(super) const CUBE_SAMPLES: u32 = 64;
-/// Units of a cube that sums over the samples.
-pub(super) const SUM_UNITS: usize = 64;
 
 #[cube(launch)]
 fn forward_kernel(

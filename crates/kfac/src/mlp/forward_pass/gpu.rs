@@ -10,8 +10,9 @@ use cubecl::prelude::*;
 use super::Pass;
 use crate::factor::layout::FactorLayout;
 use crate::fisher::FisherSeeds;
-use crate::mlp::gpu::sample::{BLOCK, backward_unit, forward_unit, tangent_unit};
-use crate::mlp::gpu::{CUBE_SAMPLES, SUM_UNITS, forward, on_gpu};
+use crate::mlp::gpu::sample::{backward_unit, forward_unit, tangent_unit};
+use crate::mlp::gpu::tile::{NO_ONES, Rows, SUM_UNITS, TILE, TILE_SUMS, add_products, fold_row};
+use crate::mlp::gpu::{CUBE_SAMPLES, forward, on_gpu};
 use crate::mlp::{Mlp, reference};
 
 /// `memory_out` is `[2 M, n]`: activations, then their change along `direction`.
@@ -93,7 +94,7 @@ fn passes_kernel(
 }
 
 /// Sums over the samples of products of two rows of memory: gradients `[S, P]`, and the factors `[F]` as means. A cube has
-/// up to [`BLOCK`] columns of one row of one matrix; `factors` is 0 where only gradients are wanted.
+/// a tile of one matrix; `factors` is 0 where only gradients are wanted.
 #[cube(launch)]
 fn sums_kernel(
     // sizes
@@ -110,7 +111,7 @@ fn sums_kernel(
     gradients_out: &mut [f32],
     flat_out: &mut [f32],
 ) {
-    let mut shared = Shared::<[f32]>::new_slice(SUM_UNITS * BLOCK);
+    let mut shared = Shared::<[f32]>::new_slice(TILE * SUM_UNITS);
     let unit = UNIT_POS as usize;
     let cube = CUBE_POS;
     let layers = shape[0] as usize;
@@ -118,57 +119,67 @@ fn sums_kernel(
     let mut layer = 0usize;
     let mut factor = 0usize;
     let mut node = 0usize;
-    // What this cube sums: a row times columns, over one or several seeds' derivatives.
+    // What this cube sums: rows times columns, over one or several seeds' derivatives.
     let mut kind = 0u32; // 1 gradient, 2 second moment of inputs, 3 of scores
     let mut place = 0usize;
+    let mut pitch = 0usize; // from one row of the matrix to the next
     let mut row = 0usize;
+    let mut height = 1usize;
+    let mut row_ones = NO_ONES.runtime(); // the homogeneous input
     let mut column = 0usize;
-    let mut width = 0usize;
-    let mut ones = 0usize; // the row or column of the homogeneous input
+    let mut width = 1usize;
+    let mut column_ones = NO_ONES.runtime();
     let mut seed = 0usize;
     for l in 0..layers {
         let inputs = shape[2 + l] as usize;
         let outputs = shape[3 + l] as usize;
         let rows = inputs + 1;
-        let out_blocks = (outputs + BLOCK - 1) / BLOCK;
-        let in_blocks = (rows + BLOCK - 1) / BLOCK;
-        let of_gradients = losses * rows * out_blocks;
+        let out_tiles = (outputs + TILE - 1) / TILE;
+        let in_tiles = (rows + TILE - 1) / TILE;
+        let of_gradients = losses * in_tiles * out_tiles;
         if cube >= before && cube < before + of_gradients {
             let own = cube - before;
             kind = 1;
-            seed = 1 + own / (rows * out_blocks);
-            let r = own % (rows * out_blocks) / out_blocks;
-            let c = own % out_blocks * BLOCK;
+            seed = 1 + own / (in_tiles * out_tiles);
+            let r = own % (in_tiles * out_tiles) / out_tiles * TILE;
+            let c = own % out_tiles * TILE;
             row = node + r;
+            height = rows - r;
+            row_ones = inputs - r;
             column = node + inputs + c;
             width = outputs - c;
-            ones = node + inputs;
+            pitch = outputs;
             place = (seed - 1) * params + layer + r * outputs + c;
         }
         before += of_gradients;
         if factors == 1 {
-            let of_inputs = rows * in_blocks;
+            let of_inputs = in_tiles * in_tiles;
             if cube >= before && cube < before + of_inputs {
                 let own = cube - before;
                 kind = 2;
-                let r = own / in_blocks;
-                let c = own % in_blocks * BLOCK;
+                let r = own / in_tiles * TILE;
+                let c = own % in_tiles * TILE;
                 row = node + r;
+                height = rows - r;
+                row_ones = inputs - r;
                 column = node + c;
                 width = rows - c;
-                ones = node + inputs;
+                column_ones = inputs - c;
+                pitch = rows;
                 place = factor + r * rows + c;
             }
             before += of_inputs;
-            let of_scores = outputs * out_blocks;
+            let of_scores = out_tiles * out_tiles;
             if cube >= before && cube < before + of_scores {
                 let own = cube - before;
                 kind = 3;
-                let r = own / out_blocks;
-                let c = own % out_blocks * BLOCK;
+                let r = own / out_tiles * TILE;
+                let c = own % out_tiles * TILE;
                 row = node + inputs + r;
+                height = outputs - r;
                 column = node + inputs + c;
                 width = outputs - c;
+                pitch = outputs;
                 place = factor + rows * rows + r * outputs + c;
             }
             before += of_scores;
@@ -177,57 +188,38 @@ fn sums_kernel(
         factor += rows * rows + outputs * outputs;
         node += inputs;
     }
-    if width > BLOCK {
-        width = BLOCK;
+    if height > TILE {
+        height = TILE.runtime();
     }
-    let mut sums = Array::<f32>::new(BLOCK);
+    if width > TILE {
+        width = TILE.runtime();
+    }
+    let mut tile = Array::<f32>::new(TILE_SUMS);
     #[unroll]
-    for k in 0..BLOCK {
-        sums[k] = 0.0f32;
+    for k in 0..TILE_SUMS {
+        tile[k] = 0.0f32;
     }
-    for round in 0..(samples + SUM_UNITS - 1) / SUM_UNITS {
-        let sample = round * SUM_UNITS + unit;
-        if sample < samples {
-            if kind == 3 {
-                for score in 0..columns {
-                    let block = (1 + losses + score) * nodes;
-                    let a = memory[(block + row) * samples + sample];
-                    #[unroll]
-                    for k in 0..BLOCK {
-                        if k < width {
-                            sums[k] += a * memory[(block + column + k) * samples + sample];
-                        }
-                    }
-                }
-            } else {
-                let a = if row == ones { 1.0f32 } else { memory[row * samples + sample] };
-                #[unroll]
-                for k in 0..BLOCK {
-                    if k < width {
-                        let mut b = memory[(seed * nodes + column + k) * samples + sample];
-                        if kind == 2 && column + k == ones {
-                            b = 1.0f32;
-                        }
-                        sums[k] += a * b;
-                    }
+    // Scores' second moments are sums over their seeds, too; else one pass.
+    let passes = if kind == 3 { columns } else { 1usize };
+    for pass in 0..passes {
+        let of_row = if kind == 3 { 1 + losses + pass } else { 0usize };
+        let of_column = if kind == 3 { 1 + losses + pass } else { seed };
+        let left = Rows { first: (of_row * nodes + row) * samples, count: height, ones: row_ones };
+        let right = Rows { first: (of_column * nodes + column) * samples, count: width, ones: column_ones };
+        add_products(&mut tile, memory, left, right, samples, samples, unit);
+    }
+    #[unroll]
+    for i in 0..TILE {
+        fold_row(&mut shared, &tile, i, unit);
+        if i < height {
+            if unit < width {
+                let sum = shared[unit * SUM_UNITS];
+                if kind == 1 {
+                    gradients_out[place + i * pitch + unit] = sum;
+                } else {
+                    flat_out[place + i * pitch + unit] = sum / (samples as f32);
                 }
             }
-        }
-    }
-    #[unroll]
-    for k in 0..BLOCK {
-        shared[unit * BLOCK + k] = sums[k];
-    }
-    sync_cube();
-    if unit < width {
-        let mut sum = 0.0f32;
-        for other in 0..SUM_UNITS {
-            sum += shared[other * BLOCK + unit];
-        }
-        if kind == 1 {
-            gradients_out[place + unit] = sum;
-        } else {
-            flat_out[place + unit] = sum / (samples as f32);
         }
     }
 }
@@ -317,9 +309,9 @@ impl GpuPass {
         let flat = empty_like(&self.theta, [FactorLayout::new(spec).len()]);
         let cubes: usize = (spec.sizes().windows(2))
             .map(|pair| {
-                let (rows, outputs) = (pair[0] + 1, pair[1]);
-                let factors = rows * rows.div_ceil(BLOCK) + outputs * outputs.div_ceil(BLOCK);
-                losses * rows * outputs.div_ceil(BLOCK) + if fisher.is_some() { factors } else { 0 }
+                let (rows, outputs) = ((pair[0] + 1).div_ceil(TILE), pair[1].div_ceil(TILE));
+                let factors = rows * rows + outputs * outputs;
+                losses * rows * outputs + if fisher.is_some() { factors } else { 0 }
             })
             .sum();
         sums_kernel::launch(

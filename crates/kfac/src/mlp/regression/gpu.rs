@@ -9,8 +9,9 @@ use burn::tensor::Tensor;
 use compute::gpu::{empty_like, grid, into_tensor, largest_buffer, primitive};
 use cubecl::prelude::*;
 
-use crate::mlp::gpu::sample::{BLOCK, backward_unit, forward_unit};
-use crate::mlp::gpu::{CUBE_SAMPLES, SUM_UNITS, is_narrow};
+use crate::mlp::gpu::sample::{backward_unit, forward_unit};
+use crate::mlp::gpu::tile::{NO_ONES, Rows, SUM_UNITS, TILE, TILE_SUMS, add_products, fold_row};
+use crate::mlp::gpu::{CUBE_SAMPLES, is_narrow};
 use crate::mlp::spec::MlpSpec;
 
 /// Forward and backward pass, one sample of one network per unit. Of each network: theta `[P]`, targets `[N, out]`, memory
@@ -57,8 +58,7 @@ fn sample_kernel(
     }
 }
 
-/// Sums over the samples: a cube has up to [`BLOCK`] parameters of one row of a layer, the last cube of a
-/// network its loss.
+/// Sums over the samples: a cube has a tile of a layer's parameters, the last cube of a network its loss.
 #[cube(launch)]
 fn sum_kernel(
     // sizes
@@ -74,89 +74,78 @@ fn sum_kernel(
     gradient_out: &mut [f32],
     loss_out: &mut [f32],
 ) {
-    let mut shared = Shared::<[f32]>::new_slice(SUM_UNITS * BLOCK);
+    let mut shared = Shared::<[f32]>::new_slice(TILE * SUM_UNITS);
     let unit = UNIT_POS as usize;
     let network = CUBE_POS / tasks;
     let cube = CUBE_POS % tasks;
     let first = network * 2 * nodes * samples;
-    // Which layer, row and columns: cubes count through rows of blocks, layer after layer.
+    // Which layer, rows and columns: cubes count through rows of tiles, layer after layer.
     let layers = shape[0] as usize;
     let mut before = 0usize;
     let mut layer = 0usize;
     let mut node = 0usize;
     let mut theta = 0usize;
+    let mut pitch = 0usize;
     let mut source = 0usize;
+    let mut rows = 0usize; // none: the loss
+    let mut ones = 0usize;
     let mut target = 0usize;
-    let mut columns = 0usize; // none: the loss
-    let mut bias = false;
+    let mut columns = 1usize;
     for l in 0..layers {
         let inputs = shape[2 + l] as usize;
         let outputs = shape[3 + l] as usize;
-        let blocks = (outputs + BLOCK - 1) / BLOCK;
-        let own = (inputs + 1) * blocks;
+        let tiles = (outputs + TILE - 1) / TILE;
+        let own = (inputs + TILE) / TILE * tiles;
         if cube >= before && cube < before + own {
-            let row = (cube - before) / blocks;
-            let column = (cube - before) % blocks * BLOCK;
+            let row = (cube - before) / tiles * TILE;
+            let column = (cube - before) % tiles * TILE;
             theta = layer + row * outputs + column;
+            pitch = outputs;
             source = node + row;
+            rows = inputs + 1 - row;
+            ones = inputs - row;
             target = nodes + node + inputs + column;
             columns = outputs - column;
-            bias = row == inputs;
         }
         before += own;
         layer += (inputs + 1) * outputs;
         node += inputs;
     }
-    if columns > BLOCK {
-        columns = BLOCK;
+    if rows > TILE {
+        rows = TILE.runtime();
     }
-    let mut sums = Array::<f32>::new(BLOCK);
+    if columns > TILE {
+        columns = TILE.runtime();
+    }
+    let mut tile = Array::<f32>::new(TILE_SUMS);
     #[unroll]
-    for k in 0..BLOCK {
-        sums[k] = 0.0f32;
+    for k in 0..TILE_SUMS {
+        tile[k] = 0.0f32;
     }
-    let rounds = (samples + SUM_UNITS - 1) / SUM_UNITS;
-    if columns == 0 {
-        for round in 0..rounds {
+    if rows == 0 {
+        for round in 0..(samples + SUM_UNITS - 1) / SUM_UNITS {
             let sample = round * SUM_UNITS + unit;
             if sample < samples {
-                sums[0] += losses[network * samples + sample];
+                tile[0] += losses[network * samples + sample];
             }
         }
     } else {
-        for round in 0..rounds {
-            let sample = round * SUM_UNITS + unit;
-            if sample < samples {
-                let a = if bias { 1.0f32 } else { memory[first + source * samples + sample] };
-                #[unroll]
-                for k in 0..BLOCK {
-                    if k < columns {
-                        sums[k] += a * memory[first + (target + k) * samples + sample];
-                    }
-                }
-            }
-        }
+        let left = Rows { first: first + source * samples, count: rows, ones };
+        let right = Rows { first: first + target * samples, count: columns, ones: NO_ONES.runtime() };
+        add_products(&mut tile, memory, left, right, samples, samples, unit);
     }
     #[unroll]
-    for k in 0..BLOCK {
-        shared[unit * BLOCK + k] = sums[k];
-    }
-    sync_cube();
-    if columns == 0 {
-        if unit == 0 {
-            let mut sum = 0.0f32;
-            for other in 0..SUM_UNITS {
-                sum += shared[other * BLOCK];
+    for i in 0..TILE {
+        fold_row(&mut shared, &tile, i, unit);
+        if i < rows {
+            if unit < columns {
+                gradient_out[network * params + theta + i * pitch + unit] = shared[unit * SUM_UNITS];
             }
-            loss_out[network] = sum / (samples as f32);
         }
-    } else {
-        if unit < columns {
-            let mut sum = 0.0f32;
-            for other in 0..SUM_UNITS {
-                sum += shared[other * BLOCK + unit];
+        if i == 0 && rows == 0 {
+            if unit == 0 {
+                loss_out[network] = shared[0] / (samples as f32);
             }
-            gradient_out[network * params + theta + unit] = sum;
         }
     }
 }
@@ -205,7 +194,7 @@ pub(super) fn regression(
         losses.clone().into_buffer_arg(),
     );
     let layers = spec.sizes().windows(2);
-    let tasks: usize = layers.map(|pair| (pair[0] + 1) * pair[1].div_ceil(BLOCK)).sum::<usize>() + 1;
+    let tasks: usize = layers.map(|pair| (pair[0] + 1).div_ceil(TILE) * pair[1].div_ceil(TILE)).sum::<usize>() + 1;
     sum_kernel::launch(
         &client,
         CubeCount::Static((tasks * networks) as u32, 1, 1),
