@@ -13,6 +13,7 @@ use trainer::algorithm::cup::CupConfig;
 use trainer::algorithm::focops::FocopsConfig;
 use trainer::algorithm::kfcpo::{Curvature, KfcpoConfig, Steering};
 use trainer::algorithm::ppo::PpoConfig;
+use trainer::algorithm::second_order::TrpoConfig;
 use trainer::algorithm::{self, ALGORITHMS, Context, CostEstimate, Progress, ReturnEstimate, Setup};
 use trainer::comm::Alone;
 use trainer::config::TrainConfig;
@@ -40,6 +41,9 @@ fn config(algo: &str) -> TrainConfig {
     let focops = &mut config.section_mut::<FocopsConfig>().steps;
     (focops.learning_rate, focops.minibatch_size, focops.epochs) = (3e-3, 256, 5);
     config.section_mut::<CupConfig>().target_kl = 0.02;
+    // A multiplier learned by Adam circles the optimum, the further the longer the steps are.
+    let trpo = config.section_mut::<TrpoConfig>();
+    (trpo.target_kl, trpo.cg_damping) = (0.005, 0.05);
     config.section_mut::<KfcpoConfig>().minibatch_size = 256;
     config
 }

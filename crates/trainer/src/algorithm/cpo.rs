@@ -82,18 +82,18 @@ impl Cpo {
         Ok(Self { config: setup.config.section(), constraints: setup.constraints.to_vec(), per })
     }
 
-    /// How to weigh the natural directions of the reward, `x`, and of the costs, `p`, with gradients `[S, P + A]` and violations
-    /// `c`: whatever the case, the reward's weight and one per cost.
+    /// How to weigh the natural directions of the reward, `x`, and of the costs, `p`, with gradients `[S, P + A]`, violations
+    /// `c` and a trust region of `delta` nats: whatever the case, the reward's weight and one per cost.
     fn weights(
         &self,
         gradients: &Tensor<2>,
         x: &NaturalDirection,
         p: &[NaturalDirection],
         c: &[f64],
+        delta: f64,
     ) -> Result<(Case, f64, Vec<f64>)> {
         let row = |i: usize| gradients.clone().narrow(0, i, 1).squeeze_dim::<1>(0);
         let product = |i: usize, p: &NaturalDirection| scalar((row(i) * p.direction.clone()).sum());
-        let delta = self.config.target_kl;
         if let ([p], [c]) = (p, c) {
             let r = -product(0, p)?;
             let bounded = scalar(row(1).square().sum())? > NO_GRADIENT;
@@ -199,7 +199,7 @@ impl Algorithm for Cpo {
         let natural = |i: usize| region.natural(&gradients.clone().narrow(0, i, 1).squeeze_dim(0));
         let x = natural(0)?;
         let p = (1..=c.len()).map(natural).collect::<Result<Vec<_>>>()?;
-        let (case, reward, costs) = self.weights(&gradients, &x, &p, &c)?;
+        let (case, reward, costs) = self.weights(&gradients, &x, &p, &c, region.radius())?;
         let usable = costs.iter().chain(&c).chain([&reward]).all(|number| number.is_finite());
         let found = usable.then(|| {
             let step = (p.into_iter().zip(&costs))
@@ -207,8 +207,7 @@ impl Algorithm for Cpo {
             let rises = matches!(case, Case::Bounded | Case::Free);
             let acceptable = |trial: &Trial| {
                 let changes = trial.values[1..].iter().zip(&before[1..]);
-                trial.kl <= self.config.target_kl
-                    && (!rises || trial.values[0] >= before[0])
+                (!rises || trial.values[0] >= before[0])
                     && changes.zip(&c).all(|((value, before), c)| value - before <= (-c).max(0.0))
             };
             region.search(&step, &batch.advantage, acceptable)

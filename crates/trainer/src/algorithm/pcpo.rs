@@ -108,14 +108,13 @@ impl Algorithm for Pcpo {
         let (g, b): (Tensor<1>, Tensor<1>) = (row(0), row(1));
         let (x, p) = (region.natural(&g)?, region.natural(&b)?);
         let r = scalar((g.clone() * p.direction.clone()).sum())?;
-        let weights = Weights::new(x.squared, r, p.squared, violation, self.config.target_kl);
+        let weights = Weights::new(x.squared, r, p.squared, violation, region.radius());
         let usable = weights.reward.is_finite() && weights.cost.is_finite();
         let found = usable.then(|| {
-            let along = if self.variant == Variant::Paper { x.direction } else { g };
+            // OmniSafe's matrix is per action dimension: its F^-1 g is as many times ours, and so is what F makes of it.
+            let along = if self.variant == Variant::Paper { x.direction } else { g / region.actions() as f32 };
             let step = along * weights.reward as f32 - p.direction * weights.cost as f32;
-            let acceptable = |trial: &Trial| {
-                trial.kl <= self.config.target_kl && trial.values[1] - before[1] <= (-violation).max(0.0)
-            };
+            let acceptable = |trial: &Trial| trial.values[1] - before[1] <= (-violation).max(0.0);
             region.search(&step, &batch.advantage, acceptable)
         });
         let mut update = take("PCPO", policy, found.transpose()?);

@@ -1,4 +1,8 @@
 //! What second-order algorithms share: natural gradients by conjugate gradients, and a line search along them.
+//!
+//! OmniSafe takes the KL of these algorithms as a mean over samples and action dimensions (`natural_pg.py`, `trpo.py`, `cpo.py`),
+//! where PPO's is a sum over the latter. With A actions its trust region of 0.01 is A times 0.01 nats, and its damping A times
+//! that of a Fisher matrix in nats.
 
 use anyhow::Result;
 use burn::tensor::{Int, Tensor, TensorData};
@@ -14,11 +18,11 @@ use crate::policy::{Policy, PolicyPass};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrpoConfig {
-    /// Mean KL of a full step, in nats; a step of one and a half times as much is still taken.
+    /// KL of a full step per action dimension, in nats.
     pub target_kl: f64,
     /// Steps of the conjugate gradient method.
     pub cg_iterations: usize,
-    /// Added to the Fisher matrix.
+    /// Added to the Fisher matrix per action dimension.
     pub cg_damping: f64,
     /// The Fisher matrix is that of every so many-th sample.
     pub fisher_stride: usize,
@@ -77,12 +81,12 @@ impl Variant {
 
 /// Keeps a step finite where there is no gradient.
 const TINY: f64 = 1e-8;
-/// How much further than `target_kl` a step may go.
-const KL_SLACK: f64 = 1.5;
 
 /// A batch as a second-order algorithm sees it.
 pub struct TrustRegion<'a> {
     config: &'a TrpoConfig,
+    /// Dimensions of an action.
+    actions: f64,
     batch: &'a Samples,
     context: &'a Context<'a>,
     policy: Policy,
@@ -145,7 +149,18 @@ impl<'a> TrustRegion<'a> {
         let count = rows.len();
         let rows = Tensor::<1, Int>::from_ints(TensorData::new(rows, [count]), &batch.obs.device());
         let fisher = policy.pass(gather_rows(&batch.obs, &rows));
-        Self { config, batch, context, policy: policy.clone(), pass, fisher }
+        let actions = policy.log_std().dims()[0] as f64;
+        Self { config, actions, batch, context, policy: policy.clone(), pass, fisher }
+    }
+
+    /// Largest KL of a step, in nats.
+    pub fn radius(&self) -> f64 {
+        self.config.target_kl * self.actions
+    }
+
+    /// Dimensions of an action.
+    pub fn actions(&self) -> f64 {
+        self.actions
     }
 
     /// Surrogates of these advantages `[S, N]` at the old policy, and their gradients `[S, P + A]`.
@@ -164,7 +179,7 @@ impl<'a> TrustRegion<'a> {
     /// # Errors
     /// When the device cannot be read.
     pub fn natural(&self, gradient: &Tensor<1>) -> Result<NaturalDirection> {
-        let damping = self.config.cg_damping as f32;
+        let damping = (self.config.cg_damping * self.actions) as f32;
         let product = |v: Tensor<1>| self.fisher.fisher_product(&v) + v * damping;
         let comm = self.context.comm;
         let direction = comm.solve(product, gradient, self.config.cg_iterations)?;
@@ -174,7 +189,7 @@ impl<'a> TrustRegion<'a> {
 
     /// The length at which a direction with this `g^T F^-1 g` reaches the trust region's edge.
     pub fn length(&self, squared: f64) -> f64 {
-        (2.0 * self.config.target_kl / (squared + TINY)).sqrt()
+        (2.0 * self.radius() / (squared + TINY)).sqrt()
     }
 
     /// Shortens `step` `[P + A]` until the KL fits and `acceptable` agrees.
@@ -193,7 +208,7 @@ impl<'a> TrustRegion<'a> {
             let policy = self.policy.step(step, &scale);
             let trial = self.trial(&policy, advantage)?;
             let finite = trial.values.iter().all(|value| value.is_finite());
-            if finite && trial.kl <= KL_SLACK * self.config.target_kl && acceptable(&trial) {
+            if finite && trial.kl <= self.radius() && acceptable(&trial) {
                 return Ok(Found { policy, trial: Some(trial), refused });
             }
             length *= self.config.search_decay;
