@@ -125,6 +125,22 @@ fn without_a_limit_the_whole_optimum_is_found() {
 }
 
 #[test]
+fn a_trust_region_of_the_second_order_rivals_is_per_action_dimension() {
+    let config = TrainConfig { algo: "trpo".into(), ..TrainConfig::default() };
+    let mut policy = Policy::new(&config.policy, OBS, ACTIONS, 3, &test_device()).expect("a valid shape");
+    let setup = Setup { config: &config, policy: &policy, constraints: &[], horizon: HORIZON };
+    let mut trpo = algorithm::build(&setup).expect("a known algorithm");
+    let (samples, _) = gather(&policy, 0);
+    let earned = ReturnEstimate::unknown(&test_device());
+    let progress = Progress { fraction: 0.0, iteration: 0 };
+    let context = Context { costs: &[], earned: &earned, progress, comm: &Alone };
+    let update = trpo.update(&mut policy, &samples, &context).expect("the CPU can be read");
+    let kl = update.read().expect("the CPU can be read").kl.expect("TRPO measures it");
+    // Of 0.01 for each of two actions; damping takes some of it.
+    assert!(kl > 0.012 && kl <= 0.02, "KL {kl}");
+}
+
+#[test]
 fn every_ablation_of_kfcpo_solves_it_too() {
     let way = |name, change: fn(&mut KfcpoConfig)| {
         let mut config = config("kfcpo");
