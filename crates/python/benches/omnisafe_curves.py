@@ -73,7 +73,7 @@ def curve(side, directory):
         file = max(directory.glob("**/progress.csv"), key=lambda file: file.stat().st_mtime)
         columns = ("TotalEnvSteps", "Metrics/EpRet", "Metrics/EpCost")
     with file.open() as text:
-        rows = list(csv.DictReader(text))
+        rows = [row for row in csv.DictReader(text) if all(row[name] for name in columns)]  # none before the first episode ends
     steps, returns, costs = ([float(row[name]) for row in rows] for name in columns)
     return {"steps": [int(n) for n in steps], "return": [round(x, 2) for x in returns], "cost": [round(x, 2) for x in costs]}
 
