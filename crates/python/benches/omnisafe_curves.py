@@ -6,8 +6,8 @@
     python crates/python/benches/omnisafe_curves.py draw curves.json curves.svg
 
 20 environments of PointGoal1, epochs of 20,000 steps, OmniSafe's defaults for everything else on both sides: number and size of
-minibatches, rates, networks, exploration at the start, the cost of finished episodes as what the multiplier sees. Both report
-sampled actions, the mean over the last 100 episodes. A finished run is not repeated.
+minibatches, rates, sizes of the networks, exploration at the start, the cost of finished episodes as what steers. Weights are drawn as
+each side draws them. Both report sampled actions, the mean over the last 100 episodes. A finished run is not repeated.
 """
 
 import argparse
