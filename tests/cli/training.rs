@@ -127,6 +127,16 @@ fn a_run_leaves_the_policy_that_earns_most_on_fresh_episodes() {
     }));
     assert_eq!((&summary["return_mean"], &summary["cost_mean"]), (&chosen["ret"]["mean"], &chosen["costs"][0]["mean"]));
     assert_eq!((&summary["episodes"], &summary["basis"]), (&2.into(), &"episodes".into()));
+    // What the four have left of the tenth is nothing; two leave two rounds more, which the favourite plays.
+    let further = |candidates: &[Value]| -> u64 {
+        candidates.iter().map(|candidate| candidate["further_episodes"].as_u64().unwrap()).sum()
+    };
+    assert_eq!(further(candidates), 0);
+    let few = sandbox.train_tiny("few", 4096, &[&settings[..], &["--set=checkpoint.keep=1"]].concat()).json();
+    let played = few["choice"]["candidates"].as_array().unwrap();
+    assert_eq!(2 * played.len() as u64 + further(played), 8, "{played:?}");
+    let left = &played[few["choice"]["chosen"].as_u64().unwrap() as usize];
+    assert_eq!(few["episodes"].as_u64(), left["further_episodes"].as_u64().map(|further| 2 + further));
     // It is what the last checkpoint deploys.
     let theta = |which: &str| {
         let told = sandbox.succeed(&["export", "run", "--checkpoint", which, "--out", "policy.safetensors"]).stderr;

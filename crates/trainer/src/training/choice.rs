@@ -3,7 +3,9 @@
 //!
 //! What training measures is of many policies in turn, one an iteration, and where the cost still moves it is not that of the last
 //! one. So a run ends with what `eval` would do next, before it says what it came to: every candidate plays the same fresh episodes,
-//! none of which training, measuring or an evaluation plays.
+//! none of which training, measuring or an evaluation plays. The best of several is better by luck, too, and a hundred episodes
+//! miss what happens in one of a hundred: so the favourite plays further episodes, and loses its place if they say so, until
+//! the favourite is one that has played all of them.
 
 use anyhow::Result;
 use burn::tensor::Device;
@@ -22,12 +24,14 @@ use crate::statistics::{mean, std};
 
 /// Part of a run's steps that measuring the candidates may take at most.
 const SHARE: u64 = 10;
+/// How often the policy that is left has played `final_episodes`, where the share allows it.
+const ROUNDS: usize = 4;
 
 /// The candidates and which of them the run leaves.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Choice {
-    /// Fresh episodes that each played.
+    /// Fresh episodes that each played at least.
     pub episodes: u64,
     /// In the order of their steps; the last is the run's last policy.
     pub candidates: Vec<Candidate>,
@@ -41,6 +45,9 @@ pub struct Choice {
 pub struct Candidate {
     /// Environment steps it had been trained for.
     pub steps: u64,
+    /// Episodes that it played beyond those that all did, as the favourite.
+    #[serde(default)]
+    pub further_episodes: u64,
     /// The return of an episode.
     pub ret: Measured,
     /// Its costs, one per constraint.
@@ -48,19 +55,22 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    fn new(steps: u64, results: &[EpisodeResult]) -> Self {
+    /// From its `results`, of which the first `episodes` are those that all candidates played.
+    fn new(steps: u64, results: &[EpisodeResult], episodes: usize) -> Self {
         let measured = |of: &dyn Fn(&EpisodeResult) -> f64| {
             let values: Vec<f64> = results.iter().map(of).collect();
             Measured { mean: mean(&values), std: std(&values) }
         };
         let constraints = results.first().map_or(0, |result| result.costs.len());
         let costs = (0..constraints).map(|k| measured(&|result: &EpisodeResult| result.costs[k])).collect();
-        Self { steps, ret: measured(&|result: &EpisodeResult| result.ret), costs }
+        let further_episodes = results.len().saturating_sub(episodes) as u64;
+        Self { steps, further_episodes, ret: measured(&|result: &EpisodeResult| result.ret), costs }
     }
 
     /// Its place among others: within the limits is what stays so with a standard error added to the mean.
     fn rank(&self, episodes: u64, constraints: &[Constraint]) -> Rank {
-        let bounds = self.costs.iter().map(|cost| cost.mean + cost.std / (episodes as f64).sqrt());
+        let played = (episodes + self.further_episodes) as f64;
+        let bounds = self.costs.iter().map(|cost| cost.mean + cost.std / played.sqrt());
         Rank { episodes: true, excess: largest_excess(bounds, constraints), ret: self.ret.mean }
     }
 
@@ -82,6 +92,11 @@ impl Choice {
     /// The policy that the run leaves.
     pub fn chosen(&self) -> &Candidate {
         &self.candidates[self.chosen]
+    }
+
+    /// Fresh episodes that it played.
+    pub fn episodes_of_chosen(&self) -> u64 {
+        self.episodes + self.chosen().further_episodes
     }
 
     /// What it came to.
@@ -129,22 +144,45 @@ pub fn choose(
         }
     }
     policies.push((steps, last.clone(), None));
-    let (mut candidates, mut parameters) = (Vec::new(), Vec::new());
+    let seeds = round_seeds(config.seed);
+    let play = |policy: &PolicySnapshot, round: usize| {
+        let all = protocol::wrap(config, Box::new(Navigation::new(spec.clone(), episodes, seeds[round], device)?))?;
+        evaluate(policy, all, config.seed.wrapping_add(round as u64), config.deployed.actions)
+    };
+    let mut entrants = Vec::new();
     for (at, policy, params) in policies {
-        let all = Navigation::new(spec.clone(), episodes, Purpose::Choosing.seed(config.seed), device)?;
-        let results = evaluate(&policy, protocol::wrap(config, Box::new(all))?, config.seed, config.deployed.actions)?;
-        let candidate = Candidate::new(at, &results);
-        if candidate.is_finite() {
-            candidates.push(candidate);
-            parameters.push(params);
+        let results = play(&policy, 0)?;
+        if Candidate::new(at, &results, episodes).is_finite() {
+            entrants.push((at, policy, params, results));
         }
     }
-    if candidates.is_empty() {
+    if entrants.is_empty() {
         return Ok(None);
     }
-    let choice = Choice::among(candidates, episodes as u64, constraints);
-    let params = parameters.swap_remove(choice.chosen);
+    let candidates = entrants.iter().map(|(at, _, _, results)| Candidate::new(*at, results, episodes)).collect();
+    let mut choice = Choice::among(candidates, episodes as u64, constraints);
+    for _ in entrants.len()..affordable {
+        let (at, policy, _, results) = &mut entrants[choice.chosen];
+        let round = results.len() / episodes;
+        if round == ROUNDS {
+            break;
+        }
+        results.extend(play(policy, round)?);
+        let Choice { mut candidates, chosen, .. } = choice;
+        candidates[chosen] = Candidate::new(*at, results, episodes);
+        choice = Choice::among(candidates, episodes as u64, constraints);
+    }
+    let (_, _, params, _) = entrants.swap_remove(choice.chosen);
     Ok(Some((choice, params)))
+}
+
+/// The environments' seeds of every round: the same for all candidates, and none twice.
+fn round_seeds(seed: u64) -> [u64; ROUNDS] {
+    let mut seeds = [Purpose::Choosing.seed(seed); ROUNDS];
+    for round in 1..ROUNDS {
+        seeds[round] = Purpose::Choosing.seed(seeds[round - 1]);
+    }
+    seeds
 }
 
 #[cfg(test)]
@@ -152,7 +190,8 @@ mod tests {
     use super::*;
 
     fn candidate(steps: u64, ret: f64, cost: f64, std: f64) -> Candidate {
-        Candidate { steps, ret: Measured { mean: ret, std: 1.0 }, costs: vec![Measured { mean: cost, std }] }
+        let costs = vec![Measured { mean: cost, std }];
+        Candidate { steps, further_episodes: 0, ret: Measured { mean: ret, std: 1.0 }, costs }
     }
 
     fn chosen(candidates: &[Candidate]) -> u64 {
@@ -171,6 +210,24 @@ mod tests {
     }
 
     #[test]
+    fn further_episodes_count() {
+        // 23.5 + 20 / 10 is above 25, 23.5 + 20 / 20 is not.
+        let costly = candidate(1, 9.0, 23.5, 20.0);
+        assert_eq!(chosen(&[costly.clone(), candidate(2, 5.0, 10.0, 20.0)]), 2);
+        let sure = Candidate { further_episodes: 300, ..costly };
+        assert_eq!(chosen(&[sure.clone(), candidate(2, 5.0, 10.0, 20.0)]), 1);
+        let choice = Choice { episodes: 100, candidates: vec![sure], chosen: 0 };
+        assert_eq!(choice.episodes_of_chosen(), 400);
+    }
+
+    #[test]
+    fn rounds_have_seeds_of_their_own() {
+        let seeds: std::collections::BTreeSet<u64> = (0..100).flat_map(round_seeds).collect();
+        assert_eq!(seeds.len(), 100 * ROUNDS);
+        assert_eq!(round_seeds(7)[0], Purpose::Choosing.seed(7));
+    }
+
+    #[test]
     fn where_none_is_within_the_nearest_is_chosen() {
         assert_eq!(
             chosen(&[candidate(1, 9.0, 40.0, 10.0), candidate(2, 5.0, 26.0, 10.0), candidate(3, 7.0, 30.0, 10.0)]),
@@ -181,8 +238,8 @@ mod tests {
     #[test]
     fn episodes_become_means_and_deviations() {
         let result = |ret, cost| EpisodeResult { ret, costs: vec![cost, 1.0], length: 1000, kinds: Vec::new() };
-        let made = Candidate::new(9, &[result(1.0, 10.0), result(3.0, 30.0)]);
-        assert_eq!((made.steps, made.ret.mean, made.costs.len()), (9, 2.0, 2));
+        let made = Candidate::new(9, &[result(1.0, 10.0), result(3.0, 30.0)], 1);
+        assert_eq!((made.steps, made.further_episodes, made.ret.mean, made.costs.len()), (9, 1, 2.0, 2));
         assert_eq!((made.costs[0].mean, made.costs[1].mean, made.costs[1].std), (20.0, 1.0, 0.0));
         assert_eq!(made.costs[0].std, std(&[10.0, 30.0]));
     }

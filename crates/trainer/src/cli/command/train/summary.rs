@@ -106,7 +106,7 @@ impl Summary {
             return_std: outcome.ret.std,
             cost_mean: first.map_or(f64::NAN, |cost| cost.mean),
             cost_std: first.map_or(f64::NAN, |cost| cost.std),
-            episodes: choice.as_ref().map_or(judged.episodes, |choice| choice.episodes),
+            episodes: choice.as_ref().map_or(judged.episodes, Choice::episodes_of_chosen),
             cost_limit: config.cost_limit.first(),
             within_limits: outcome.is_within(constraints),
             constraints: costs(&outcome, constraints),
@@ -181,7 +181,7 @@ fn basis_text(basis: Basis, episodes: u64) -> String {
 
 /// What figures of the policy that is left rest on.
 fn choice_text(choice: &Choice) -> String {
-    let (episodes, policies) = (choice.episodes, choice.candidates.len());
+    let (episodes, policies) = (choice.episodes_of_chosen(), choice.candidates.len());
     format!("{episodes} fresh episodes of the policy of {} steps, chosen of {policies}", choice.chosen().steps)
 }
 
