@@ -147,6 +147,8 @@ pub struct CriticConfig {
     pub epochs: usize,
     /// Samples of one Adam step.
     pub minibatch_size: usize,
+    /// Weight of the sum of a network's squared parameters in its loss (OmniSafe: 1e-3).
+    pub l2: f64,
 }
 
 impl Default for CriticConfig {
@@ -157,6 +159,7 @@ impl Default for CriticConfig {
             learning_rate: 1e-3,
             epochs: 3,
             minibatch_size: 1024,
+            l2: 0.0,
         }
     }
 }
@@ -233,6 +236,7 @@ impl TrainConfig {
         positive("critic.learning_rate", self.critic.learning_rate)?;
         count("critic.epochs", self.critic.epochs)?;
         count("critic.minibatch_size", self.critic.minibatch_size)?;
+        at_least("critic.l2", self.critic.l2, 0.0)?;
         positive("normalizer.clip", self.normalizer.clip)?;
         positive("normalizer.std_floor", self.normalizer.std_floor)?;
         self.sections.validate()?;

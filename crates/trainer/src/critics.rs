@@ -1,5 +1,5 @@
 //! The critics: a value network per objective, the reward's first, all of one shape, trained by Adam on the mean squared
-//! error.
+//! error and, where it is asked for, the size of their parameters.
 
 use crate::comm::Comm;
 use crate::config::{CriticConfig, TrainConfig};
@@ -78,7 +78,8 @@ impl Critics {
             for i in 0..parts {
                 let range = i * count / parts..(i + 1) * count / parts;
                 let (gradient, loss) = regression_gradients(self.network.spec(), &self.params, &obs, &target, range);
-                self.params = self.adam.step(self.params.clone(), comm.mean(gradient)?);
+                let gradient = self.penalized(comm.mean(gradient)?);
+                self.params = self.adam.step(self.params.clone(), gradient);
                 losses.push(loss);
             }
         }
@@ -86,6 +87,11 @@ impl Critics {
             return Ok(Tensor::zeros([self.objectives()], &self.params.device()));
         }
         Ok(Tensor::stack::<2>(losses, 0).mean_dim(0).squeeze_dim(0))
+    }
+
+    /// The gradient `[S * P]` with that of the parameters' own part of the loss.
+    fn penalized(&self, gradient: Tensor<1>) -> Tensor<1> {
+        if self.config.l2 == 0.0 { gradient } else { gradient + self.params.clone() * (2.0 * self.config.l2) as f32 }
     }
 
     /// Adam steps that each critic has left out since the run began, because its gradient was not finite, `[S]`.
@@ -199,6 +205,23 @@ mod tests {
         assert_eq!(changed, [true, false, true]);
         let skipped = read("skipped", critics.skipped()).unwrap();
         assert!(skipped[1] > 0.0 && skipped[0] + skipped[2] == 0.0, "{skipped:?}");
+    }
+
+    #[test]
+    fn a_penalty_draws_parameters_to_zero() {
+        let (mut free, samples) = (critics(), samples());
+        let mut penalized = free.clone();
+        penalized.config.l2 = 0.5;
+        // d/dw of 0.5 w^2, beside what the samples say.
+        let params = read("params", penalized.params.clone()).unwrap();
+        let gradient = read("gradient", penalized.penalized(penalized.params.ones_like())).unwrap();
+        assert!(gradient.iter().zip(&params).all(|(gradient, param)| (gradient - (1.0 + param)).abs() < 1e-6));
+        for iteration in 1..20 {
+            free.fit(&samples, iteration, &Alone).unwrap();
+            penalized.fit(&samples, iteration, &Alone).unwrap();
+        }
+        let [free, penalized] = [free, penalized].map(|c| read("size", c.params.square().sum()).unwrap()[0]);
+        assert!(penalized < 0.5 * free, "{penalized} {free}");
     }
 
     #[test]
