@@ -150,30 +150,40 @@ pub fn choose(
         evaluate(policy, all, config.seed.wrapping_add(round as u64), config.deployed.actions)
     };
     let mut entrants = Vec::new();
-    for (at, policy, params) in policies {
+    for (steps, policy, params) in policies {
         let results = play(&policy, 0)?;
-        if Candidate::new(at, &results, episodes).is_finite() {
-            entrants.push((at, policy, params, results));
-        }
+        entrants.push(Entrant { steps, policy, params, results });
     }
-    if entrants.is_empty() {
-        return Ok(None);
-    }
-    let candidates = entrants.iter().map(|(at, _, _, results)| Candidate::new(*at, results, episodes)).collect();
-    let mut choice = Choice::among(candidates, episodes as u64, constraints);
+    let Some(mut choice) = favourite(&mut entrants, episodes, constraints) else { return Ok(None) };
     for _ in entrants.len()..affordable {
-        let (at, policy, _, results) = &mut entrants[choice.chosen];
+        let Entrant { policy, results, .. } = &mut entrants[choice.chosen];
         let round = results.len() / episodes;
         if round == ROUNDS {
             break;
         }
         results.extend(play(policy, round)?);
-        let Choice { mut candidates, chosen, .. } = choice;
-        candidates[chosen] = Candidate::new(*at, results, episodes);
-        choice = Choice::among(candidates, episodes as u64, constraints);
+        let Some(next) = favourite(&mut entrants, episodes, constraints) else { return Ok(None) };
+        choice = next;
     }
-    let (_, _, params, _) = entrants.swap_remove(choice.chosen);
+    let Entrant { params, .. } = entrants.swap_remove(choice.chosen);
     Ok(Some((choice, params)))
+}
+
+/// A policy that is a candidate, and the episodes that it has played.
+struct Entrant {
+    steps: u64,
+    policy: PolicySnapshot,
+    /// Its parameters `[P + A]`, unless it is the run's last policy.
+    params: Option<HostTensor>,
+    results: Vec<EpisodeResult>,
+}
+
+/// The choice among `entrants` by what they have played so far; those whose figures are not finite leave. `None` where none stays.
+fn favourite(entrants: &mut Vec<Entrant>, episodes: usize, constraints: &[Constraint]) -> Option<Choice> {
+    let candidate = |entrant: &Entrant| Candidate::new(entrant.steps, &entrant.results, episodes);
+    entrants.retain(|entrant| candidate(entrant).is_finite());
+    let candidates: Vec<Candidate> = entrants.iter().map(candidate).collect();
+    (!candidates.is_empty()).then(|| Choice::among(candidates, episodes as u64, constraints))
 }
 
 /// The environments' seeds of every round: the same for all candidates, and none twice.
@@ -207,6 +217,24 @@ mod tests {
         assert_eq!(chosen(&all[..2]), 1);
         // Of two that are alike the later one has learned longer.
         assert_eq!(chosen(&[candidate(1, 5.0, 10.0, 30.0), candidate(2, 5.0, 10.0, 30.0)]), 2);
+    }
+
+    #[test]
+    fn who_has_no_finite_figures_is_no_candidate() {
+        use crate::runner::Runner;
+        let config = TrainConfig { num_envs: 4, rollout_steps: 8, ..TrainConfig::default() };
+        let policy = Runner::new(config, Device::flex()).unwrap().snapshot().unwrap();
+        let entrant = |steps, ret| Entrant {
+            steps,
+            policy: policy.clone(),
+            params: None,
+            results: vec![EpisodeResult { ret, costs: vec![1.0], length: 10, kinds: Vec::new() }; 2],
+        };
+        let limit = [Constraint { name: "cost".into(), limit: 25.0 }];
+        let mut entrants = vec![entrant(1, 3.0), entrant(2, f64::NAN), entrant(3, 1.0)];
+        let choice = favourite(&mut entrants, 2, &limit).unwrap();
+        assert_eq!((entrants.len(), choice.candidates.len(), choice.chosen().steps), (2, 2, 1));
+        assert!(favourite(&mut vec![entrant(1, f64::NAN)], 2, &limit).is_none());
     }
 
     #[test]
