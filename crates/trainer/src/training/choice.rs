@@ -154,8 +154,9 @@ pub fn choose(
         let results = play(&policy, 0)?;
         entrants.push(Entrant { steps, policy, params, results });
     }
+    let plays = entrants.len();
     let Some(mut choice) = favourite(&mut entrants, episodes, constraints) else { return Ok(None) };
-    for _ in entrants.len()..affordable {
+    for _ in plays..affordable {
         let Entrant { policy, results, .. } = &mut entrants[choice.chosen];
         let round = results.len() / episodes;
         if round == ROUNDS {
