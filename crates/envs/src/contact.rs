@@ -28,6 +28,7 @@ mod block;
 mod boxes;
 mod contact_body;
 mod convex;
+mod factors;
 mod free_body;
 mod hull;
 mod joint;
@@ -46,6 +47,7 @@ pub(crate) use block::{SUM, clear_sums, inverse, matrix, write_direction, write_
 pub use boxes::box_box;
 pub use contact_body::{ContactBody, Nobody, agent_touches};
 pub use convex::{BOX, CYLINDER, HULL, SPHERE, convex_convex};
+pub(crate) use factors::{factorise, substitute, substitute_couplings};
 pub use free_body::{load_free_body, move_free_body, place_free_body};
 pub(crate) use joint::{answer_of, coupling_of, own_step};
 pub(crate) use kind::{Kind, contact_kinds, contacts_in};

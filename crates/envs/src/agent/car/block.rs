@@ -8,8 +8,8 @@
 //! chassis (lin, ang),  wheel (lin, ang) + spin (e x (c - h), e),  ball (lin + ang x r, ball)
 //! ```
 //!
-//! and so their sums of gradient and Hessian (6 and 6 x 6) add to the block's 11 and 11 x 11, which is factorised as
-//! L D L' by loops: a GPU holds the code once.
+//! and so their sums of gradient and Hessian (6 and 6 x 6) add to the block's 11 and 11 x 11, which is factorised by
+//! `contact/factors.rs`.
 
 #[cfg(feature = "gpu")]
 use cubecl::prelude::*;
@@ -44,8 +44,8 @@ pub(super) const SWEEP: usize = AXES + 9;
 pub(super) const REACH: usize = SWEEP + 3;
 /// Inertia without the wheels' about the axle and the ball's: xx, yy, zz, xy, xz, yz.
 pub(super) const TENSOR: usize = REACH + 3;
-/// Hessian, then its factors: L below the diagonal, 1/D on it, L D above.
-const HESSIAN: usize = TENSOR + 6;
+/// Hessian, then its factors.
+pub(super) const HESSIAN: usize = TENSOR + 6;
 // The scratch has room for it.
 const _: () = assert!(HESSIAN + SIZE * SIZE <= OWN + OWN_LEN);
 
@@ -256,45 +256,4 @@ pub(super) fn start_block(scratch: &mut [f32], scratch_base: usize) {
     scratch[element(scratch_base, 5, 4)] += scratch[scratch_base + TENSOR + 5];
     scratch[element(scratch_base, 6, 6)] = WHEEL_SPIN_F;
     scratch[element(scratch_base, 7, 7)] = WHEEL_SPIN_F;
-}
-
-/// Factorises the Hessian as L D L' in place.
-#[cfg_attr(feature = "gpu", cube)]
-pub(super) fn factorise(scratch: &mut [f32], scratch_base: usize) {
-    for j in 0..SIZE {
-        let mut own = scratch[element(scratch_base, j, j)];
-        for k in 0..j {
-            own -= scratch[element(scratch_base, j, k)] * scratch[element(scratch_base, k, j)];
-        }
-        let inverse = 1.0 / own;
-        scratch[element(scratch_base, j, j)] = inverse;
-        for i in (j + 1)..SIZE {
-            let mut sum = scratch[element(scratch_base, i, j)];
-            for k in 0..j {
-                sum -= scratch[element(scratch_base, i, k)] * scratch[element(scratch_base, k, j)];
-            }
-            scratch[element(scratch_base, j, i)] = sum;
-            scratch[element(scratch_base, i, j)] = sum * inverse;
-        }
-    }
-}
-
-/// Solves Hessian times the vector at `to` = -the vector at `from`, from the factors; the two may not overlap.
-#[cfg_attr(feature = "gpu", cube)]
-pub(super) fn substitute(scratch: &mut [f32], scratch_base: usize, from: usize, to: usize) {
-    for i in 0..SIZE {
-        let mut sum = -scratch[from + i];
-        for k in 0..i {
-            sum -= scratch[element(scratch_base, i, k)] * scratch[to + k];
-        }
-        scratch[to + i] = sum;
-    }
-    for turn in 0..SIZE {
-        let i = SIZE - 1 - turn;
-        let mut sum = scratch[to + i] * scratch[element(scratch_base, i, i)];
-        for k in (i + 1)..SIZE {
-            sum -= scratch[element(scratch_base, k, i)] * scratch[to + k];
-        }
-        scratch[to + i] = sum;
-    }
 }

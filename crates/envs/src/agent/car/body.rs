@@ -6,9 +6,8 @@
 use cubecl::prelude::*;
 
 use super::block::{
-    AXES, BALL_SLOT, BEFORE, FORCE, GRADIENT, LEFT_SLOT, PULLED, RATE, REACH, RIGHT_SLOT, SEARCH_PATH, SIZE, STEP,
-    SWEEP, TENSOR, add_ball, add_rigid, add_spin, factorise, read3, spread_parts, start_block, substitute,
-    times_inertia, write3,
+    AXES, BALL_SLOT, BEFORE, FORCE, GRADIENT, HESSIAN, LEFT_SLOT, PULLED, RATE, REACH, RIGHT_SLOT, SEARCH_PATH, SIZE,
+    STEP, SWEEP, TENSOR, add_ball, add_rigid, add_spin, read3, spread_parts, start_block, times_inertia, write3,
 };
 use super::model;
 use super::shape::{BALL_INVERSE, CHASSIS_INVERSE, WHEEL_INVERSE, shape};
@@ -16,8 +15,8 @@ use super::variants::scalar::{
     Acc, Frame, Motion, Problem, along, by, centre_of_mass, cross, dot, plus, scaled, to_world, v3,
 };
 use crate::contact::{
-    ACC, AGENT_SLOT, BOX, CYLINDER, ContactBody, GEOM, LEVER, MASS, PATH, SPHERE, STATIC_SLOT, TOUCHES, VEL, answer_of,
-    body, clear_sums, coupling_of, own_step,
+    ACC, AGENT_SLOT, BOX, CYLINDER, ContactBody, GEOM, LEVER, MASS, PATH, SPHERE, STATIC_SLOT, TOUCHES, VEL, body,
+    clear_sums, coupling_of, factorise, own_step, substitute, substitute_couplings,
 };
 
 const MASS_F: f32 = model::MASS as f32;
@@ -195,8 +194,9 @@ impl ContactBody for CarBody {
     }
 
     fn direction(scratch: &mut [f32], scratch_base: usize) -> (f32, f32) {
-        factorise(scratch, scratch_base);
-        substitute(scratch, scratch_base, scratch_base + GRADIENT, scratch_base + STEP);
+        let factors = scratch_base + HESSIAN;
+        factorise(scratch, factors, SIZE);
+        substitute(scratch, factors, SIZE, scratch_base + GRADIENT, scratch_base + STEP);
         let mut slope = 0.0f32;
         let mut previous = 0.0f32;
         for k in 0..SIZE {
@@ -248,9 +248,7 @@ impl ContactBody for CarBody {
     }
 
     fn answer(scratch: &mut [f32], scratch_base: usize) {
-        for motion in 0..6usize {
-            substitute(scratch, scratch_base, coupling_of(scratch_base, motion), answer_of(scratch_base, motion));
-        }
+        substitute_couplings(scratch, scratch_base, scratch_base + HESSIAN, SIZE);
         for k in 0..SIZE {
             scratch[own_step(scratch_base) + k] = scratch[scratch_base + STEP + k];
         }

@@ -50,8 +50,8 @@ pub(super) const ROWS: usize = COLUMNS + 12;
 pub(super) const ROW: usize = 7;
 /// The rod, two limits, ten edges of a wheel that rubs the bumper.
 pub(super) const ROW_COUNT: usize = 13;
-/// Hessian, then its factors: L below the diagonal, 1/D on it, L D above.
-const HESSIAN: usize = ROWS + ROW * ROW_COUNT;
+/// Hessian, then its factors.
+pub(super) const HESSIAN: usize = ROWS + ROW * ROW_COUNT;
 // The scratch has room for it.
 const _: () = assert!(HESSIAN + SIZE * SIZE <= OWN + OWN_LEN);
 
@@ -262,47 +262,6 @@ pub(super) fn start_block(scratch: &mut [f32], scratch_base: usize) {
         scratch[scratch_base + PULLED + k] = pull;
         scratch[scratch_base + BEFORE + k] = scratch[scratch_base + GRADIENT + k];
         scratch[scratch_base + GRADIENT + k] = pull;
-    }
-}
-
-/// Factorises the Hessian as L D L' in place.
-#[cfg_attr(feature = "gpu", cube)]
-pub(super) fn factorise(scratch: &mut [f32], scratch_base: usize) {
-    for j in 0..SIZE {
-        let mut own = scratch[element(scratch_base, j, j)];
-        for k in 0..j {
-            own -= scratch[element(scratch_base, j, k)] * scratch[element(scratch_base, k, j)];
-        }
-        let inverse = 1.0 / own;
-        scratch[element(scratch_base, j, j)] = inverse;
-        for i in (j + 1)..SIZE {
-            let mut sum = scratch[element(scratch_base, i, j)];
-            for k in 0..j {
-                sum -= scratch[element(scratch_base, i, k)] * scratch[element(scratch_base, k, j)];
-            }
-            scratch[element(scratch_base, j, i)] = sum;
-            scratch[element(scratch_base, i, j)] = sum * inverse;
-        }
-    }
-}
-
-/// Solves Hessian times the vector at `to` = -the vector at `from`, from the factors; the two may not overlap.
-#[cfg_attr(feature = "gpu", cube)]
-pub(super) fn substitute(scratch: &mut [f32], scratch_base: usize, from: usize, to: usize) {
-    for i in 0..SIZE {
-        let mut sum = -scratch[from + i];
-        for k in 0..i {
-            sum -= scratch[element(scratch_base, i, k)] * scratch[to + k];
-        }
-        scratch[to + i] = sum;
-    }
-    for turn in 0..SIZE {
-        let i = SIZE - 1 - turn;
-        let mut sum = scratch[to + i] * scratch[element(scratch_base, i, i)];
-        for k in (i + 1)..SIZE {
-            sum -= scratch[element(scratch_base, k, i)] * scratch[to + k];
-        }
-        scratch[to + i] = sum;
     }
 }
 

@@ -4,9 +4,8 @@
 use cubecl::prelude::*;
 
 use super::block::{
-    AXES, BEFORE, GRADIENT, HUBS, LEFT_SLOT, PULLED, RATE, REAR_SLOT, RIGHT_SLOT, SEARCH_PATH, SIZE, STEP, add_rigid,
-    add_twist, couple_twist, factorise, load_problem, read3, spread_parts, start_block, substitute, times_inertia,
-    write3,
+    AXES, BEFORE, GRADIENT, HESSIAN, HUBS, LEFT_SLOT, PULLED, RATE, REAR_SLOT, RIGHT_SLOT, SEARCH_PATH, SIZE, STEP,
+    add_rigid, add_twist, couple_twist, load_problem, read3, spread_parts, start_block, times_inertia, write3,
 };
 use super::model;
 use super::rows::rows_along;
@@ -14,8 +13,8 @@ use super::shape::shape;
 use super::variants::scalar::{Acc, Frame, Motion, Problem, along, cross, first_guess, plus, to_world, turn_of, v3};
 use crate::agent::car::model::{ROLLING, TORSION};
 use crate::contact::{
-    ACC, AGENT_SLOT, BOX, CYLINDER, ContactBody, GEOM, HULL, LEVER, MASS, PATH, STATIC_SLOT, TOUCHES, VEL, answer_of,
-    body, clear_sums, coupling_of, own_step,
+    ACC, AGENT_SLOT, BOX, CYLINDER, ContactBody, GEOM, HULL, LEVER, MASS, PATH, STATIC_SLOT, TOUCHES, VEL, body,
+    clear_sums, coupling_of, factorise, own_step, substitute, substitute_couplings,
 };
 
 const MASS_F: f32 = model::MASS as f32;
@@ -212,8 +211,9 @@ impl ContactBody for RacecarBody {
     }
 
     fn direction(scratch: &mut [f32], scratch_base: usize) -> (f32, f32) {
-        factorise(scratch, scratch_base);
-        substitute(scratch, scratch_base, scratch_base + GRADIENT, scratch_base + STEP);
+        let factors = scratch_base + HESSIAN;
+        factorise(scratch, factors, SIZE);
+        substitute(scratch, factors, SIZE, scratch_base + GRADIENT, scratch_base + STEP);
         let mut slope = 0.0f32;
         let mut previous = 0.0f32;
         for k in 0..SIZE {
@@ -261,9 +261,7 @@ impl ContactBody for RacecarBody {
     }
 
     fn answer(scratch: &mut [f32], scratch_base: usize) {
-        for motion in 0..6usize {
-            substitute(scratch, scratch_base, coupling_of(scratch_base, motion), answer_of(scratch_base, motion));
-        }
+        substitute_couplings(scratch, scratch_base, scratch_base + HESSIAN, SIZE);
         for k in 0..SIZE {
             scratch[own_step(scratch_base) + k] = scratch[scratch_base + STEP + k];
         }
