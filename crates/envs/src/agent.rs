@@ -11,6 +11,7 @@ mod simd;
 
 pub use car::Car;
 pub use frame::AgentFrame;
+pub(crate) use frame::FrameLanes;
 pub use point::Point;
 pub use racecar::Racecar;
 pub(crate) use simd::{Footprint, SimdAgent};

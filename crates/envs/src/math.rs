@@ -8,6 +8,8 @@ use cubecl::prelude::*;
 
 /// Full turn, radians.
 pub const TAU: f32 = core::f32::consts::TAU;
+/// Radians in a sixteenth of a turn.
+pub const SIXTEENTH: f32 = TAU / 16.0;
 /// Half turn, radians.
 pub const PI: f32 = core::f32::consts::PI;
 

@@ -36,13 +36,12 @@ mod simd;
 #[cfg(feature = "gpu")]
 use cubecl::prelude::*;
 
+use self::block::write3;
 use self::contact_step::{drive_in_contact, is_tilted};
 use self::variants::scalar;
-#[cfg(target_arch = "x86_64")]
-use self::variants::{avx2, avx512};
 use super::reset::reset_common;
 use super::{Agent, AgentFrame, AgentModel};
-use crate::math::{sin_cos, sixteenths, wrap_angle};
+use crate::math::{SIXTEENTH, sin_cos, sixteenths, wrap_angle};
 use crate::object::{ObjectGroup, ObjectKind, obstacles_begin, publish_touches, touch_nothing};
 use crate::state::{AGENT_OWN, COS, LANES, SIN, YAW, Z};
 
@@ -57,6 +56,9 @@ const SENSORS: &[(&str, usize)] = &[
     ("ballangvel_rear", 3),
     ("ballquat_rear", 9),
 ];
+
+/// Numbers of those sensors.
+const OWN_SENSES: usize = 24;
 
 // State fields of the Car alone.
 /// Height above [`model::NOMINAL_HEIGHT`] \[m\].
@@ -93,8 +95,6 @@ const HEIGHT: f32 = model::NOMINAL_HEIGHT as f32;
 const REACH: f32 = 0.216 + 0.04;
 /// Half-width and clearance of the box that the Car pushes \[m\].
 const PUSH_BOX: f32 = 0.125;
-/// Radians in a sixteenth of a turn.
-const SIXTEENTH: f32 = core::f32::consts::TAU / 16.0;
 
 /// The yaw follows from the heading, the height from the lift.
 #[cfg_attr(feature = "gpu", cube)]
@@ -168,68 +168,20 @@ impl Agent for Car {
     }
 
     fn observe(state: &mut [f32], base: usize, obs: &mut [f32], obs_offset: usize) {
-        let car = scalar::load(0.0f32, state, base);
-        let chassis = scalar::frame(car.pose);
-        let rear = scalar::frame(car.ball_pose);
-        let velocity = scalar::to_frame(chassis, car.velocity);
-        let ball = scalar::to_frame(rear, car.ball);
-        obs[obs_offset] = state[base + ACCELEROMETER * LANES];
-        obs[obs_offset + 1] = state[base + (ACCELEROMETER + 1) * LANES];
-        obs[obs_offset + 2] = state[base + (ACCELEROMETER + 2) * LANES];
-        obs[obs_offset + 3] = velocity.x;
-        obs[obs_offset + 4] = velocity.y;
-        obs[obs_offset + 5] = velocity.z;
-        obs[obs_offset + 6] = car.omega.x;
-        obs[obs_offset + 7] = car.omega.y;
-        obs[obs_offset + 8] = car.omega.z;
-        obs[obs_offset + 9] = chassis.ex.y * -FIELD;
-        obs[obs_offset + 10] = chassis.ey.y * -FIELD;
-        obs[obs_offset + 11] = chassis.ez.y * -FIELD;
-        obs[obs_offset + 12] = ball.x;
-        obs[obs_offset + 13] = ball.y;
-        obs[obs_offset + 14] = ball.z;
-        obs[obs_offset + 15] = rear.ex.x;
-        obs[obs_offset + 16] = rear.ey.x;
-        obs[obs_offset + 17] = rear.ez.x;
-        obs[obs_offset + 18] = rear.ex.y;
-        obs[obs_offset + 19] = rear.ey.y;
-        obs[obs_offset + 20] = rear.ez.y;
-        obs[obs_offset + 21] = rear.ex.z;
-        obs[obs_offset + 22] = rear.ey.z;
-        obs[obs_offset + 23] = rear.ez.z;
+        let s = scalar::senses(0.0f32, state, base);
+        write3(obs, obs_offset, s.accelerometer);
+        write3(obs, obs_offset + 3, s.velocimeter);
+        write3(obs, obs_offset + 6, s.gyro);
+        write3(obs, obs_offset + 9, s.magnetometer);
+        write3(obs, obs_offset + 12, s.ball);
+        write3(obs, obs_offset + 15, scalar::v3(s.rear.ex.x, s.rear.ey.x, s.rear.ez.x));
+        write3(obs, obs_offset + 18, scalar::v3(s.rear.ex.y, s.rear.ey.y, s.rear.ez.y));
+        write3(obs, obs_offset + 21, scalar::v3(s.rear.ex.z, s.rear.ey.z, s.rear.ez.z));
     }
 
     fn frame(state: &mut [f32], base: usize) -> AgentFrame {
-        let car = scalar::load(0.0f32, state, base);
-        let chassis = scalar::frame(car.pose);
-        let down = -(HEIGHT + car.lift);
-        AgentFrame {
-            xx: chassis.ex.x,
-            xy: chassis.ex.y,
-            x0: chassis.ex.z * down,
-            yx: chassis.ey.x,
-            yy: chassis.ey.y,
-            y0: chassis.ey.z * down,
-        }
-    }
-}
-
-/// Whether the machine has vectors for it.
-#[cfg(target_arch = "x86_64")]
-fn advance_simd(state: &mut [f32], action: &[f32]) -> bool {
-    let mut rows = [0.0; 2 * LANES];
-    for (lane, command) in action.chunks_exact(ACTION_DIM).enumerate() {
-        rows[lane] = command[0];
-        rows[LANES + lane] = command[1];
-    }
-    if let Some(simd) = pulp::x86::V4::try_new() {
-        simd.vectorize(avx512::Drive { simd, state, action: &rows });
-        true
-    } else if let Some(simd) = pulp::x86::V3::try_new() {
-        simd.vectorize(avx2::Drive { simd, state, action: &rows });
-        true
-    } else {
-        false
+        let sight = scalar::sight(0.0f32, state, base);
+        AgentFrame { xx: sight.x.x, xy: sight.x.y, x0: sight.x.z, yx: sight.y.x, yy: sight.y.y, y0: sight.y.z }
     }
 }
 

@@ -35,7 +35,7 @@ use self::variants::scalar;
 use self::variants::{avx2, avx512};
 use super::reset::reset_common;
 use super::{Agent, AgentFrame, AgentModel};
-use crate::math::{sin_cos, sixteenths, wrap_angle};
+use crate::math::{SIXTEENTH, sin_cos, sixteenths, wrap_angle};
 use crate::object::{obstacles_begin, publish_touches, touch_nothing};
 use crate::sensors::PLANAR_SENSORS;
 use crate::state::{AGENT_OWN, COS, LANES, SIN, YAW, Z};
@@ -82,8 +82,6 @@ const HEIGHT: f32 = model::RADIUS as f32;
 const SITE_X_F: f32 = model::SITE_X as f32;
 /// Farthest corner from the origin, 0.262 m, and what the Racecar travels in a step, generously: 40 ms at 1.5 m/s \[m\].
 const REACH: f32 = 0.262 + 0.06;
-/// Radians in a sixteenth of a turn.
-const SIXTEENTH: f32 = core::f32::consts::TAU / 16.0;
 
 /// The yaw follows from the heading, the height from the lift.
 #[cfg_attr(feature = "gpu", cube)]

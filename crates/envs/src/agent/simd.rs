@@ -1,6 +1,12 @@
 //! What an agent gives to the CPU's path, which moves 32 environments in step.
 
+use pulp::NullaryFnOnce;
+
 use super::Agent;
+use super::frame::FrameLanes;
+use crate::lanes::{Lane, row, row_mut, with_simd};
+use crate::math::{SIXTEENTH, sixteenths, wrap_angle};
+use crate::state::{COS, SIN, YAW, Z};
 
 /// An agent that can move in vectors.
 pub(crate) trait SimdAgent: Agent {
@@ -13,6 +19,12 @@ pub(crate) trait SimdAgent: Agent {
 
     /// One step of all agents of a block over the bare floor under `action [lanes, action_dim]`.
     fn advance_free(state: &mut [f32], action: &[f32]);
+
+    /// [`Agent::observe`] of the first `obs.len() / obs_dim` agents of a block, each to its row of `obs`, and
+    /// [`Agent::frame`] of them; those of the other lanes mean nothing.
+    fn sense_block(state: &mut [f32], obs: &mut [f32], obs_dim: usize, frames: &mut FrameLanes) {
+        sense_lane_by_lane::<Self>(state, obs, obs_dim, frames);
+    }
 
     /// How far its corners stand out of the footprint because it is tilted \[m\]; None where it may fall.
     fn tilt_margin(state: &mut [f32], lane: usize) -> Option<f32>;
@@ -31,4 +43,44 @@ pub(crate) struct Footprint {
     pub half_y: f32,
     /// Distance of the farthest corner from the origin.
     pub lever: f32,
+}
+
+/// [`SimdAgent::sense_block`] without vectors.
+pub(crate) fn sense_lane_by_lane<A: Agent + ?Sized>(
+    state: &mut [f32],
+    obs: &mut [f32],
+    obs_dim: usize,
+    frames: &mut FrameLanes,
+) {
+    for (lane, obs) in obs.chunks_exact_mut(obs_dim).enumerate() {
+        A::observe(state, lane, obs, 0);
+        frames.set(lane, A::frame(state, lane));
+    }
+}
+
+/// Yaw and height of all agents of a block from their heading and the field `lift`, their height above `height`.
+pub(super) fn publish_block(state: &mut [f32], height: f32, lift: usize) {
+    with_simd(Publish { state, height, lift });
+}
+
+struct Publish<'a> {
+    state: &'a mut [f32],
+    height: f32,
+    lift: usize,
+}
+
+impl NullaryFnOnce for Publish<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { state, height, lift } = self;
+        let (sin, cos, lift): (Lane, Lane, Lane) = (*row(state, SIN), *row(state, COS), *row(state, lift));
+        for ((yaw, sin), cos) in row_mut(state, YAW).iter_mut().zip(sin).zip(cos) {
+            *yaw = wrap_angle(sixteenths(sin, cos) * SIXTEENTH);
+        }
+        for (z, lift) in row_mut(state, Z).iter_mut().zip(lift) {
+            *z = height + lift;
+        }
+    }
 }

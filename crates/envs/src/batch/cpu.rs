@@ -14,7 +14,7 @@ use self::block::{reset_block, step_block};
 use super::{Batch, Stepped};
 use crate::kinds::for_kind;
 use crate::state::LANES;
-use crate::step::SCALARS;
+use crate::step::{SCALARS, SCRATCH};
 
 /// As many environments as the memory holds.
 pub fn most_envs(device: &Device) -> Option<usize> {
@@ -94,17 +94,20 @@ pub fn step_into(
         .zip(final_obs.par_chunks_mut(obs_dim * LANES))
         .zip(parts)
         .enumerate()
-        .for_each(|(i, ((((state, action), obs), final_obs), (mut common, mut further)))| {
-            let mut few = [0.0; SCALARS * LANES];
-            let mut many = vec![0.0; if further.is_empty() { 0 } else { rows_of_scalars * LANES }];
-            let out = if further.is_empty() { &mut few[..] } else { &mut many[..] };
-            let (params, first_env, action_dim) = (&batch.params, i * LANES, batch.action_dim);
-            let step = for_kind!(batch.agent, batch.task, step_block);
-            step(params, state, first_env, action, action_dim, obs, final_obs, obs_dim, out);
-            for (part, row) in common.iter_mut().chain(&mut further).zip(out.chunks_exact(LANES)) {
-                part.copy_from_slice(&row[..part.len()]);
-            }
-        });
+        .for_each_init(
+            || vec![0.0; SCRATCH],
+            |scratch, (i, ((((state, action), obs), final_obs), (mut common, mut further)))| {
+                let mut few = [0.0; SCALARS * LANES];
+                let mut many = vec![0.0; if further.is_empty() { 0 } else { rows_of_scalars * LANES }];
+                let out = if further.is_empty() { &mut few[..] } else { &mut many[..] };
+                let (params, first_env, action_dim) = (&batch.params, i * LANES, batch.action_dim);
+                let step = for_kind!(batch.agent, batch.task, step_block);
+                step(params, state, first_env, action, action_dim, obs, final_obs, obs_dim, out, scratch);
+                for (part, row) in common.iter_mut().chain(&mut further).zip(out.chunks_exact(LANES)) {
+                    part.copy_from_slice(&row[..part.len()]);
+                }
+            },
+        );
 
     batch.set_state(state.into_tensor());
     Some(())

@@ -72,13 +72,14 @@ impl<S: Simd> Lanes<S> {
     /// The first [`Self::WIDTH`] numbers of `from`.
     #[inline(always)]
     pub fn load(self, from: &[f32]) -> Self {
-        Self { simd: self.simd, values: self.simd.partial_load_f32s(&from[..S::F32_LANES]) }
+        // Not pulp's loads and stores of part of a register, whose masks are slow on some processors.
+        Self { simd: self.simd, values: S::as_simd_f32s(&from[..S::F32_LANES]).0[0] }
     }
 
     /// Overwrites the first [`Self::WIDTH`] numbers of `to`.
     #[inline(always)]
     pub fn store(self, to: &mut [f32]) {
-        self.simd.partial_store_f32s(&mut to[..S::F32_LANES], self.values);
+        S::as_mut_simd_f32s(&mut to[..S::F32_LANES]).0[0] = self.values;
     }
 
     /// `value` in every lane.
@@ -111,6 +112,13 @@ impl<S: Simd> Lanes<S> {
         Self { simd: self.simd, values: self.simd.sqrt_f32s(self.values) }
     }
 }
+
+/// Numbers of the caller's stack at the beginning of a cache line, kept there with [`core::hint::black_box`].
+///
+/// A function that spills registers of 32 or 64 bytes gets places for them that are aligned to 16 only, so that a third of
+/// them lie across two cache lines, unless something else on its stack is aligned better.
+#[repr(align(64))]
+pub struct Aligned<const N: usize>(pub [f32; N]);
 
 impl<S: Simd> LaneMask<S> {
     /// Where both are true.

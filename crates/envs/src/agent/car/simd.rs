@@ -1,10 +1,11 @@
 //! The Car, 32 environments in step: motion over the bare floor in vectors.
 
-#[cfg(target_arch = "x86_64")]
-use super::advance_simd;
 use super::contact_step::is_tilted;
-use super::{ACTION_DIM, Car, POSE, REACH, publish, scalar};
-use crate::agent::{Footprint, SimdAgent};
+#[cfg(target_arch = "x86_64")]
+use super::variants::{avx2, avx512};
+use super::{ACTION_DIM, Car, HEIGHT, LIFT, POSE, REACH, scalar};
+use crate::agent::simd::{publish_block, sense_lane_by_lane};
+use crate::agent::{Footprint, FrameLanes, SimdAgent};
 use crate::state::LANES;
 
 /// Height of the chassis' upper edges above its origin, for what a tilt moves them sideways \[m\].
@@ -18,9 +19,19 @@ impl SimdAgent for Car {
 
     fn advance_free(state: &mut [f32], action: &[f32]) {
         Self::drive_block(state, action);
-        for lane in 0..action.len() / ACTION_DIM {
-            publish(state, lane);
+        publish_block(state, HEIGHT, LIFT);
+    }
+
+    fn sense_block(state: &mut [f32], obs: &mut [f32], obs_dim: usize, frames: &mut FrameLanes) {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(simd) = pulp::x86::V4::try_new() {
+            simd.vectorize(avx512::Sense { simd, state, obs, obs_dim, frames });
+            return;
+        } else if let Some(simd) = pulp::x86::V3::try_new() {
+            simd.vectorize(avx2::Sense { simd, state, obs, obs_dim, frames });
+            return;
         }
+        sense_lane_by_lane::<Self>(state, obs, obs_dim, frames);
     }
 
     fn tilt_margin(state: &mut [f32], lane: usize) -> Option<f32> {
@@ -44,5 +55,24 @@ impl Car {
         for (base, command) in action.chunks_exact(ACTION_DIM).enumerate() {
             scalar::drive(command[0], command[1], state, base);
         }
+    }
+}
+
+/// Whether the machine has vectors for it.
+#[cfg(target_arch = "x86_64")]
+fn advance_simd(state: &mut [f32], action: &[f32]) -> bool {
+    let mut rows = [0.0; 2 * LANES];
+    for (lane, command) in action.chunks_exact(ACTION_DIM).enumerate() {
+        rows[lane] = command[0];
+        rows[LANES + lane] = command[1];
+    }
+    if let Some(simd) = pulp::x86::V4::try_new() {
+        simd.vectorize(avx512::Drive { simd, state, action: &rows });
+        true
+    } else if let Some(simd) = pulp::x86::V3::try_new() {
+        simd.vectorize(avx2::Drive { simd, state, action: &rows });
+        true
+    } else {
+        false
     }
 }

@@ -228,7 +228,7 @@ fn eight_lanes_give_the_bits_of_the_widest() {
     let mut eight = start.clone();
     let mut widest = start;
     for _ in 0..20 {
-        simd.vectorize(avx2::Drive { simd, state: &mut eight, action: &rows });
+        simd.vectorize(variants::avx2::Drive { simd, state: &mut eight, action: &rows });
         drive_all(&mut widest, &action);
     }
     for field in [X, Y, LIFT, POSE, LEFT, BALL, ACCELEROMETER] {

@@ -10,7 +10,7 @@
 //! vectorise a body of this size. `device!` lets the vector variants drop the CubeCL attribute, which
 //! is therefore the first of every item.
 
-use super::{ACCELEROMETER, BALL, BALL_POSE, LEFT, LIFT, POSE, RIGHT, SPIN, UNSOLVED, VZ};
+use super::{ACCELEROMETER, BALL, BALL_POSE, FIELD, LEFT, LIFT, OWN_SENSES, POSE, RIGHT, SPIN, UNSOLVED, VZ};
 use crate::state::{COS, DX, DY, LANES, OMEGA, SIN, VX, VY, X, Y};
 
 macro_rules! constants {
@@ -62,6 +62,7 @@ pub mod scalar {
     constants! { PER_FORCE PER_TORQUE PER_SPIN }
     physics!();
     include!("fields.rs");
+    include!("senses.rs");
 
     #[cfg_attr(feature = "gpu", cube)]
     #[inline(always)]
@@ -147,10 +148,13 @@ macro_rules! device {
 macro_rules! simd_variant {
     ($name:ident, $simd:ty) => {
         pub mod $name {
+            use core::hint::black_box;
+
             use pulp::NullaryFnOnce;
 
             use super::*;
-            use crate::agent::car::register::{LaneMask, Lanes};
+            use crate::agent::FrameLanes;
+            use crate::agent::car::register::{Aligned, LaneMask, Lanes};
 
             pub type Real = Lanes<$simd>;
             pub type Fixed = f32;
@@ -159,6 +163,7 @@ macro_rules! simd_variant {
             constants! { PER_FORCE PER_TORQUE PER_SPIN }
             physics!();
             include!("fields.rs");
+            include!("senses.rs");
 
             #[inline(always)]
             pub fn get(like: Real, state: &mut [f32], base: usize, field: usize) -> Real {
@@ -234,10 +239,63 @@ macro_rules! simd_variant {
                 #[inline(always)]
                 fn call(self) {
                     let like = Real::new(self.simd);
+                    let aligned = Aligned(*self.action);
+                    let Aligned(action) = black_box(&aligned);
                     for base in (0..LANES).step_by(Real::WIDTH) {
-                        let left = like.load(&self.action[base..]);
-                        let right = like.load(&self.action[LANES + base..]);
+                        let left = like.load(&action[base..]);
+                        let right = like.load(&action[LANES + base..]);
                         drive(left, right, self.state, base);
+                    }
+                }
+            }
+
+            /// [`SimdAgent::sense_block`](crate::agent::SimdAgent::sense_block); run it by the instruction set's `vectorize`.
+            pub struct Sense<'a> {
+                pub simd: $simd,
+                pub state: &'a mut [f32],
+                pub obs: &'a mut [f32],
+                pub obs_dim: usize,
+                pub frames: &'a mut FrameLanes,
+            }
+
+            impl NullaryFnOnce for Sense<'_> {
+                type Output = ();
+
+                #[inline(always)]
+                fn call(self) {
+                    let Self { simd, state, obs, obs_dim, frames } = self;
+                    let like = Real::new(simd);
+                    let mut rows = [[0.0; LANES]; OWN_SENSES];
+                    for base in (0..LANES).step_by(Real::WIDTH) {
+                        let s = senses(like, state, base);
+                        let (e, n, u) = (s.rear.ex, s.rear.ey, s.rear.ez);
+                        let numbers = [
+                            s.accelerometer,
+                            s.velocimeter,
+                            s.gyro,
+                            s.magnetometer,
+                            s.ball,
+                            v3(e.x, n.x, u.x),
+                            v3(e.y, n.y, u.y),
+                            v3(e.z, n.z, u.z),
+                        ];
+                        for (rows, number) in rows.chunks_exact_mut(3).zip(numbers) {
+                            number.x.store(&mut rows[0][base..]);
+                            number.y.store(&mut rows[1][base..]);
+                            number.z.store(&mut rows[2][base..]);
+                        }
+                        let sight = sight(like, state, base);
+                        sight.x.x.store(&mut frames.xx[base..]);
+                        sight.x.y.store(&mut frames.xy[base..]);
+                        sight.x.z.store(&mut frames.x0[base..]);
+                        sight.y.x.store(&mut frames.yx[base..]);
+                        sight.y.y.store(&mut frames.yy[base..]);
+                        sight.y.z.store(&mut frames.y0[base..]);
+                    }
+                    for (lane, obs) in obs.chunks_exact_mut(obs_dim).enumerate().take(LANES) {
+                        for (number, row) in obs[..OWN_SENSES].iter_mut().zip(&rows) {
+                            *number = row[lane];
+                        }
                     }
                 }
             }

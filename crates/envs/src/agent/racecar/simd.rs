@@ -3,7 +3,8 @@
 #[cfg(target_arch = "x86_64")]
 use super::advance_simd;
 use super::contact_step::is_tilted;
-use super::{ACTION_DIM, POSE, REACH, Racecar, publish, scalar};
+use super::{ACTION_DIM, HEIGHT, LIFT, POSE, REACH, Racecar, scalar};
+use crate::agent::simd::publish_block;
 use crate::agent::{Footprint, SimdAgent};
 use crate::state::LANES;
 
@@ -18,9 +19,7 @@ impl SimdAgent for Racecar {
 
     fn advance_free(state: &mut [f32], action: &[f32]) {
         Self::drive_block(state, action);
-        for lane in 0..action.len() / ACTION_DIM {
-            publish(state, lane);
-        }
+        publish_block(state, HEIGHT, LIFT);
     }
 
     fn tilt_margin(state: &mut [f32], lane: usize) -> Option<f32> {

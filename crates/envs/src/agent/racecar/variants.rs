@@ -96,9 +96,12 @@ macro_rules! device {
 macro_rules! simd_variant {
     ($name:ident, $simd:ty) => {
         pub mod $name {
+            use core::hint::black_box;
+
             use pulp::NullaryFnOnce;
 
             use super::*;
+            use crate::agent::car::register::Aligned;
             use crate::agent::car::variants::$name::{
                 Column, Cone, Contact, Fixed, Frame, Mask, Pair, Quat, Real, Six, Sym3, Sym6, V3, add_cone, along, any,
                 below, both, by, compose, cone, cross, dot, eliminate, fixed, floor_contact, frame, get, larger,
@@ -123,9 +126,11 @@ macro_rules! simd_variant {
                 #[inline(always)]
                 fn call(self) {
                     let like = Real::new(self.simd);
+                    let aligned = Aligned(*self.action);
+                    let Aligned(action) = black_box(&aligned);
                     for base in (0..LANES).step_by(Real::WIDTH) {
-                        let speed = like.load(&self.action[base..]);
-                        let steer = like.load(&self.action[LANES + base..]);
+                        let speed = like.load(&action[base..]);
+                        let steer = like.load(&action[LANES + base..]);
                         drive(speed, steer, self.state, base);
                     }
                 }

@@ -9,8 +9,8 @@ use core::marker::PhantomData;
 use pulp::NullaryFnOnce;
 
 use super::advance::advance_block;
-use crate::agent::{Agent, AgentFrame, AgentModel, SimdAgent};
-use crate::lanes::{Lane, row, with_simd};
+use crate::agent::{Agent, AgentModel, FrameLanes, SimdAgent};
+use crate::lanes::{row, with_simd};
 use crate::layout::{place_fixed, sample_layout_simd};
 use crate::lidar::{LIDAR_BINS, echo, mark};
 use crate::object::MarkHazards;
@@ -20,11 +20,11 @@ use crate::params::{
 };
 use crate::parts;
 use crate::state::{LANES, X, Y};
-use crate::step::{SCRATCH, begin_episode, finish_step, observe, settle_episode};
+use crate::step::{begin_episode, finish_step, observe, settle_episode};
 use crate::task::Task;
 
 /// A step ([`Agent::advance`], then [`crate::step::end_step`]) of the first `obs.len() / obs_dim` environments of a block;
-/// `scalars` is `[scalars, 32]`, see [`crate::step`].
+/// `scalars` is `[scalars, 32]`, see [`crate::step`]; `scratch` is memory of [`crate::step::SCRATCH`] numbers, whatever is in it.
 pub(super) fn step_block<A: SimdAgent + AgentModel, T: Task>(
     params: &[f32],
     state: &mut [f32],
@@ -35,25 +35,20 @@ pub(super) fn step_block<A: SimdAgent + AgentModel, T: Task>(
     final_obs: &mut [f32],
     obs_dim: usize,
     scalars: &mut [f32],
+    scratch: &mut [f32],
 ) {
     parts::begin();
-    let mut scratch = [0.0; SCRATCH];
     let lanes = obs.len() / obs_dim;
-    advance_block::<A>(params, state, action, action_dim, lanes, &mut scratch);
+    advance_block::<A>(params, state, action, action_dim, lanes, scratch);
     with_simd(MarkHazards { params, state });
     let mut done = [false; LANES];
     for (lane, done) in done[..lanes].iter_mut().enumerate() {
         *done = finish_step::<T>(params, state, lane, (first_env + lane) as u32, scalars, lane, LANES);
     }
     spent!(Reward);
-    for (lane, obs) in final_obs.chunks_exact_mut(obs_dim).enumerate() {
-        A::observe(state, lane, obs, 0);
-    }
-    spent!(Sensors);
     let mut frames = FrameLanes::default();
-    for lane in 0..lanes {
-        frames.set(lane, A::frame(state, lane));
-    }
+    A::sense_block(state, final_obs, obs_dim, &mut frames);
+    spent!(Sensors);
     with_simd(ObserveLidars::<T> { params, state, frames: &frames, obs: final_obs, obs_dim, task: PhantomData });
     spent!(Lidars);
     for (lane, (obs, last)) in obs.chunks_exact_mut(obs_dim).zip(final_obs.chunks_exact(obs_dim)).enumerate() {
@@ -93,34 +88,6 @@ pub(super) fn reset_block<A: Agent, T: Task>(
     for (lane, obs) in obs.chunks_exact_mut(obs_dim).enumerate() {
         reset_lane::<A, T>(params, state, lane, (first_env + lane) as u32, staggered);
         observe::<A, T>(params, state, lane, obs, 0);
-    }
-}
-
-/// [`AgentFrame`] of every environment of a block.
-struct FrameLanes {
-    xx: Lane,
-    xy: Lane,
-    x0: Lane,
-    yx: Lane,
-    yy: Lane,
-    y0: Lane,
-}
-
-impl Default for FrameLanes {
-    fn default() -> Self {
-        let zero = [0.0; LANES];
-        Self { xx: zero, xy: zero, x0: zero, yx: zero, yy: zero, y0: zero }
-    }
-}
-
-impl FrameLanes {
-    fn set(&mut self, lane: usize, frame: AgentFrame) {
-        self.xx[lane] = frame.xx;
-        self.xy[lane] = frame.xy;
-        self.x0[lane] = frame.x0;
-        self.yx[lane] = frame.yx;
-        self.yy[lane] = frame.yy;
-        self.y0[lane] = frame.y0;
     }
 }
 
@@ -178,7 +145,7 @@ mod tests {
     use crate::kinds::for_kind;
     use crate::registry::registry;
     use crate::spec::NavigationSpec;
-    use crate::step::{SCALARS, end_step};
+    use crate::step::{SCALARS, SCRATCH, end_step};
 
     /// Every environment of an agent; a test for each agent, so that they run side by side.
     fn compare_all(agent: AgentKind) {
@@ -235,12 +202,12 @@ mod tests {
         let (mut obs_single, mut last_single) = (obs.clone(), last.clone());
         let rows = SCALARS + 2 * spec.further_costs();
         let (mut scalars, mut scalars_single) = (vec![0.0; rows * LANES], vec![0.0; rows * LANES]);
-        let mut scratch = vec![0.0; SCRATCH];
+        let (mut scratch, mut own) = (vec![0.0; SCRATCH], vec![f32::NAN; SCRATCH]);
         for t in 0..1500u32 {
             let action: Vec<f32> = (0..lanes as u32 * 2)
                 .map(|i| crate::rng::unit(crate::rng::bits(1, 2, i, t / 10, 0)) * 2.2 - 1.1)
                 .collect();
-            step_block::<A, T>(&params, &mut blocked, 64, &action, 2, &mut obs, &mut last, dim, &mut scalars);
+            step_block::<A, T>(&params, &mut blocked, 64, &action, 2, &mut obs, &mut last, dim, &mut scalars, &mut own);
             for lane in 0..lanes {
                 A::advance(&params, &mut single, lane, &action, 2 * lane, &mut scratch, 0);
                 end_step::<A, T>(
