@@ -59,6 +59,8 @@ const SENSORS: &[(&str, usize)] = &[
 
 /// Numbers of those sensors.
 const OWN_SENSES: usize = 24;
+const _: () =
+    assert!(SENSORS[0].1 + SENSORS[1].1 + SENSORS[2].1 + SENSORS[3].1 + SENSORS[4].1 + SENSORS[5].1 == OWN_SENSES);
 
 // State fields of the Car alone.
 /// Height above [`model::NOMINAL_HEIGHT`] \[m\].

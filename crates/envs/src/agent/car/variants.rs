@@ -10,7 +10,7 @@
 //! vectorise a body of this size. `device!` lets the vector variants drop the CubeCL attribute, which
 //! is therefore the first of every item.
 
-use super::{ACCELEROMETER, BALL, BALL_POSE, FIELD, LEFT, LIFT, OWN_SENSES, POSE, RIGHT, SPIN, UNSOLVED, VZ};
+use super::{ACCELEROMETER, BALL, BALL_POSE, FIELD, LEFT, LIFT, POSE, RIGHT, SPIN, UNSOLVED, VZ};
 use crate::state::{COS, DX, DY, LANES, OMEGA, SIN, VX, VY, X, Y};
 
 macro_rules! constants {
@@ -138,7 +138,7 @@ pub mod scalar {
 }
 
 // From here on `device!` drops the CubeCL attribute.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", test))]
 macro_rules! device {
     ($(#[cfg_attr($($gpu:tt)*)] $item:item)*) => { $($item)* };
 }
@@ -154,6 +154,7 @@ macro_rules! simd_variant {
 
             use super::*;
             use crate::agent::FrameLanes;
+            use crate::agent::car::OWN_SENSES;
             use crate::agent::car::register::{Aligned, LaneMask, Lanes};
 
             pub type Real = Lanes<$simd>;
