@@ -31,8 +31,6 @@ use cubecl::prelude::*;
 
 use self::contact_step::{drive_in_contact, is_tilted};
 use self::variants::scalar;
-#[cfg(target_arch = "x86_64")]
-use self::variants::{avx2, avx512};
 use super::reset::reset_common;
 use super::{Agent, AgentFrame, AgentModel};
 use crate::math::{SIXTEENTH, sin_cos, sixteenths, wrap_angle};
@@ -180,25 +178,6 @@ impl Agent for Racecar {
             yy: chassis.ey.y,
             y0: chassis.ey.z * down,
         }
-    }
-}
-
-/// Whether the machine has vectors for it.
-#[cfg(target_arch = "x86_64")]
-fn advance_simd(state: &mut [f32], action: &[f32]) -> bool {
-    let mut rows = [0.0; 2 * LANES];
-    for (lane, command) in action.chunks_exact(ACTION_DIM).enumerate() {
-        rows[lane] = command[0];
-        rows[LANES + lane] = command[1];
-    }
-    if let Some(simd) = pulp::x86::V4::try_new() {
-        simd.vectorize(avx512::Drive { simd, state, action: &rows });
-        true
-    } else if let Some(simd) = pulp::x86::V3::try_new() {
-        simd.vectorize(avx2::Drive { simd, state, action: &rows });
-        true
-    } else {
-        false
     }
 }
 

@@ -2,6 +2,8 @@
 
 use super::contact_step::is_tilted;
 #[cfg(target_arch = "x86_64")]
+use super::register::in_vectors;
+#[cfg(target_arch = "x86_64")]
 use super::variants::{avx2, avx512};
 use super::{ACTION_DIM, Car, HEIGHT, LIFT, POSE, REACH, scalar};
 use crate::agent::simd::{publish_block, sense_lane_by_lane};
@@ -24,11 +26,7 @@ impl SimdAgent for Car {
 
     fn sense_block(state: &mut [f32], obs: &mut [f32], obs_dim: usize, frames: &mut FrameLanes) {
         #[cfg(target_arch = "x86_64")]
-        if let Some(simd) = pulp::x86::V4::try_new() {
-            simd.vectorize(avx512::Sense { simd, state, obs, obs_dim, frames });
-            return;
-        } else if let Some(simd) = pulp::x86::V3::try_new() {
-            simd.vectorize(avx2::Sense { simd, state, obs, obs_dim, frames });
+        if in_vectors!(Sense { state: &mut *state, obs: &mut *obs, obs_dim: obs_dim, frames: &mut *frames }) {
             return;
         }
         sense_lane_by_lane::<Self>(state, obs, obs_dim, frames);
@@ -49,30 +47,11 @@ impl Car {
     /// `state` is `[state_dim, 32]`, `action` `[cars, ACTION_DIM]`.
     pub(super) fn drive_block(state: &mut [f32], action: &[f32]) {
         #[cfg(target_arch = "x86_64")]
-        if advance_simd(state, action) {
+        if in_vectors!(Drive { state: &mut *state, action: action }) {
             return;
         }
         for (base, command) in action.chunks_exact(ACTION_DIM).enumerate() {
             scalar::drive(command[0], command[1], state, base);
         }
-    }
-}
-
-/// Whether the machine has vectors for it.
-#[cfg(target_arch = "x86_64")]
-fn advance_simd(state: &mut [f32], action: &[f32]) -> bool {
-    let mut rows = [0.0; 2 * LANES];
-    for (lane, command) in action.chunks_exact(ACTION_DIM).enumerate() {
-        rows[lane] = command[0];
-        rows[LANES + lane] = command[1];
-    }
-    if let Some(simd) = pulp::x86::V4::try_new() {
-        simd.vectorize(avx512::Drive { simd, state, action: &rows });
-        true
-    } else if let Some(simd) = pulp::x86::V3::try_new() {
-        simd.vectorize(avx2::Drive { simd, state, action: &rows });
-        true
-    } else {
-        false
     }
 }

@@ -220,15 +220,10 @@ fn vector_lanes_give_the_scalar_bits() {
 fn eight_lanes_give_the_bits_of_the_widest() {
     let (start, action) = block();
     let Some(simd) = pulp::x86::V3::try_new() else { return };
-    let mut rows = [0.0; 2 * LANES];
-    for (lane, command) in action.chunks_exact(2).enumerate() {
-        rows[lane] = command[0];
-        rows[LANES + lane] = command[1];
-    }
     let mut eight = start.clone();
     let mut widest = start;
     for _ in 0..20 {
-        simd.vectorize(variants::avx2::Drive { simd, state: &mut eight, action: &rows });
+        simd.vectorize(variants::avx2::Drive { simd, state: &mut eight, action: &action });
         drive_all(&mut widest, &action);
     }
     for field in [X, Y, LIFT, POSE, LEFT, BALL, ACCELEROMETER] {

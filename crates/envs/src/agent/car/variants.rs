@@ -155,7 +155,7 @@ macro_rules! simd_variant {
             use super::*;
             use crate::agent::FrameLanes;
             use crate::agent::car::OWN_SENSES;
-            use crate::agent::car::register::{Aligned, LaneMask, Lanes};
+            use crate::agent::car::register::{Aligned, LaneMask, Lanes, commands};
 
             pub type Real = Lanes<$simd>;
             pub type Fixed = f32;
@@ -230,8 +230,8 @@ macro_rules! simd_variant {
             pub struct Drive<'a> {
                 pub simd: $simd,
                 pub state: &'a mut [f32],
-                /// Motor commands, all left ones first.
-                pub action: &'a [f32; 2 * LANES],
+                /// `[cars, 2]`
+                pub action: &'a [f32],
             }
 
             impl NullaryFnOnce for Drive<'_> {
@@ -240,8 +240,8 @@ macro_rules! simd_variant {
                 #[inline(always)]
                 fn call(self) {
                     let like = Real::new(self.simd);
-                    let aligned = Aligned(*self.action);
-                    let Aligned(action) = black_box(&aligned);
+                    let commands = commands(self.action);
+                    let Aligned(action) = black_box(&commands);
                     for base in (0..LANES).step_by(Real::WIDTH) {
                         let left = like.load(&action[base..]);
                         let right = like.load(&action[LANES + base..]);

@@ -1,9 +1,11 @@
 //! The Racecar, 32 environments in step: motion over the bare floor in vectors.
 
-#[cfg(target_arch = "x86_64")]
-use super::advance_simd;
 use super::contact_step::is_tilted;
+#[cfg(target_arch = "x86_64")]
+use super::variants::{avx2, avx512};
 use super::{ACTION_DIM, HEIGHT, LIFT, POSE, REACH, Racecar, scalar};
+#[cfg(target_arch = "x86_64")]
+use crate::agent::car::register::in_vectors;
 use crate::agent::simd::publish_block;
 use crate::agent::{Footprint, SimdAgent};
 use crate::state::LANES;
@@ -37,7 +39,7 @@ impl Racecar {
     /// `action` `[cars, ACTION_DIM]`.
     pub(super) fn drive_block(state: &mut [f32], action: &[f32]) {
         #[cfg(target_arch = "x86_64")]
-        if advance_simd(state, action) {
+        if in_vectors!(Drive { state: &mut *state, action: action }) {
             return;
         }
         for (base, command) in action.chunks_exact(ACTION_DIM).enumerate() {

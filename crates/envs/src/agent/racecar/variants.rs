@@ -101,7 +101,7 @@ macro_rules! simd_variant {
             use pulp::NullaryFnOnce;
 
             use super::*;
-            use crate::agent::car::register::Aligned;
+            use crate::agent::car::register::{Aligned, commands};
             use crate::agent::car::variants::$name::{
                 Column, Cone, Contact, Fixed, Frame, Mask, Pair, Quat, Real, Six, Sym3, Sym6, V3, add_cone, along, any,
                 below, both, by, compose, cone, cross, dot, eliminate, fixed, floor_contact, frame, get, larger,
@@ -116,8 +116,8 @@ macro_rules! simd_variant {
             pub struct Drive<'a> {
                 pub simd: $simd,
                 pub state: &'a mut [f32],
-                /// Commands, all speeds first.
-                pub action: &'a [f32; 2 * LANES],
+                /// `[cars, 2]`
+                pub action: &'a [f32],
             }
 
             impl NullaryFnOnce for Drive<'_> {
@@ -126,8 +126,8 @@ macro_rules! simd_variant {
                 #[inline(always)]
                 fn call(self) {
                     let like = Real::new(self.simd);
-                    let aligned = Aligned(*self.action);
-                    let Aligned(action) = black_box(&aligned);
+                    let commands = commands(self.action);
+                    let Aligned(action) = black_box(&commands);
                     for base in (0..LANES).step_by(Real::WIDTH) {
                         let speed = like.load(&action[base..]);
                         let steer = like.load(&action[LANES + base..]);
