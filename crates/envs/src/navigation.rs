@@ -117,7 +117,9 @@ impl VecEnv for Navigation {
         assert_eq!(action.dims(), [n, self.batch.action_dim], "action must have shape [num_envs, action_dim]");
         let stepped = self.batch.step(&action);
         let rows = |i: usize| stepped.scalars.clone().slice([i..i + 1, 0..n]);
-        let row = |i: usize| rows(i).reshape([n]);
+        // Flat first: a row is then one operation, not two, and there are eight of them in each step.
+        let flat = stepped.scalars.clone().reshape([self.batch.scalars * n]);
+        let row = |i: usize| flat.clone().slice([i * n..(i + 1) * n]);
         // The first constraint's row, then every other one from `further` on.
         let constraints = |first: usize, further: usize| match self.batch.scalars {
             SCALARS => rows(first),

@@ -5,6 +5,8 @@ use std::convert::Infallible;
 
 use burn::tensor::Tensor;
 
+use crate::elementwise::{less, over, square};
+
 /// Keeps a constant advantage from dividing by zero.
 const STD_FLOOR: f32 = 1e-8;
 
@@ -28,8 +30,8 @@ pub fn standardize_by<const D: usize, E>(
     mean: impl Fn(Tensor<1>) -> Result<Tensor<1>, E>,
 ) -> Result<(Tensor<D>, Tensor<1>), E> {
     let centred = center_by(x, &mean)?;
-    let std = mean(centred.clone().square().mean())?.sqrt() + STD_FLOOR;
-    Ok((centred / std.clone().unsqueeze(), std))
+    let std = mean(square(&centred).mean())?.sqrt() + STD_FLOOR;
+    Ok((over(&centred, &std), std))
 }
 
 /// `x - mean`; any shape.
@@ -47,7 +49,7 @@ pub fn center_by<const D: usize, E>(
     mean: impl FnOnce(Tensor<1>) -> Result<Tensor<1>, E>,
 ) -> Result<Tensor<D>, E> {
     let mean = mean(x.clone().mean())?;
-    Ok(x - mean.unsqueeze())
+    Ok(less(&x, &mean))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The decision on a candidate: it, or what it would replace.
 
+mod cpu;
 mod flag;
 mod gpu;
 
@@ -70,7 +71,7 @@ pub fn all_finite<const D: usize>(x: &Tensor<D>) -> Flag {
 /// Whether every value of up to three tensors is finite, in one launch where a GPU has the kernel.
 pub fn all_finite_in<const N: usize>(tensors: [Tensor<1>; N]) -> Flag {
     const { assert!(N >= 1 && N <= 3, "the kernel has three places") };
-    first_of!(gpu::all_finite(&tensors), {
+    first_of!(cpu::all_finite(&tensors), gpu::all_finite(&tensors), {
         let flags = tensors.into_iter().map(|x| Flag::from(x.is_finite().all()));
         flags.reduce(|one, other| one.and(&other)).expect("at least one tensor")
     })

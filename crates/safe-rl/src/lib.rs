@@ -27,6 +27,7 @@ mod blend;
 mod conjugate_gradient;
 mod cost_average;
 mod decision;
+mod elementwise;
 mod episode;
 mod error;
 mod explained_variance;

@@ -8,16 +8,19 @@ mod arrays;
 mod scalars;
 #[cfg(test)]
 mod tests;
+mod values;
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use compute::read;
 
+use crate::elementwise::{concat, stack_rows};
 use crate::episode::FinishedEpisode;
 use crate::error::SafeRlError;
-use crate::minibatch::{gather_columns, gather_rows, index_tensor};
+use crate::minibatch::{gather_rows, index_tensor};
 
 pub use arrays::RolloutArrays;
 pub use scalars::StepScalars;
+pub use values::Values;
 
 /// What one vector step contributes.
 #[derive(Debug, Clone)]
@@ -132,15 +135,6 @@ pub struct Rollout {
     truncated: Vec<usize>,
 }
 
-/// Values of the objectives' critics over a rollout, both `[S, T, B]`.
-#[derive(Debug, Clone)]
-pub struct Values {
-    /// Of the observation acted on.
-    pub value: Tensor<3>,
-    /// Of the next one: the following step's, the final observation's where truncated, zero where terminated.
-    pub next_value: Tensor<3>,
-}
-
 impl RolloutBuilder {
     /// An empty rollout.
     pub fn new() -> Self {
@@ -216,10 +210,8 @@ impl RolloutBuilder {
         let (steps, [envs, _]) = (self.steps.len(), first.obs.dims());
         let samples = steps * envs;
         let device = first.obs.device();
-        let flat =
-            |get: fn(&RolloutStep) -> &Tensor<1>| Tensor::cat(self.steps.iter().map(|s| get(s).clone()).collect(), 0);
-        let rows =
-            |get: fn(&RolloutStep) -> &Tensor<2>| Tensor::cat(self.steps.iter().map(|s| get(s).clone()).collect(), 0);
+        let flat = |get: fn(&RolloutStep) -> &Tensor<1>| concat(self.steps.iter().map(|s| get(s).clone()).collect());
+        let rows = |get: fn(&RolloutStep) -> &Tensor<2>| concat(self.steps.iter().map(|s| get(s).clone()).collect());
 
         let (terminated, truncated) = (flat(|s| &s.terminated), flat(|s| &s.truncated));
         let flags = read("episode ends", terminated.clone() + truncated * 2.0)?;
@@ -234,12 +226,12 @@ impl RolloutBuilder {
         if !truncated.is_empty() {
             inputs.push(normalize(self.final_rows(&truncated, envs, &device)));
         }
-        let critic_inputs = Tensor::cat(inputs, 0);
+        let critic_inputs = concat(inputs);
 
         let [constraints, _] = first.costs.dims();
         let reward = flat(|s| &s.reward);
         let stacked = |get: fn(&RolloutStep) -> &Tensor<2>| -> Tensor<3> {
-            Tensor::stack(self.steps.iter().map(|s| get(s).clone()).collect(), 1)
+            stack_rows(self.steps.iter().map(|s| get(s).clone()).collect())
         };
         let costs = stacked(|s| &s.costs);
         let cost = |k: usize| costs.clone().narrow(0, k, 1).reshape([samples]);
@@ -275,7 +267,7 @@ impl RolloutBuilder {
             mean: rows(|s| &s.mean),
             log_std,
             log_prob: flat(|s| &s.log_prob),
-            signals: Tensor::cat(vec![reward.reshape([1, steps, envs]), costs], 0),
+            signals: concat(vec![reward.reshape([1, steps, envs]), costs]),
             terminated: terminated.reshape([steps, envs]),
             done: Tensor::from_data(TensorData::new(ended_flags, [steps, envs]), &device),
             finished,
@@ -292,7 +284,7 @@ impl RolloutBuilder {
             let local: Vec<usize> = chunk.iter().map(|sample| sample % envs).collect();
             gather_rows(&self.steps[chunk[0] / envs].final_obs, &index_tensor(&local, device))
         });
-        Tensor::cat(per_step.collect(), 0)
+        concat(per_step.collect())
     }
 }
 
@@ -316,33 +308,5 @@ impl Rollout {
     /// Samples (`n = t * B + b`, ascending) at which an episode was truncated and not terminated.
     pub fn truncated_samples(&self) -> &[usize] {
         &self.truncated
-    }
-
-    /// Assembles values and next values from the critics' outputs on [`critic_inputs`](Self::critic_inputs), a row per
-    /// objective, `[S, (T + 1) * B + K]`.
-    ///
-    /// # Panics
-    /// If there is not a value per objective and critic input.
-    pub fn values(&self, critics: Tensor<2>) -> Values {
-        let (samples, envs, cut) = (self.samples(), self.num_envs, self.truncated.len());
-        let [objectives, _, _] = self.signals.dims();
-        assert_eq!(critics.dims(), [objectives, samples + envs + cut], "a value per objective and critic input");
-        let shape = [objectives, self.steps, envs];
-        let mut next = critics.clone().narrow(1, envs, samples);
-        if !self.truncated.is_empty() {
-            // One gather from [following values, final values]: no scatter, whose order a GPU does not fix.
-            let mut source: Vec<i32> = (0..samples as i32).collect();
-            for (k, &sample) in self.truncated.iter().enumerate() {
-                source[sample] = (samples + k) as i32;
-            }
-            let last = critics.clone().narrow(1, samples + envs, cut);
-            let index = Tensor::<1, Int>::from_ints(TensorData::new(source, [samples]), &critics.device());
-            next = gather_columns(&Tensor::cat(vec![next, last], 1), &index);
-        }
-        let terminated = self.terminated.clone().greater_scalar(0.5).unsqueeze_dim::<3>(0).expand(shape);
-        Values {
-            value: critics.narrow(1, 0, samples).reshape(shape),
-            next_value: next.reshape(shape).mask_fill(terminated, 0.0),
-        }
     }
 }

@@ -152,7 +152,11 @@ impl Deployed {
 
 /// The numbers of a step as [`StepScalars`] has them, each `[B]`.
 fn step_scalars(batch: StepBatch) -> Vec<Tensor<1>> {
-    let each = |costs: Tensor<2>| costs.iter_dim(0).map(|cost| cost.flatten::<1>(0, 1));
+    let each = |costs: Tensor<2>| {
+        let [constraints, envs] = costs.dims();
+        let flat = costs.reshape([constraints * envs]);
+        (0..constraints).map(move |k| flat.clone().slice([k * envs..(k + 1) * envs]))
+    };
     let mut scalars = vec![batch.reward];
     scalars.extend(each(batch.costs));
     scalars.extend([batch.terminated, batch.truncated, batch.episode_return]);

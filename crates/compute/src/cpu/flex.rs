@@ -86,11 +86,12 @@ impl Buffers {
 
     /// Memory of this shape that nobody else holds; its numbers are arbitrary.
     pub fn take<const D: usize>(&mut self, shape: [usize; D]) -> Memory {
-        let shape = Shape::from(shape);
-        let free = |buffer: &FlexTensor| buffer.is_unique() && *buffer.layout().shape() == shape;
+        let wanted = Shape::from(shape);
+        let free = |buffer: &FlexTensor| buffer.is_unique() && *buffer.layout().shape() == wanted;
         Memory(match self.0.iter().position(free) {
             Some(free) => self.0.swap_remove(free),
-            None => FlexTensor::zeros(shape, DType::F32),
+            // `FlexTensor::zeros` would fill memory of bytes, and copy it to where floats may lie.
+            None => flex_tensor(vec![0.0; shape.iter().product()], shape),
         })
     }
 
@@ -118,7 +119,11 @@ pub fn indices(tensor: &Tensor<1, Int>) -> Option<Vec<usize>> {
 
 /// A tensor on the CPU backend that owns `values`, row-major.
 pub fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> Tensor<D> {
-    Tensor::from_primitive::<Flex>(FlexTensor::from_data(TensorData::new(values, shape)))
+    Tensor::from_primitive::<Flex>(flex_tensor(values, shape))
+}
+
+fn flex_tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FlexTensor {
+    FlexTensor::from_data(TensorData::new(values, shape))
 }
 
 #[cfg(test)]

@@ -17,6 +17,8 @@ pub(super) fn gae(
     let [objectives, steps, envs] = shape;
     let (signals, values) = (View::of(signals)?, View::of(values)?);
     let (next_values, done) = (View::of(next_values)?, View::of(done)?);
+    let (signals, values) = (signals.values(), values.values());
+    let (next_values, done) = (next_values.values(), done.values());
     let numbers = objectives * steps * envs;
     let (mut advantage, mut target) = (vec![0.0; numbers], vec![0.0; numbers]);
     for (s, config) in configs.iter().enumerate() {
@@ -24,8 +26,8 @@ pub(super) fn gae(
         let mut carry = vec![0.0; envs];
         for t in (0..steps).rev() {
             let row = (s * steps + t) * envs..(s * steps + t + 1) * envs;
-            let (signal, value) = (&signals.values()[row.clone()], &values.values()[row.clone()]);
-            let (next_value, done) = (&next_values.values()[row.clone()], &done.values()[t * envs..(t + 1) * envs]);
+            let (signal, value) = (&signals[row.clone()], &values[row.clone()]);
+            let (next_value, done) = (&next_values[row.clone()], &done[t * envs..(t + 1) * envs]);
             let out = advantage[row.clone()].iter_mut().zip(&mut target[row]);
             for (env, ((advantage, target), carry)) in out.zip(&mut carry).enumerate() {
                 let delta = signal[env] + gamma * next_value[env] - value[env];

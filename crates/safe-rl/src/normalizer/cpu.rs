@@ -24,14 +24,16 @@ pub(super) fn observe(normalizer: &mut Normalizer, obs: &Tensor<2>) -> Option<Te
     let (input, mean, divisor) = (View::of(obs)?, View::of(&normalizer.mean)?, View::of(&normalizer.divisor)?);
     let (mean, divisor, clip) = (mean.values(), divisor.values(), normalizer.config.bounds().0);
     let shift = View::of(&normalizer.pending.shift)?;
+    // Once, not per row: a development build pays for every call into burn.
+    let (values, shift) = (input.values(), shift.values());
     let mut sum = View::of(&normalizer.pending.sum)?.values().to_vec();
     let mut squares = View::of(&normalizer.pending.squares)?.values().to_vec();
     // Per-call sums first, then one addition to the running ones: short sums keep their low bits.
     let mut call_sum = vec![0.0f32; columns];
     let mut call_squares = vec![0.0f32; columns];
     let mut out = Vec::with_capacity(rows * columns);
-    for row in input.values().chunks_exact(columns.max(1)) {
-        for (((o, c), s), q) in row.iter().zip(shift.values()).zip(&mut call_sum).zip(&mut call_squares) {
+    for row in values.chunks_exact(columns.max(1)) {
+        for (((o, c), s), q) in row.iter().zip(shift).zip(&mut call_sum).zip(&mut call_squares) {
             let deviation = o - c;
             *s += deviation;
             *q += deviation * deviation;

@@ -62,10 +62,13 @@ fn values_follow_the_ends_of_episodes() {
     let inputs = rollout.critic_inputs();
     assert_eq!(inputs.dims(), [14, 2]);
     // A critic that returns the first feature names the observation each value came from.
-    let Values { value, next_value } = rollout.values(three(inputs.narrow(1, 0, 1)));
-    assert_eq!(first(value), [0.0, 1.0, 2.0, 10.0, 11.0, 12.0, 20.0, 21.0, 22.0]);
-    let expected = [10.0, 0.0, -3000.0, 20.0, 21.0, 22.0, 0.0, -22_000.0, 32.0];
-    assert_eq!(first(next_value), expected);
+    let critics = three(inputs.narrow(1, 0, 1));
+    // This device's leaf, and the tensor operations.
+    for Values { value, next_value } in [rollout.values(critics.clone()), rollout.values_by_tensors(critics)] {
+        assert_eq!(first(value), [0.0, 1.0, 2.0, 10.0, 11.0, 12.0, 20.0, 21.0, 22.0]);
+        let expected = [10.0, 0.0, -3000.0, 20.0, 21.0, 22.0, 0.0, -22_000.0, 32.0];
+        assert_eq!(first(next_value), expected);
+    }
     assert_eq!(read("d", rollout.done.clone()).unwrap(), [0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0]);
     assert_eq!(read("o", rollout.obs.clone()).unwrap()[6], 10.0);
 }

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::cli::common_args::{CommonArgs, parse_count};
 use crate::cli::console::print;
 use crate::config::TrainConfig;
-use crate::config::load::env_named;
+use crate::config::load::{Sources, env_named, resolve};
 use crate::device::{DeviceChoice, SelectedDevice};
 use crate::error::UsageError;
 use crate::memory;
@@ -69,9 +69,9 @@ pub struct BenchArgs {
     /// Samples of one K-FAC update
     #[arg(long, value_name = "N", value_parser = parse_count, default_value = "4096")]
     pub batch: u64,
-    /// Widths of the hidden layers
-    #[arg(long, value_name = "W,W", value_delimiter = ',', default_value = "64,64")]
-    pub hidden: Vec<usize>,
+    /// Widths of the hidden layers [default: 64,64]
+    #[arg(long, value_name = "W,W", value_delimiter = ',')]
+    pub hidden: Option<Vec<usize>>,
     /// Fisher matrix of the K-FAC update
     #[arg(long, value_name = "KIND", value_enum, default_value = "exact")]
     pub fisher: BenchFisher,
@@ -84,6 +84,9 @@ pub struct BenchArgs {
     /// With `env --parts`: take this policy's mean actions (a run, a checkpoint or an exported file) instead of random ones
     #[arg(long, value_name = "POLICY", requires = "parts")]
     pub policy: Option<PathBuf>,
+    /// With `train`: any setting of a training, by its path in the configuration; may be repeated
+    #[arg(long, value_name = "key.path=value")]
+    pub set: Vec<String>,
     /// Print the result as one JSON object
     #[arg(long)]
     pub json: bool,
@@ -103,6 +106,8 @@ pub enum BenchFisher {
 
 /// Environments of `bench env` unless said: enough to fill every thread many times.
 const DEFAULT_ENVS: u64 = 4096;
+/// Hidden layers of `bench kfac` unless said.
+const DEFAULT_HIDDEN: [usize; 2] = [64, 64];
 /// Iterations that are taken apart: some, for so many seconds.
 const TIMED_ITERATIONS: std::ops::Range<usize> = 2..40;
 const TIMED_SECONDS: f64 = 3.0;
@@ -117,6 +122,9 @@ pub fn run(args: &BenchArgs) -> Result<ExitCode> {
     let spec = env_named(&args.env)?;
     if args.parts && args.what != BenchTarget::Env {
         return Err(UsageError::new("--parts takes an environment's step apart: `bench env --parts`").into());
+    }
+    if !args.set.is_empty() && args.what != BenchTarget::Train {
+        return Err(UsageError::new("--set changes a training's settings: `bench train --set key.path=value`").into());
     }
     let threads = args.common.apply_threads()?;
     let device = args.common.select_device()?;
@@ -143,13 +151,12 @@ fn ensure_fits(args: &BenchArgs, spec: &NavigationSpec, device: &SelectedDevice)
     let (what, bytes) = match args.what {
         BenchTarget::Env => (format!("{num_envs} environments"), memory::of_envs(num_envs as f64, &spec.env)),
         BenchTarget::Kfac => {
-            let bytes = memory::of_update(args.batch as f64, &spec.env, &args.hidden);
+            let bytes = memory::of_update(args.batch as f64, &spec.env, args.hidden());
             num_envs = 0;
             (format!("an update on {} samples", args.batch), bytes)
         }
         BenchTarget::Train => {
-            let config = train_config(args, spec);
-            config.validate().map_err(|error| UsageError::new(format!("{error:#}")))?;
+            let config = train_config(args)?;
             num_envs = config.num_envs as u64;
             (format!("{} environments", config.num_envs), memory::of_training(&config, &spec.env))
         }
@@ -158,14 +165,25 @@ fn ensure_fits(args: &BenchArgs, spec: &NavigationSpec, device: &SelectedDevice)
     Ok(memory::ensure_fits_on(device, &what, bytes, num_envs as f64)?)
 }
 
-/// The default configuration with what the arguments say.
-fn train_config(args: &BenchArgs, spec: &NavigationSpec) -> TrainConfig {
-    let mut config = TrainConfig { env: spec.clone().into(), ..TrainConfig::default() };
-    config.policy.hidden.clone_from(&args.hidden);
-    if let Some(num_envs) = args.num_envs {
-        config.num_envs = usize::try_from(num_envs).unwrap_or(usize::MAX);
+/// The configuration that the arguments say, the environment as `--env` has it.
+fn train_config(args: &BenchArgs) -> Result<TrainConfig> {
+    if let Some(set) = args.set.iter().find(|set| set.split('=').next().is_some_and(is_of_env)) {
+        return Err(UsageError::new(format!("--set {set}: the environment to measure is what --env names")).into());
     }
-    config
+    let mut flags = vec![("--env", "env", json!(args.env))];
+    flags.extend(args.num_envs.map(|num_envs| ("--num-envs", "num_envs", json!(num_envs))));
+    flags.extend(args.hidden.as_ref().map(|hidden| ("--hidden", "policy.hidden", json!(hidden))));
+    resolve(&Sources { sets: args.set.clone(), flags, ..Sources::default() })
+}
+
+fn is_of_env(key: &str) -> bool {
+    key == "env" || key.starts_with("env.")
+}
+
+impl BenchArgs {
+    fn hidden(&self) -> &[usize] {
+        self.hidden.as_deref().unwrap_or(&DEFAULT_HIDDEN)
+    }
 }
 
 struct Bench<'a> {
@@ -219,11 +237,11 @@ impl Bench<'_> {
             BenchFisher::Exact => (FisherKind::Exact, "exact"),
             BenchFisher::Sampled => (FisherKind::Sampled, "sampled"),
         };
-        let seconds = measure::update(&self.clock, &self.spec, &self.args.hidden, batch, fisher)?;
-        let sizes = [&[self.spec.env.obs_dim][..], &self.args.hidden, &[self.spec.env.action_dim]].concat();
+        let seconds = measure::update(&self.clock, &self.spec, self.args.hidden(), batch, fisher)?;
+        let sizes = [&[self.spec.env.obs_dim][..], self.args.hidden(), &[self.spec.env.action_dim]].concat();
         let mut row = self.row("kfac");
         row["batch"] = json!(batch);
-        row["hidden"] = json!(self.args.hidden);
+        row["hidden"] = json!(self.args.hidden());
         row["fisher"] = json!(name);
         row["ms_per_update"] = json!(1e3 * seconds);
         let head = format!(
@@ -236,18 +254,21 @@ impl Bench<'_> {
         self.finish(row, head, parts)
     }
 
-    /// Environment steps a second of the training loop with its default configuration, and what its phases take.
+    /// Environment steps a second of the training loop, and what its phases take.
     fn train(&self) -> Result<(Value, String)> {
-        let config = train_config(self.args, &self.spec);
+        let config = train_config(self.args)?;
         let Iterating { mut runner, seconds, rollout_share } = measure::training(&self.clock, &config)?;
         let steps_per_s = config.batch_size() as f64 / seconds;
         let mut row = self.row("train");
         row["num_envs"] = json!(config.num_envs);
-        row["hidden"] = json!(self.args.hidden);
+        row["algo"] = json!(config.algo);
+        row["hidden"] = json!(config.policy.hidden);
+        row["settings"] = json!(self.args.set);
         row["steps_per_s"] = json!(steps_per_s);
         row["rollout_share"] = json!(rollout_share);
         let head = format!(
-            "KFCPO on {}: {} environments, {} -> {steps_per_s:.0} steps/s, {:.0} % of it in rollouts",
+            "{} on {}: {} environments, {} -> {steps_per_s:.0} steps/s, {:.0} % of it in rollouts",
+            config.algo.to_uppercase(),
             self.spec.env.id,
             config.num_envs,
             self.clock.machine(),

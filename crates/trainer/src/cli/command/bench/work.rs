@@ -124,6 +124,8 @@ pub fn phase(phase: Phase, config: &TrainConfig, spec: &NavigationSpec) -> Resul
         Phase::Assemble => (2.0, 2.0 * record, 1.0),
         Phase::Values => (2.0 * critic.forward(), obs + 2.0, 1.0),
         Phase::Advantages => (2.0 * ADVANTAGE, 2.0 * 6.0, 1.0),
+        // Counted for no other algorithm.
+        Phase::Actor if config.algo != TrainConfig::default().algo => (0.0, 0.0, 1.0),
         // The divergence of the whole epoch comes on top.
         Phase::Actor => {
             let all = update(&policy_sizes, samples, FisherKind::Exact)?;

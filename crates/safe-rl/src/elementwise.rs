@@ -1,0 +1,87 @@
+//! Number by number and end to end: what whole rollouts pass through between the operations proper.
+//!
+//! The bits are those of burn's operations on every backend. They stand here because these run over every number of every
+//! rollout, and a development build does not optimise burn.
+
+mod cpu;
+
+use burn::tensor::Tensor;
+use compute::first_of;
+
+/// `x - y`.
+pub(crate) fn difference<const D: usize>(x: &Tensor<D>, y: &Tensor<D>) -> Tensor<D> {
+    first_of!(cpu::zip(x, y, |x, y| x - y), x.clone() - y.clone())
+}
+
+/// `x - y` of one number `y` `[1]`.
+pub(crate) fn less<const D: usize>(x: &Tensor<D>, y: &Tensor<1>) -> Tensor<D> {
+    first_of!(cpu::with_one(x, y, |x, y| x - y), x.clone() - y.clone().unsqueeze())
+}
+
+/// `x / y` of one number `y` `[1]`.
+pub(crate) fn over<const D: usize>(x: &Tensor<D>, y: &Tensor<1>) -> Tensor<D> {
+    first_of!(cpu::with_one(x, y, |x, y| x / y), x.clone() / y.clone().unsqueeze())
+}
+
+/// `x^2`.
+pub(crate) fn square<const D: usize>(x: &Tensor<D>) -> Tensor<D> {
+    first_of!(cpu::map(x, |x| x * x), x.clone().square())
+}
+
+/// `x^2 scale` of `x` `[N, A]` and `scale` `[A]`.
+pub(crate) fn scaled_squares(x: &Tensor<2>, scale: &Tensor<1>) -> Tensor<2> {
+    first_of!(cpu::scaled_squares(x, scale), x.clone() * x.clone() * scale.clone().unsqueeze_dim::<2>(0))
+}
+
+/// All `parts` end to end along the first dimension.
+pub(crate) fn concat<const D: usize>(parts: Vec<Tensor<D>>) -> Tensor<D> {
+    first_of!(cpu::concat(&parts), Tensor::cat(parts, 0))
+}
+
+/// The rows of T `parts` `[C, B]` side by side, `[C, T, B]`.
+pub(crate) fn stack_rows(parts: Vec<Tensor<2>>) -> Tensor<3> {
+    first_of!(cpu::stack_rows(&parts), Tensor::stack(parts, 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_device::test_device;
+    use compute::noise::{NoiseKey, Stream, normal_tensor};
+    use compute::read;
+
+    #[test]
+    fn the_bits_are_those_of_the_tensor_operations() {
+        let device = test_device();
+        let noise = |step| normal_tensor(NoiseKey { seed: 4, stream: Stream::Other(0), step }, [40, 9], &device);
+        // Some that are not finite, and a zero of either sign.
+        let odd =
+            Tensor::<2>::from_floats([[f32::NAN, f32::INFINITY, -0.0, 0.0, 1e-30, -1e30, 3.0, -3.0, 0.5]], &device);
+        let (x, y) = (Tensor::cat(vec![noise(0), odd.clone()], 0), Tensor::cat(vec![odd, noise(1)], 0));
+        let one = Tensor::<1>::from_floats([0.3], &device);
+        let row = x.clone().narrow(0, 7, 1).reshape([9]);
+        let bits = |x: Tensor<2>| read("x", x).unwrap().iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+        for (got, expected) in [
+            (difference(&x, &y), x.clone() - y.clone()),
+            (less(&x, &one), x.clone() - one.clone().unsqueeze()),
+            (over(&x, &one), x.clone() / one.clone().unsqueeze()),
+            (square(&x), x.clone().square()),
+            (scaled_squares(&x, &row), x.clone() * x.clone() * row.clone().unsqueeze_dim::<2>(0)),
+            // Parts that lie in memory otherwise than they read.
+            (concat(vec![x.clone(), y.clone().flip([1])]), Tensor::cat(vec![x.clone(), y.clone().flip([1])], 0)),
+        ] {
+            let same = |(a, b): (&u32, &u32)| a == b || (f32::from_bits(*a).is_nan() && f32::from_bits(*b).is_nan());
+            assert!(bits(got).iter().zip(&bits(expected)).all(same));
+        }
+    }
+
+    #[test]
+    fn rows_of_all_parts_come_to_stand_side_by_side() {
+        let device = test_device();
+        let part = |first: f32| Tensor::<2>::from_floats([[first, first + 1.0], [first + 2.0, first + 3.0]], &device);
+        let stacked = stack_rows(vec![part(0.0), part(10.0), part(20.0)]);
+        assert_eq!(stacked.dims(), [2, 3, 2]);
+        let expected = [0.0, 1.0, 10.0, 11.0, 20.0, 21.0, 2.0, 3.0, 12.0, 13.0, 22.0, 23.0];
+        assert_eq!(read("x", stacked).unwrap(), expected);
+    }
+}
