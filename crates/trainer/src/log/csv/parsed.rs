@@ -1,12 +1,13 @@
 //! Reading a log of rows that this program has appended to: what of it is ours, complete and in order.
 //!
-//! Line by line, and not through the crate `csv`: to a reader that knows quoted line ends, one byte that damage has turned into a quote
-//! at the start of a field swallows every row after it; here it costs its own row.
+//! Line by line, the parser of the crate `csv` begun anew for each: to one that reads on, a byte that damage has turned into a
+//! quote at the start of a field swallows every row after it; here it costs its own row.
 
 use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use csv_core::{ReadRecordResult, Reader};
 
 use crate::atomic_file::{move_aside, write_atomically};
 use crate::bounded_read::read_bounded;
@@ -125,9 +126,9 @@ impl Parsed {
                 parsed.faults.push(what.to_owned());
             }
         }
-        let mut bad_rows = 0;
+        let (mut bad_rows, mut lines) = (0, Fields::new());
         for (index, line) in unmarked.split_inclusive(|byte| *byte == b'\n').enumerate() {
-            let fields: Option<Vec<String>> = line.split(|byte| *byte == b',').map(text_of).collect();
+            let fields = lines.of(line);
             if index == 0 {
                 parsed.columns = fields.unwrap_or_default();
                 if !parsed.is_ours() {
@@ -180,9 +181,34 @@ pub fn parsed_rows(bytes: &[u8]) -> Vec<u64> {
     Parsed::new(bytes, &super::LAYOUT).rows.iter().map(|row| row.iteration).collect()
 }
 
-/// A field without its quotes; names and numbers hold none, nor commas.
-fn text_of(field: &[u8]) -> Option<String> {
-    let text = std::str::from_utf8(field).ok()?.trim();
-    let unquoted = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-    Some(unquoted.unwrap_or(text).to_owned())
+/// Takes lines apart.
+struct Fields {
+    reader: Reader,
+    /// Text of a line's fields, one behind the other.
+    text: Vec<u8>,
+    /// Where each ends.
+    ends: Vec<usize>,
+}
+
+impl Fields {
+    fn new() -> Self {
+        Self { reader: Reader::new(), text: Vec::new(), ends: Vec::new() }
+    }
+
+    /// The fields of one line without their quotes, or `None` where they are not UTF-8 or a quote has no end.
+    fn of(&mut self, line: &[u8]) -> Option<Vec<String>> {
+        self.reader.reset();
+        self.text.resize(line.len(), 0);
+        self.ends.resize(line.len() + 1, 0);
+        let (result, _, _, count) = self.reader.read_record(line, &mut self.text, &mut self.ends);
+        if count == 0 {
+            return Some(vec![String::new()]); // a blank line
+        }
+        let (mut fields, mut begin) = (Vec::with_capacity(count), 0);
+        for &end in &self.ends[..count] {
+            fields.push(std::str::from_utf8(&self.text[begin..end]).ok()?.trim().to_owned());
+            begin = end;
+        }
+        (result == ReadRecordResult::Record).then_some(fields)
+    }
 }
