@@ -70,6 +70,7 @@ mod tests {
             // Parts that lie in memory otherwise than they read.
             (concat(vec![x.clone(), y.clone().flip([1])]), Tensor::cat(vec![x.clone(), y.clone().flip([1])], 0)),
         ] {
+            assert_eq!(got.dims(), expected.dims());
             let same = |(a, b): (&u32, &u32)| a == b || (f32::from_bits(*a).is_nan() && f32::from_bits(*b).is_nan());
             assert!(bits(got).iter().zip(&bits(expected)).all(same));
         }
