@@ -14,7 +14,7 @@ pub use frame::AgentFrame;
 pub(crate) use frame::FrameLanes;
 pub use point::Point;
 pub use racecar::Racecar;
-pub(crate) use simd::{Footprint, SimdAgent};
+pub(crate) use simd::{Footprint, Patch, SimdAgent};
 
 #[cfg(feature = "gpu")]
 use cubecl::prelude::*;

@@ -30,9 +30,20 @@ pub(crate) trait SimdAgent: Agent {
     fn tilt_margin(state: &mut [f32], lane: usize) -> Option<f32>;
 }
 
-/// A rectangle in the agent's frame that holds the agent, upright \[m\].
+/// What an agent covers of the floor.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Footprint {
+    /// Holds the agent.
+    pub whole: Patch,
+    /// Hold the agent together, and less besides.
+    pub parts: &'static [Patch],
+    /// Distance of the farthest corner from the origin \[m\].
+    pub lever: f32,
+}
+
+/// A rectangle in the agent's frame, grown by `radius` to all sides; upright, nothing stands out of it \[m\].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patch {
     /// Centre, x.
     pub x: f32,
     /// Centre, y.
@@ -41,8 +52,20 @@ pub(crate) struct Footprint {
     pub half_x: f32,
     /// Half length along y.
     pub half_y: f32,
-    /// Distance of the farthest corner from the origin.
-    pub lever: f32,
+    /// Width of what is round about it.
+    pub radius: f32,
+}
+
+impl Patch {
+    /// With sharp corners.
+    pub const fn rectangle(x: f32, y: f32, half_x: f32, half_y: f32) -> Self {
+        Self { x, y, half_x, half_y, radius: 0.0 }
+    }
+
+    /// A disc.
+    pub const fn disc(x: f32, y: f32, radius: f32) -> Self {
+        Self { x, y, half_x: 0.0, half_y: 0.0, radius }
+    }
 }
 
 /// [`SimdAgent::sense_block`] without vectors.

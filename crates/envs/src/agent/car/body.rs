@@ -20,8 +20,6 @@ use crate::contact::{
 };
 
 const MASS_F: f32 = model::MASS as f32;
-const PER_WHEEL_SPIN_F: f32 = model::PER_WHEEL_SPIN as f32;
-const PER_BALL_SPIN_F: f32 = model::PER_BALL_SPIN as f32;
 const RADIUS_F: f32 = model::RADIUS as f32;
 const AXLE_Y_COM_F: f32 = model::AXLE_Y_COM as f32;
 const BALL_Y_COM_F: f32 = model::BALL_Y_COM as f32;
@@ -58,10 +56,10 @@ pub fn load_pose(scratch: &mut [f32], scratch_base: usize, car: Motion, f: Frame
     scratch[body(scratch_base, BALL_SLOT) + TOUCHES] = 0.0;
 }
 
-/// Loads what solving takes besides: the motion of `car` and its floor problem `p`. Its acceleration starts as the floor
-/// solver's does.
+/// Loads what solving takes besides: the motion of `car` and its floor problem `p`. The search begins at the acceleration
+/// `guess`.
 #[cfg_attr(feature = "gpu", cube)]
-pub fn load_motion(scratch: &mut [f32], scratch_base: usize, car: Motion, f: Frame, p: Problem) {
+pub fn load_motion(scratch: &mut [f32], scratch_base: usize, car: Motion, f: Frame, p: Problem, guess: Acc) {
     scratch[body(scratch_base, AGENT_SLOT) + MASS] = MASS_F;
     write3(scratch, scratch_base + SWEEP, along(by(f.ey, HUB_Z_COM_F), -AXLE_Y_COM_F, f.ez));
     scratch[scratch_base + TENSOR] = p.inertia.xx;
@@ -87,12 +85,13 @@ pub fn load_motion(scratch: &mut [f32], scratch_base: usize, car: Motion, f: Fra
     for k in 0..SIZE {
         scratch[scratch_base + SEARCH_PATH + k] = 0.0;
         scratch[scratch_base + GRADIENT + k] = 0.0;
-        scratch[scratch_base + RATE + k] = 0.0;
     }
 
-    scratch[scratch_base + RATE + 6] = p.left * PER_WHEEL_SPIN_F;
-    scratch[scratch_base + RATE + 7] = p.right * PER_WHEEL_SPIN_F;
-    write3(scratch, scratch_base + RATE + 8, by(p.ball, PER_BALL_SPIN_F));
+    write3(scratch, scratch_base + RATE, guess.lin);
+    write3(scratch, scratch_base + RATE + 3, guess.ang);
+    scratch[scratch_base + RATE + 6] = guess.left;
+    scratch[scratch_base + RATE + 7] = guess.right;
+    write3(scratch, scratch_base + RATE + 8, guess.ball);
     spread_parts(scratch, scratch_base, scratch_base + RATE, ACC);
 }
 

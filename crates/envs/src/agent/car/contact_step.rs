@@ -8,7 +8,7 @@ use super::body::{CarBody, load_motion, load_pose, read_car};
 use super::floor::{overturned, push_floor};
 use super::model;
 use super::variants::scalar::{
-    Acc, ROUNDS, SUBSTEPS, frame, integrate, load, problem, proper_acceleration, solve as solve_floor, store, v3,
+    ROUNDS, SUBSTEPS, frame, integrate, load, problem, proper_acceleration, solve as solve_floor, store,
 };
 use crate::contact::{ACTIVE, COUNT, LINKED, agent_touches, load_static, solve};
 use crate::object::{obstacles_collide, obstacles_finish};
@@ -61,6 +61,10 @@ pub fn drive_in_contact(
     for round in 0..ROUNDS {
         let f = frame(car.pose);
         let p = problem(car, f, left, right);
+        // The answer where nothing touches the car, else where the search for it begins: what touches seldom changes which
+        // rims the floor bears.
+        let alone = solve_floor(p);
+        spent!(AgentMotion);
         let mut touched = false;
         if near {
             load_pose(scratch, scratch_base, car, f, x, y);
@@ -75,20 +79,14 @@ pub fn drive_in_contact(
                 }
                 touched = agent_touches::<CarBody>(scratch, scratch_base) > 0.0;
                 if touched {
-                    load_motion(scratch, scratch_base, car, f, p);
+                    load_motion(scratch, scratch_base, car, f, p, alone.acc);
                 }
                 let bodies = scratch[scratch_base + ACTIVE] as usize;
                 let linked = scratch[scratch_base + LINKED] > 0.0;
                 solve::<CarBody>(scratch, scratch_base, bodies, linked);
             }
         }
-        let mut acc = Acc {
-            lin: v3(0.0, 0.0, 0.0),
-            ang: v3(0.0, 0.0, 0.0),
-            left: 0.0f32,
-            right: 0.0f32,
-            ball: v3(0.0, 0.0, 0.0),
-        };
+        let mut acc = alone.acc;
         if touched {
             ever = 1.0;
             acc = read_car(scratch, scratch_base);
@@ -96,9 +94,7 @@ pub fn drive_in_contact(
             let sound = acc.lin.x.abs() + acc.lin.y.abs() + acc.lin.z.abs() < ABSURD;
             car.unsolved += if sound { 0.0f32 } else { 1.0f32 };
         } else {
-            let solved = solve_floor(p);
-            acc = solved.acc;
-            car.unsolved += solved.unsolved;
+            car.unsolved += alone.unsolved;
         }
         let moves = round < SUBSTEPS;
         if moves {

@@ -59,7 +59,7 @@ impl Substep {
         let mut scratch = vec![f32::NAN; S0 + SCRATCH_LEN];
         load_static(&mut scratch, S0);
         load_pose(&mut scratch, S0, car, frame, q[0] as f32, q[1] as f32);
-        load_motion(&mut scratch, S0, car, frame, problem);
+        load_motion(&mut scratch, S0, car, frame, problem, scalar::solve(problem).acc);
         scratch[S0 + COUNT] = 0.0;
         let bodies = row["bodies"].as_array().expect("array");
         for (k, object) in bodies.iter().enumerate() {

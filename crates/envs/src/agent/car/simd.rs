@@ -7,7 +7,7 @@ use super::register::in_vectors;
 use super::variants::{avx2, avx512};
 use super::{ACTION_DIM, Car, HEIGHT, LIFT, POSE, REACH, scalar};
 use crate::agent::simd::{publish_block, sense_lane_by_lane};
-use crate::agent::{Footprint, FrameLanes, SimdAgent};
+use crate::agent::{Footprint, FrameLanes, Patch, SimdAgent};
 use crate::state::LANES;
 
 /// Height of the chassis' upper edges above its origin, for what a tilt moves them sideways \[m\].
@@ -15,8 +15,16 @@ const SHOULDER: f32 = 0.1;
 
 impl SimdAgent for Car {
     const REACH: f32 = REACH;
-    // The wheels, the bumpers.
-    const FOOTPRINT: Footprint = Footprint { x: 0.0, y: -0.0075, half_x: 0.155, half_y: 0.1675, lever: 0.234 };
+    // The wheels, the bumpers; the wheels with the back bumper, the trunk before them, the front bumper.
+    const FOOTPRINT: Footprint = Footprint {
+        whole: Patch::rectangle(0.0, -0.0075, 0.155, 0.1675),
+        parts: &[
+            Patch::rectangle(0.0, 0.105, 0.155, 0.055),
+            Patch::rectangle(0.0, -0.025, 0.1, 0.075),
+            Patch::rectangle(0.0, -0.1375, 0.05, 0.0375),
+        ],
+        lever: 0.234,
+    };
     const ROCKING: f32 = 0.006;
 
     fn advance_free(state: &mut [f32], action: &[f32]) {

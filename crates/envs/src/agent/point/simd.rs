@@ -5,7 +5,7 @@ use pulp::NullaryFnOnce;
 use super::{
     ACC_X, ACC_Y, ACTION_DIM, Point, REACH, SUBSTEPS, accelerometer, integrate, motor_force, servo_error, smooth_force,
 };
-use crate::agent::{Footprint, SimdAgent};
+use crate::agent::{Footprint, Patch, SimdAgent};
 use crate::lanes::{Lane, row, row_mut, with_simd};
 use crate::math::{sin_cos, wrap_angle};
 use crate::state::{COS, DX, DY, LANES, OMEGA, SIN, VX, VY, X, Y, YAW};
@@ -13,7 +13,11 @@ use crate::state::{COS, DX, DY, LANES, OMEGA, SIN, VX, VY, X, Y, YAW};
 impl SimdAgent for Point {
     const REACH: f32 = REACH;
     // The sphere and the arrow.
-    const FOOTPRINT: Footprint = Footprint { x: 0.025, y: 0.0, half_x: 0.125, half_y: 0.1, lever: 0.181 };
+    const FOOTPRINT: Footprint = Footprint {
+        whole: Patch::rectangle(0.025, 0.0, 0.125, 0.1),
+        parts: &[Patch::disc(0.0, 0.0, 0.1), Patch::rectangle(0.1, 0.0, 0.05, 0.05)],
+        lever: 0.181,
+    };
     const ROCKING: f32 = 0.003;
 
     fn advance_free(state: &mut [f32], action: &[f32]) {

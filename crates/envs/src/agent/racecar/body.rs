@@ -10,7 +10,7 @@ use super::block::{
 use super::model;
 use super::rows::rows_along;
 use super::shape::shape;
-use super::variants::scalar::{Acc, Frame, Motion, Problem, along, cross, first_guess, plus, to_world, turn_of, v3};
+use super::variants::scalar::{Acc, Frame, Motion, Problem, along, cross, plus, to_world, turn_of, v3};
 use crate::agent::car::model::{ROLLING, TORSION};
 use crate::contact::{
     ACC, AGENT_SLOT, BOX, CYLINDER, ContactBody, GEOM, HULL, LEVER, MASS, PATH, STATIC_SLOT, TOUCHES, VEL, body,
@@ -69,9 +69,9 @@ fn write_block(scratch: &mut [f32], at: usize, acc: Acc) {
     scratch[at + 10] = acc.rear;
 }
 
-/// Loads what solving takes besides: the motion of `car` and its problem `p`. Its acceleration starts as the floor solver's does.
+/// Loads what solving takes besides: the motion of `car` and its problem `p`. The search begins at the acceleration `guess`.
 #[cfg_attr(feature = "gpu", cube)]
-pub fn load_motion(scratch: &mut [f32], scratch_base: usize, car: Motion, f: Frame, p: Problem) {
+pub fn load_motion(scratch: &mut [f32], scratch_base: usize, car: Motion, f: Frame, p: Problem, guess: Acc) {
     scratch[body(scratch_base, AGENT_SLOT) + MASS] = MASS_F;
     load_problem(scratch, scratch_base, p);
     // Velocities, by way of the path's place.
@@ -90,7 +90,7 @@ pub fn load_motion(scratch: &mut [f32], scratch_base: usize, car: Motion, f: Fra
         scratch[scratch_base + SEARCH_PATH + k] = 0.0;
         scratch[scratch_base + GRADIENT + k] = 0.0;
     }
-    write_block(scratch, scratch_base + RATE, first_guess(p));
+    write_block(scratch, scratch_base + RATE, guess);
     spread_parts(scratch, scratch_base, scratch_base + RATE, ACC);
 }
 

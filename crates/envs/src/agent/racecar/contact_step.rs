@@ -8,8 +8,8 @@ use super::body::{RacecarBody, load_motion, load_pose, read_car};
 use super::floor::{overturned, push_floor};
 use super::model;
 use super::variants::scalar::{
-    Acc, ROUNDS, STAGES, SUBSTEPS, along_flow, asked, flow, frame, load, moved, no_flow, problem, proper_acceleration,
-    reach_of, share_of, solve as solve_floor, store, v3,
+    ROUNDS, STAGES, SUBSTEPS, along_flow, asked, flow, frame, load, moved, no_flow, problem, proper_acceleration,
+    reach_of, share_of, solve as solve_floor, store,
 };
 use crate::contact::{ACTIVE, COUNT, LINKED, agent_touches, load_static, solve};
 use crate::object::{obstacles_collide, obstacles_stage};
@@ -64,6 +64,8 @@ pub fn drive_in_contact(
         let stage = round % STAGES;
         let f = frame(car.pose);
         let p = problem(car, f, speed, steer);
+        // The answer where nothing touches the car, else where the search for it begins.
+        let alone = solve_floor(p);
         let mut touched = false;
         if near {
             load_pose(scratch, scratch_base, car, f, x, y);
@@ -77,22 +79,14 @@ pub fn drive_in_contact(
                 }
                 touched = agent_touches::<RacecarBody>(scratch, scratch_base) > 0.0;
                 if touched {
-                    load_motion(scratch, scratch_base, car, f, p);
+                    load_motion(scratch, scratch_base, car, f, p, alone.acc);
                 }
                 let bodies = scratch[scratch_base + ACTIVE] as usize;
                 let linked = scratch[scratch_base + LINKED] > 0.0;
                 solve::<RacecarBody>(scratch, scratch_base, bodies, linked);
             }
         }
-        let mut acc = Acc {
-            lin: v3(0.0, 0.0, 0.0),
-            ang: v3(0.0, 0.0, 0.0),
-            steer_left: 0.0f32,
-            steer_right: 0.0f32,
-            left: 0.0f32,
-            right: 0.0f32,
-            rear: 0.0f32,
-        };
+        let mut acc = alone.acc;
         if touched {
             ever = 1.0;
             acc = read_car(scratch, scratch_base);
@@ -100,9 +94,7 @@ pub fn drive_in_contact(
             let sound = acc.lin.x.abs() + acc.lin.y.abs() + acc.lin.z.abs() < ABSURD;
             start.unsolved += if sound { 0.0f32 } else { 1.0f32 };
         } else {
-            let solved = solve_floor(p);
-            acc = solved.acc;
-            start.unsolved += solved.unsolved;
+            start.unsolved += alone.unsolved;
         }
         if round < STAGES * SUBSTEPS {
             let now = flow(car, f, acc);

@@ -7,7 +7,7 @@ use super::{ACTION_DIM, HEIGHT, LIFT, POSE, REACH, Racecar, scalar};
 #[cfg(target_arch = "x86_64")]
 use crate::agent::car::register::in_vectors;
 use crate::agent::simd::publish_block;
-use crate::agent::{Footprint, SimdAgent};
+use crate::agent::{Footprint, Patch, SimdAgent};
 use crate::state::LANES;
 
 /// Height of the bumper's upper edge above the origin, for what a tilt moves it sideways \[m\].
@@ -15,8 +15,18 @@ const SHOULDER: f32 = 0.06;
 
 impl SimdAgent for Racecar {
     const REACH: f32 = REACH;
-    // From the rear wheels to the bumper; steered front wheels stay within.
-    const FOOTPRINT: Footprint = Footprint { x: 0.0183, y: 0.0, half_x: 0.2285, half_y: 0.168, lever: 0.299 };
+    // From the trunk's back to the bumper; steered front wheels stay within. The rear wheels, the trunk, the front wheels
+    // however they are steered, the bumper.
+    const FOOTPRINT: Footprint = Footprint {
+        whole: Patch::rectangle(0.0163, 0.0, 0.2306, 0.168),
+        parts: &[
+            Patch::rectangle(-0.16, 0.0, 0.05, 0.145),
+            Patch::rectangle(-0.0045, 0.0, 0.2097, 0.1017),
+            Patch::rectangle(0.165, 0.0, 0.075, 0.168),
+            Patch::rectangle(0.23, 0.0, 0.0168, 0.0875),
+        ],
+        lever: 0.299,
+    };
     const ROCKING: f32 = 0.006;
 
     fn advance_free(state: &mut [f32], action: &[f32]) {

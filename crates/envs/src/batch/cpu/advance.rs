@@ -7,7 +7,7 @@
 
 use pulp::NullaryFnOnce;
 
-use super::clearance::clearance;
+use super::clearance::{Detail, clearance};
 use super::gremlins::drift_lanes;
 use crate::agent::{AgentModel, SimdAgent};
 use crate::lanes::{row, with_simd};
@@ -26,6 +26,9 @@ const MOST_FIELDS: usize = 48;
 const CAUGHT_UP: f32 = 30.0;
 /// What an object that moves can go beyond its present speed in a step, itself or by pushing another \[m\].
 const STRAY: f32 = 0.005;
+
+/// Nearer than this an object is looked at more closely: an agent travels less in a step \[m\].
+const CLOSE: f32 = 0.1;
 
 /// What stands around the agent of a lane at the beginning of a step.
 #[derive(Clone, Copy, PartialEq)]
@@ -109,7 +112,10 @@ fn classify<A: SimdAgent + AgentModel>(params: &[f32], state: &mut [f32], lanes:
         } else if gremlins && young && near[lane] {
             kinds[lane] = Surroundings::Busy;
         } else {
-            let (clear, motion) = clearance(params, state, lane, &A::FOOTPRINT, A::REACH);
+            let (mut clear, motion) = clearance(params, state, lane, &A::FOOTPRINT, A::REACH, Detail::Outline);
+            if clear < CLOSE {
+                (clear, _) = clearance(params, state, lane, &A::FOOTPRINT, A::REACH, Detail::Parts);
+            }
             let drift = if motion > 0.0 { motion * A::STEP_SECONDS + STRAY } else { 0.0 };
             let tilt = A::tilt_margin(state, lane).unwrap_or(f32::INFINITY);
             let margin = A::ROCKING + tilt + drift;
@@ -167,7 +173,10 @@ fn clear_all_along<A: SimdAgent + AgentModel>(
     margin: f32,
 ) -> bool {
     let Some(tilt) = A::tilt_margin(state, lane) else { return false };
-    let (clear_after, _) = clearance(params, state, lane, &A::FOOTPRINT, A::REACH);
+    let (mut clear_after, _) = clearance(params, state, lane, &A::FOOTPRINT, A::REACH, Detail::Outline);
+    if clear_after < CLOSE {
+        (clear_after, _) = clearance(params, state, lane, &A::FOOTPRINT, A::REACH, Detail::Parts);
+    }
     let now = |field: usize| state[field * LANES + lane];
     let was = |field: usize| before[field - AGENT];
     let speed = 0.5 * (now(VX).hypot(now(VY)) + was(VX).hypot(was(VY)));
