@@ -22,6 +22,8 @@
 
 #[macro_use]
 pub(super) mod variants;
+#[cfg(target_arch = "x86_64")]
+mod abreast;
 mod block;
 mod body;
 mod contact_step;

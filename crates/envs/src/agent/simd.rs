@@ -20,6 +20,20 @@ pub(crate) trait SimdAgent: Agent {
     /// One step of all agents of a block over the bare floor under `action [lanes, action_dim]`.
     fn advance_free(state: &mut [f32], action: &[f32]);
 
+    /// [`Agent::advance`] of the environments `lanes` of a block, in which something may be met.
+    fn advance_among(
+        params: &[f32],
+        state: &mut [f32],
+        lanes: &[usize],
+        action: &[f32],
+        action_dim: usize,
+        scratch: &mut [f32],
+    ) {
+        for &lane in lanes {
+            Self::advance(params, state, lane, action, lane * action_dim, scratch, 0);
+        }
+    }
+
     /// [`Agent::observe`] of the first `obs.len() / obs_dim` agents of a block, each to its row of `obs`, and
     /// [`Agent::frame`] of them; those of the other lanes mean nothing.
     fn sense_block(state: &mut [f32], obs: &mut [f32], obs_dim: usize, frames: &mut FrameLanes) {

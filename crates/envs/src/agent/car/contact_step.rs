@@ -8,14 +8,15 @@ use super::body::{CarBody, load_motion, load_pose, read_car};
 use super::floor::{overturned, push_floor};
 use super::model;
 use super::variants::scalar::{
-    ROUNDS, SUBSTEPS, frame, integrate, load, problem, proper_acceleration, solve as solve_floor, store,
+    Acc, Frame, Motion, Problem, ROUNDS, SUBSTEPS, frame, integrate, load, problem, proper_acceleration,
+    solve as solve_floor, store,
 };
 use crate::contact::{ACTIVE, COUNT, LINKED, agent_touches, load_static, solve};
 use crate::object::{obstacles_collide, obstacles_finish};
 use crate::state::{LANES, TOUCHED, X, Y};
 
-const STEP: f32 = model::H as f32;
-const STRONGEST: f32 = model::TORQUE_LIMIT as f32;
+pub(super) const STEP: f32 = model::H as f32;
+pub(super) const STRONGEST: f32 = model::TORQUE_LIMIT as f32;
 /// Accelerations beyond this count as diverged \[m/s^2\].
 const ABSURD: f32 = 1e9;
 
@@ -29,6 +30,61 @@ pub fn is_tilted(state: &mut [f32], base: usize) -> bool {
     let x = state[base + (POSE + 1) * LANES];
     let y = state[base + (POSE + 2) * LANES];
     1.0 - 2.0 * (x * x + y * y) < LEANING
+}
+
+/// Finds what touches what with `car`, whose frame is `f` and which stood at (`x`, `y`) when the step began, in round `round`
+/// of the step. Returns whether there is something to solve.
+#[cfg_attr(feature = "gpu", cube)]
+pub(super) fn find_contacts(
+    car: Motion,
+    f: Frame,
+    x: f32,
+    y: f32,
+    round: u32,
+    params: &[f32],
+    state: &mut [f32],
+    base: usize,
+    scratch: &mut [f32],
+    scratch_base: usize,
+) -> bool {
+    load_pose(scratch, scratch_base, car, f, x, y);
+    // The round that only senses sees the mocap bodies where the last substep put them.
+    let substep = if round < SUBSTEPS { round } else { SUBSTEPS - 1 };
+    obstacles_collide::<CarBody>(params, state, base, substep as f32, scratch, scratch_base);
+    scratch[scratch_base + COUNT] > 0.0 || overturned(f)
+}
+
+/// Solves what [`find_contacts`] found; `p` is the car's floor problem, `guess` where the search begins. Returns whether the
+/// car takes part: then its acceleration is that of [`read_car`].
+#[cfg_attr(feature = "gpu", cube)]
+pub(super) fn solve_contacts(
+    car: Motion,
+    f: Frame,
+    p: Problem,
+    guess: Acc,
+    scratch: &mut [f32],
+    scratch_base: usize,
+) -> bool {
+    if overturned(f) || agent_touches::<CarBody>(scratch, scratch_base) > 0.0 {
+        push_floor(scratch, scratch_base, f, p);
+        spent!(FloorContacts);
+    }
+    let touched = agent_touches::<CarBody>(scratch, scratch_base) > 0.0;
+    if touched {
+        load_motion(scratch, scratch_base, car, f, p, guess);
+    }
+    let bodies = scratch[scratch_base + ACTIVE] as usize;
+    let linked = scratch[scratch_base + LINKED] > 0.0;
+    solve::<CarBody>(scratch, scratch_base, bodies, linked);
+    touched
+}
+
+/// 1 where an acceleration that the contact solver found is none.
+#[cfg_attr(feature = "gpu", cube)]
+pub(super) fn diverged(acc: Acc) -> f32 {
+    // Not "above": an undefined number must count as unsolved.
+    let sound = acc.lin.x.abs() + acc.lin.y.abs() + acc.lin.z.abs() < ABSURD;
+    if sound { 0.0f32 } else { 1.0f32 }
 }
 
 /// One environment step of the car at `base` under motor commands `left` and `right`: ten substeps and a last round that
@@ -66,33 +122,18 @@ pub fn drive_in_contact(
         let alone = solve_floor(p);
         spent!(AgentMotion);
         let mut touched = false;
+        // One within the other: a kernel evaluates both sides of an "and".
         if near {
-            load_pose(scratch, scratch_base, car, f, x, y);
-            // The round that only senses sees the mocap bodies where the last substep put them.
-            let substep = if round < SUBSTEPS { round } else { SUBSTEPS - 1 };
-            obstacles_collide::<CarBody>(params, state, base, substep as f32, scratch, scratch_base);
-            let fallen = overturned(f);
-            if scratch[scratch_base + COUNT] > 0.0 || fallen {
-                if fallen || agent_touches::<CarBody>(scratch, scratch_base) > 0.0 {
-                    push_floor(scratch, scratch_base, f, p);
-                    spent!(FloorContacts);
-                }
-                touched = agent_touches::<CarBody>(scratch, scratch_base) > 0.0;
-                if touched {
-                    load_motion(scratch, scratch_base, car, f, p, alone.acc);
-                }
-                let bodies = scratch[scratch_base + ACTIVE] as usize;
-                let linked = scratch[scratch_base + LINKED] > 0.0;
-                solve::<CarBody>(scratch, scratch_base, bodies, linked);
+            let found = find_contacts(car, f, x, y, round, params, state, base, scratch, scratch_base);
+            if found {
+                touched = solve_contacts(car, f, p, alone.acc, scratch, scratch_base);
             }
         }
         let mut acc = alone.acc;
         if touched {
             ever = 1.0;
             acc = read_car(scratch, scratch_base);
-            // Not "above": an undefined number must count as unsolved.
-            let sound = acc.lin.x.abs() + acc.lin.y.abs() + acc.lin.z.abs() < ABSURD;
-            car.unsolved += if sound { 0.0f32 } else { 1.0f32 };
+            car.unsolved += diverged(acc);
         } else {
             car.unsolved += alone.unsolved;
         }

@@ -44,6 +44,21 @@ pub fn load(like: Real, state: &mut [f32], base: usize) -> Motion {
 }
 
 #[cfg_attr(feature = "gpu", cube)]
+/// Reads what [`keep`] wrote.
+#[inline(always)]
+pub fn recall(like: Real, state: &mut [f32], base: usize) -> Motion {
+    let mut car = load(like, state, base);
+    car.dx = get(like, state, base, DX);
+    car.dy = get(like, state, base, DY);
+    car.accelerometer = v3(
+        get(like, state, base, ACCELEROMETER),
+        get(like, state, base, ACCELEROMETER + 1),
+        get(like, state, base, ACCELEROMETER + 2),
+    );
+    car
+}
+
+#[cfg_attr(feature = "gpu", cube)]
 /// Writes the motion back, and the fields common to all agents except the yaw.
 #[inline(always)]
 pub fn store(car: Motion, state: &mut [f32], base: usize) {
@@ -53,11 +68,18 @@ pub fn store(car: Motion, state: &mut [f32], base: usize) {
     let level = horizontal(f);
     put(x + car.dx, state, base, X);
     put(y + car.dy, state, base, Y);
-    put(car.dx, state, base, DX);
-    put(car.dy, state, base, DY);
     put(f.ex.x / level, state, base, COS);
     put(f.ex.y / level, state, base, SIN);
     put(f.ex.z * car.omega.x + f.ey.z * car.omega.y + f.ez.z * car.omega.z, state, base, OMEGA);
+    keep(car, state, base);
+}
+
+#[cfg_attr(feature = "gpu", cube)]
+/// Writes the motion alone.
+#[inline(always)]
+pub fn keep(car: Motion, state: &mut [f32], base: usize) {
+    put(car.dx, state, base, DX);
+    put(car.dy, state, base, DY);
     put(car.velocity.x, state, base, VX);
     put(car.velocity.y, state, base, VY);
     put(car.velocity.z, state, base, VZ);

@@ -1,5 +1,7 @@
 //! The Car, 32 environments in step: motion over the bare floor in vectors.
 
+#[cfg(target_arch = "x86_64")]
+use super::abreast;
 use super::contact_step::is_tilted;
 #[cfg(target_arch = "x86_64")]
 use super::register::in_vectors;
@@ -7,7 +9,7 @@ use super::register::in_vectors;
 use super::variants::{avx2, avx512};
 use super::{ACTION_DIM, Car, HEIGHT, LIFT, POSE, REACH, scalar};
 use crate::agent::simd::{publish_block, sense_lane_by_lane};
-use crate::agent::{Footprint, FrameLanes, Patch, SimdAgent};
+use crate::agent::{Agent, Footprint, FrameLanes, Patch, SimdAgent};
 use crate::state::LANES;
 
 /// Height of the chassis' upper edges above its origin, for what a tilt moves them sideways \[m\].
@@ -30,6 +32,23 @@ impl SimdAgent for Car {
     fn advance_free(state: &mut [f32], action: &[f32]) {
         Self::drive_block(state, action);
         publish_block(state, HEIGHT, LIFT);
+    }
+
+    fn advance_among(
+        params: &[f32],
+        state: &mut [f32],
+        lanes: &[usize],
+        action: &[f32],
+        action_dim: usize,
+        scratch: &mut [f32],
+    ) {
+        #[cfg(target_arch = "x86_64")]
+        if lanes.len() > 1 && abreast::advance(params, state, lanes, action) {
+            return;
+        }
+        for &lane in lanes {
+            Self::advance(params, state, lane, action, lane * action_dim, scratch, 0);
+        }
     }
 
     fn sense_block(state: &mut [f32], obs: &mut [f32], obs_dim: usize, frames: &mut FrameLanes) {

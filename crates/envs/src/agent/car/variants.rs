@@ -250,6 +250,55 @@ macro_rules! simd_variant {
                 }
             }
 
+            /// A round of several cars by themselves, from their motion in `now` to that in `next`, both kept by `keep`; run it by
+            /// the instruction set's `vectorize`.
+            pub struct Round<'a> {
+                pub simd: $simd,
+                pub now: &'a mut [f32],
+                pub next: &'a mut [f32],
+                /// Motor torques, left and right.
+                pub torques: &'a Aligned<{ 2 * LANES }>,
+                /// Of how many cars; those up to the register's end are computed too.
+                pub cars: usize,
+                /// Whether they move; else they sense.
+                pub moves: bool,
+                /// The accelerations, `[11, 32]`.
+                pub accs: &'a mut [f32],
+            }
+
+            impl NullaryFnOnce for Round<'_> {
+                type Output = ();
+
+                #[inline(always)]
+                fn call(self) {
+                    let Self { simd, now, next, torques, cars, moves, accs } = self;
+                    let like = Real::new(simd);
+                    let Aligned(torques) = black_box(torques);
+                    for base in (0..cars).step_by(Real::WIDTH) {
+                        let left = like.load(&torques[base..]);
+                        let right = like.load(&torques[LANES + base..]);
+                        let mut car = recall(like, now, base);
+                        let f = frame(car.pose);
+                        let p = problem(car, f, left, right);
+                        let solved = solve(p);
+                        car.unsolved += solved.unsolved;
+                        let acc = solved.acc;
+                        if moves {
+                            car = integrate(car, f, p, acc);
+                        } else {
+                            car.accelerometer = proper_acceleration(f, acc);
+                        }
+                        keep(car, next, base);
+                        let (lin, ang, ball) = (acc.lin, acc.ang, acc.ball);
+                        let numbers =
+                            [lin.x, lin.y, lin.z, ang.x, ang.y, ang.z, acc.left, acc.right, ball.x, ball.y, ball.z];
+                        for (row, number) in accs.chunks_exact_mut(LANES).zip(numbers) {
+                            number.store(&mut row[base..]);
+                        }
+                    }
+                }
+            }
+
             /// [`SimdAgent::sense_block`](crate::agent::SimdAgent::sense_block); run it by the instruction set's `vectorize`.
             pub struct Sense<'a> {
                 pub simd: $simd,

@@ -79,6 +79,7 @@ pub(super) fn advance_block<A: SimdAgent + AgentModel>(
     }
     spent!(Sorting);
     let mut free = [false; LANES];
+    let mut among = Vec::with_capacity(lanes);
     for lane in 0..lanes {
         if kinds[lane] == Surroundings::Free {
             free[lane] = state[IDLE * LANES + lane] > 0.5;
@@ -91,9 +92,10 @@ pub(super) fn advance_block<A: SimdAgent + AgentModel>(
             for (i, kept) in before[lane][..agent_fields::<A>()].iter().enumerate() {
                 state[(AGENT + i) * LANES + lane] = *kept;
             }
-            A::advance(params, state, lane, action, lane * action_dim, scratch, 0);
+            among.push(lane);
         }
     }
+    A::advance_among(params, state, &among, action, action_dim, scratch);
     drift_lanes(params, state, &free);
     spent!(ObjectMotion);
 }
