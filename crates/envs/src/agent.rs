@@ -2,6 +2,8 @@
 //!
 //! An agent is a folder of its own and a row of [`agents!`].
 
+#[cfg(target_arch = "x86_64")]
+mod abreast;
 mod car;
 mod frame;
 pub(crate) mod point;

@@ -16,6 +16,8 @@
 
 #[macro_use]
 mod variants;
+#[cfg(target_arch = "x86_64")]
+mod abreast;
 mod block;
 mod body;
 mod contact_step;
@@ -67,6 +69,12 @@ const ACCELEROMETER: usize = AGENT_OWN + 18;
 const UNSOLVED: usize = AGENT_OWN + 21;
 /// Number of state fields of the Racecar alone.
 const STATE_FIELDS: usize = 22;
+
+/// Numbers of a car's velocities, or accelerations.
+const RATES: usize = 11;
+// A block of courses by themselves: where the cars' part begins, and that of the sums over the stages.
+const COURSE_CAR: usize = (AGENT_OWN + STATE_FIELDS) * LANES;
+const COURSE_SUM: usize = 2 * COURSE_CAR;
 
 /// What the accelerometer reads when the car is put down with every contact just touching.
 const PUT_DOWN_X: f32 = -1.174_804_4e-4;

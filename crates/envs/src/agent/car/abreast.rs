@@ -1,7 +1,5 @@
-//! `mj_step` of several Cars among obstacles, round by round together: what the floor alone does to them in vectors, what else
-//! touches them one by one. The bits of [`Agent::advance`](crate::agent::Agent::advance).
+//! `mj_step` of several Cars among obstacles, round by round together.
 
-use core::cell::RefCell;
 use core::mem::swap;
 
 use super::body::read_car;
@@ -12,48 +10,19 @@ use super::variants::scalar::{
 };
 use super::variants::{avx2, avx512};
 use super::{ACTION_DIM, REACH, STATE_FIELDS, publish};
-use crate::contact::{SCRATCH_LEN, load_static};
-use crate::object::{obstacles_begin, obstacles_finish, publish_touches, touch_nothing};
-use crate::state::{AGENT_OWN, LANES, TOUCHED, X, Y};
+use crate::agent::abreast::{Underway, WIDEST, scratch_of, with_scratch};
+use crate::object::obstacles_finish;
+use crate::state::{AGENT_OWN, LANES};
 
 /// Numbers of a block of cars by themselves.
 const BLOCK: usize = (AGENT_OWN + STATE_FIELDS) * LANES;
 /// Unknowns of the floor problem.
 const ACCS: usize = 11;
-/// Cars in the widest register.
-const WIDEST: usize = 16;
-
-thread_local! {
-    /// Working memory of the contacts of up to 32 cars, kept from step to step: clearing it takes as long as a step may.
-    static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
-}
-
-/// A car on its way through a step.
-#[derive(Clone, Copy, Default)]
-struct Underway {
-    lane: usize,
-    /// Where it stood when the step began \[m\].
-    x: f32,
-    y: f32,
-    /// Whether obstacles are near, and whether anything at all may touch it.
-    met: bool,
-    near: bool,
-    /// Whether anything has touched it.
-    ever: bool,
-}
 
 /// One environment step of the cars in `lanes` of a block under `action [cars of the block, 2]`. Returns whether it was taken:
 /// not on a machine without vector registers.
 pub(super) fn advance(params: &[f32], state: &mut [f32], lanes: &[usize], action: &[f32]) -> bool {
-    // Every machine that has the wider registers has these.
-    if pulp::x86::V3::try_new().is_none() {
-        return false;
-    }
-    SCRATCH.with_borrow_mut(|scratch| {
-        scratch.resize(SCRATCH_LEN * LANES, 0.0);
-        advance_in(params, state, lanes, action, scratch);
-    });
-    true
+    with_scratch(|scratch| advance_in(params, state, lanes, action, scratch))
 }
 
 fn advance_in(params: &[f32], state: &mut [f32], lanes: &[usize], action: &[f32], scratch: &mut [f32]) {
@@ -63,22 +32,16 @@ fn advance_in(params: &[f32], state: &mut [f32], lanes: &[usize], action: &[f32]
     let mut cars = [Underway::default(); LANES];
     let cars = &mut cars[..lanes.len()];
     for (k, (car, &lane)) in cars.iter_mut().zip(lanes).enumerate() {
-        let met = obstacles_begin(params, state, lane, REACH, scratch, k * SCRATCH_LEN) > 0;
-        let near = met || is_tilted(state, lane);
-        if near {
-            load_static(scratch, k * SCRATCH_LEN);
-        }
-        *car = Underway { lane, x: state[X * LANES + lane], y: state[Y * LANES + lane], met, near, ever: false };
+        let tilted = is_tilted(state, lane);
+        *car = Underway::begin(params, state, lane, REACH, tilted, scratch, scratch_of(k));
+    }
+    // What fills up the last register is solved too: the first car once more, which takes no longer than itself.
+    for k in 0..lanes.len().next_multiple_of(WIDEST) {
+        let lane = lanes.get(k).copied().unwrap_or(lanes[0]);
         keep(load(0.0, state, lane), now, k);
         for (side, row) in torques.0.chunks_exact_mut(LANES).enumerate() {
             row[k] = action[lane * ACTION_DIM + side].min(STRONGEST).max(-STRONGEST);
         }
-    }
-    // What fills up the last register is solved too: the first car once more, which takes no longer than itself.
-    for k in lanes.len()..lanes.len().next_multiple_of(WIDEST) {
-        keep(load(0.0, state, lanes[0]), now, k);
-        torques.0[k] = torques.0[0];
-        torques.0[LANES + k] = torques.0[LANES];
     }
     for round in 0..ROUNDS {
         let moves = round < SUBSTEPS;
@@ -93,13 +56,13 @@ fn advance_in(params: &[f32], state: &mut [f32], lanes: &[usize], action: &[f32]
         debug_assert!(taken, "the machine has vector registers");
         spent!(AgentMotion);
         for (k, car) in cars.iter_mut().enumerate().filter(|(_, car)| car.near) {
-            let base = k * SCRATCH_LEN;
+            let base = scratch_of(k);
             let mut motion = recall(0.0, &mut now[..], k);
             let f = frame(motion.pose);
             if find_contacts(motion, f, car.x, car.y, round, params, state, car.lane, scratch, base) {
                 let p = problem(motion, f, torques.0[k], torques.0[LANES + k]);
                 if solve_contacts(motion, f, p, acc_of(&accs, k), scratch, base) {
-                    car.ever = true;
+                    car.touched = true;
                     let acc = read_car(scratch, base);
                     motion.unsolved += diverged(acc);
                     if moves {
@@ -119,12 +82,7 @@ fn advance_in(params: &[f32], state: &mut [f32], lanes: &[usize], action: &[f32]
     }
     for (k, car) in cars.iter().enumerate() {
         store(recall(0.0, &mut now[..], k), state, car.lane);
-        state[TOUCHED * LANES + car.lane] = if car.ever { 1.0 } else { 0.0 };
-        if car.met {
-            publish_touches(params, state, car.lane, scratch, k * SCRATCH_LEN);
-        } else {
-            touch_nothing(state, car.lane);
-        }
+        car.end(params, state, scratch, scratch_of(k));
         publish(state, car.lane);
     }
 }

@@ -45,6 +45,7 @@ pub fn load(like: Real, state: &mut [f32], base: usize) -> Motion {
 
 #[cfg_attr(feature = "gpu", cube)]
 /// Reads what [`keep`] wrote.
+#[cfg(target_arch = "x86_64")]
 #[inline(always)]
 pub fn recall(like: Real, state: &mut [f32], base: usize) -> Motion {
     let mut car = load(like, state, base);

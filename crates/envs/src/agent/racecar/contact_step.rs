@@ -8,16 +8,16 @@ use super::body::{RacecarBody, load_motion, load_pose, read_car};
 use super::floor::{overturned, push_floor};
 use super::model;
 use super::variants::scalar::{
-    ROUNDS, STAGES, SUBSTEPS, along_flow, asked, flow, frame, load, moved, no_flow, problem, proper_acceleration,
-    reach_of, share_of, solve as solve_floor, store,
+    Acc, Course, Frame, Motion, Problem, ROUNDS, STAGES, SUBSTEPS, asked, frame, load, no_flow, onward, problem,
+    solve as solve_floor, store,
 };
 use crate::contact::{ACTIVE, COUNT, LINKED, agent_touches, load_static, solve};
 use crate::object::{obstacles_collide, obstacles_stage};
 use crate::state::{LANES, TOUCHED, X, Y};
 
-const STEP: f32 = model::H as f32;
-const MOST_SPEED_F: f32 = model::MOST_SPEED as f32;
-const MOST_STEER_F: f32 = model::MOST_STEER as f32;
+pub(super) const STEP: f32 = model::H as f32;
+pub(super) const MOST_SPEED_F: f32 = model::MOST_SPEED as f32;
+pub(super) const MOST_STEER_F: f32 = model::MOST_STEER as f32;
 /// Accelerations beyond this count as diverged \[m/s^2\].
 const ABSURD: f32 = 1e9;
 
@@ -30,6 +30,61 @@ pub fn is_tilted(state: &mut [f32], base: usize) -> bool {
     let x = state[base + (POSE + 1) * LANES];
     let y = state[base + (POSE + 2) * LANES];
     1.0 - 2.0 * (x * x + y * y) < LEANING
+}
+
+/// Finds what touches what with `car`, whose frame is `f` and which stood at (`x`, `y`) when the step began, in round `round`
+/// of the step. Returns whether there is something to solve.
+#[cfg_attr(feature = "gpu", cube)]
+pub(super) fn find_contacts(
+    car: Motion,
+    f: Frame,
+    x: f32,
+    y: f32,
+    round: u32,
+    params: &[f32],
+    state: &mut [f32],
+    base: usize,
+    scratch: &mut [f32],
+    scratch_base: usize,
+) -> bool {
+    load_pose(scratch, scratch_base, car, f, x, y);
+    // The round that only senses sees the mocap bodies where the last timestep put them.
+    let substep = if round < STAGES * SUBSTEPS { round / STAGES } else { SUBSTEPS - 1 };
+    obstacles_collide::<RacecarBody>(params, state, base, substep as f32, scratch, scratch_base);
+    scratch[scratch_base + COUNT] > 0.0 || overturned(f)
+}
+
+/// Solves what [`find_contacts`] found; `p` is the car's floor problem, `guess` where the search begins. Returns whether the
+/// car takes part: then its acceleration is that of [`read_car`].
+#[cfg_attr(feature = "gpu", cube)]
+pub(super) fn solve_contacts(
+    car: Motion,
+    f: Frame,
+    p: Problem,
+    guess: Acc,
+    scratch: &mut [f32],
+    scratch_base: usize,
+) -> bool {
+    if overturned(f) || agent_touches::<RacecarBody>(scratch, scratch_base) > 0.0 {
+        push_floor(scratch, scratch_base, f, p);
+        spent!(FloorContacts);
+    }
+    let touched = agent_touches::<RacecarBody>(scratch, scratch_base) > 0.0;
+    if touched {
+        load_motion(scratch, scratch_base, car, f, p, guess);
+    }
+    let bodies = scratch[scratch_base + ACTIVE] as usize;
+    let linked = scratch[scratch_base + LINKED] > 0.0;
+    solve::<RacecarBody>(scratch, scratch_base, bodies, linked);
+    touched
+}
+
+/// 1 where an acceleration that the contact solver found is none.
+#[cfg_attr(feature = "gpu", cube)]
+pub(super) fn diverged(acc: Acc) -> f32 {
+    // Not "above": an undefined number must count as unsolved.
+    let sound = acc.lin.x.abs() + acc.lin.y.abs() + acc.lin.z.abs() < ABSURD;
+    if sound { 0.0f32 } else { 1.0f32 }
 }
 
 /// One environment step of the car at `base` under the commands for `speed` and `steer`, as in `dynamics.rs`.
@@ -53,67 +108,40 @@ pub fn drive_in_contact(
     let steer = asked(steer, MOST_STEER_F);
     let x = state[base + X * LANES];
     let y = state[base + Y * LANES];
-    let mut start = load(0.0f32, state, base);
-    let mut car = start;
-    let mut sum = no_flow(0.0f32);
+    let begin = load(0.0f32, state, base);
+    let mut course = Course { start: begin, car: begin, sum: no_flow(0.0f32) };
     let mut ever = 0.0f32;
     if near {
         load_static(scratch, scratch_base);
     }
     for round in 0..ROUNDS {
-        let stage = round % STAGES;
-        let f = frame(car.pose);
-        let p = problem(car, f, speed, steer);
+        let f = frame(course.car.pose);
+        let p = problem(course.car, f, speed, steer);
         // The answer where nothing touches the car, else where the search for it begins.
         let alone = solve_floor(p);
+        spent!(AgentMotion);
         let mut touched = false;
+        // One within the other: a kernel evaluates both sides of an "and".
         if near {
-            load_pose(scratch, scratch_base, car, f, x, y);
-            // The round that only senses sees the mocap bodies where the last timestep put them.
-            let substep = if round < STAGES * SUBSTEPS { round / STAGES } else { SUBSTEPS - 1 };
-            obstacles_collide::<RacecarBody>(params, state, base, substep as f32, scratch, scratch_base);
-            let fallen = overturned(f);
-            if scratch[scratch_base + COUNT] > 0.0 || fallen {
-                if fallen || agent_touches::<RacecarBody>(scratch, scratch_base) > 0.0 {
-                    push_floor(scratch, scratch_base, f, p);
-                }
-                touched = agent_touches::<RacecarBody>(scratch, scratch_base) > 0.0;
-                if touched {
-                    load_motion(scratch, scratch_base, car, f, p, alone.acc);
-                }
-                let bodies = scratch[scratch_base + ACTIVE] as usize;
-                let linked = scratch[scratch_base + LINKED] > 0.0;
-                solve::<RacecarBody>(scratch, scratch_base, bodies, linked);
+            let found = find_contacts(course.car, f, x, y, round, params, state, base, scratch, scratch_base);
+            if found {
+                touched = solve_contacts(course.car, f, p, alone.acc, scratch, scratch_base);
             }
         }
         let mut acc = alone.acc;
+        let mut unsolved = alone.unsolved;
         if touched {
             ever = 1.0;
             acc = read_car(scratch, scratch_base);
-            // Not "above": an undefined number must count as unsolved.
-            let sound = acc.lin.x.abs() + acc.lin.y.abs() + acc.lin.z.abs() < ABSURD;
-            start.unsolved += if sound { 0.0f32 } else { 1.0f32 };
-        } else {
-            start.unsolved += alone.unsolved;
+            unsolved = diverged(acc);
         }
-        if round < STAGES * SUBSTEPS {
-            let now = flow(car, f, acc);
-            sum = along_flow(sum, share_of(stage), now);
-            if stage == STAGES - 1 {
-                start = moved(start, sum, STEP);
-                car = start;
-                sum = no_flow(0.0f32);
-            } else {
-                car = moved(start, now, reach_of(stage));
-            }
-            if near {
-                obstacles_stage(params, state, base, stage, STEP, scratch, scratch_base);
-            }
-        } else {
-            car.accelerometer = proper_acceleration(car, f, acc);
-            car.unsolved = start.unsolved;
+        course = onward(course, f, acc, unsolved, round);
+        spent!(AgentMotion);
+        if near && round < STAGES * SUBSTEPS {
+            obstacles_stage(params, state, base, round % STAGES, STEP, scratch, scratch_base);
+            spent!(ObjectMotion);
         }
     }
-    store(car, state, base);
+    store(course.car, state, base);
     state[base + TOUCHED * LANES] = ever;
 }

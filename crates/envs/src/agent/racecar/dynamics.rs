@@ -118,37 +118,59 @@ pub fn reach_of(stage: u32) -> Fixed {
     if stage >= 2 { H } else { HALF_H }
 }
 
+#[cfg_attr(feature = "gpu", derive(CubeType, CubeTypeMut), expand(derive(Clone, Copy)))]
+/// A car within a timestep.
+#[derive(Clone, Copy, Debug)]
+pub struct Course {
+    /// When the timestep began.
+    pub start: Motion,
+    /// Where the next stage looks at it.
+    pub car: Motion,
+    /// The stages so far, weighted.
+    pub sum: Flow,
+}
+
+#[cfg_attr(feature = "gpu", cube)]
+/// The course after round `round`, which found the accelerations `acc` for the car, whose frame is `f`; `unsolved` is 1 where
+/// it found none.
+#[inline(always)]
+pub fn onward(course: Course, f: Frame, acc: Acc, unsolved: Real, round: u32) -> Course {
+    let stage = round % STAGES;
+    let mut start = course.start;
+    let mut car = course.car;
+    let mut sum = course.sum;
+    start.unsolved += unsolved;
+    if round < STAGES * SUBSTEPS {
+        let now = flow(car, f, acc);
+        sum = along_flow(sum, share_of(stage), now);
+        if stage == STAGES - 1 {
+            start = moved(start, sum, H);
+            car = start;
+            sum = no_flow(unsolved);
+        } else {
+            car = moved(start, now, reach_of(stage));
+        }
+    } else {
+        car.accelerometer = proper_acceleration(car, f, acc);
+        car.unsolved = start.unsolved;
+    }
+    Course { start, car, sum }
+}
+
 #[cfg_attr(feature = "gpu", cube)]
 /// One environment step: [`SUBSTEPS`] timesteps of four stages under commands `speed` and `steer`, then the accelerations at the
 /// new state, which the accelerometer reads.
 #[inline(always)]
 pub fn step(begin: Motion, speed: Real, steer: Real) -> Motion {
-    let mut start = begin;
-    let mut car = begin;
-    let mut sum = no_flow(speed);
+    let mut course = Course { start: begin, car: begin, sum: no_flow(speed) };
     // The last round only senses: one loop keeps one copy of the solver in the machine code.
     for round in 0..ROUNDS {
-        let stage = round % STAGES;
-        let f = frame(car.pose);
-        let p = problem(car, f, speed, steer);
+        let f = frame(course.car.pose);
+        let p = problem(course.car, f, speed, steer);
         let solved = solve(p);
-        start.unsolved += solved.unsolved;
-        if round < STAGES * SUBSTEPS {
-            let now = flow(car, f, solved.acc);
-            sum = along_flow(sum, share_of(stage), now);
-            if stage == STAGES - 1 {
-                start = moved(start, sum, H);
-                car = start;
-                sum = no_flow(speed);
-            } else {
-                car = moved(start, now, reach_of(stage));
-            }
-        } else {
-            car.accelerometer = proper_acceleration(car, f, solved.acc);
-            car.unsolved = start.unsolved;
-        }
+        course = onward(course, f, solved.acc, solved.unsolved, round);
     }
-    car
+    course.car
 }
 
 }

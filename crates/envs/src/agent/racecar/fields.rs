@@ -49,6 +49,18 @@ pub fn load(like: Real, state: &mut [f32], base: usize) -> Motion {
 }
 
 #[cfg_attr(feature = "gpu", cube)]
+/// Reads what [`keep`] wrote.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub fn recall(like: Real, state: &mut [f32], base: usize) -> Motion {
+    let mut car = load(like, state, base);
+    car.dx = get(like, state, base, DX);
+    car.dy = get(like, state, base, DY);
+    car.accelerometer = get_v3(like, state, base, ACCELEROMETER);
+    car
+}
+
+#[cfg_attr(feature = "gpu", cube)]
 /// Writes the motion back, and the fields common to all agents except the yaw.
 #[inline(always)]
 pub fn store(car: Motion, state: &mut [f32], base: usize) {
@@ -59,11 +71,18 @@ pub fn store(car: Motion, state: &mut [f32], base: usize) {
     let w = car.rates.ang;
     put(x + car.dx, state, base, X);
     put(y + car.dy, state, base, Y);
-    put(car.dx, state, base, DX);
-    put(car.dy, state, base, DY);
     put(f.ex.x / level, state, base, COS);
     put(f.ex.y / level, state, base, SIN);
     put(f.ex.z * w.x + f.ey.z * w.y + f.ez.z * w.z, state, base, OMEGA);
+    keep(car, state, base);
+}
+
+#[cfg_attr(feature = "gpu", cube)]
+/// Writes the motion alone.
+#[inline(always)]
+pub fn keep(car: Motion, state: &mut [f32], base: usize) {
+    put(car.dx, state, base, DX);
+    put(car.dy, state, base, DY);
     put(car.rates.lin.x, state, base, VX);
     put(car.rates.lin.y, state, base, VY);
     put(car.rates.lin.z, state, base, VZ);
@@ -72,7 +91,7 @@ pub fn store(car: Motion, state: &mut [f32], base: usize) {
     put(car.pose.x, state, base, POSE + 1);
     put(car.pose.y, state, base, POSE + 2);
     put(car.pose.z, state, base, POSE + 3);
-    put_v3(w, state, base, SPIN);
+    put_v3(car.rates.ang, state, base, SPIN);
     put(car.steer_left, state, base, STEER_LEFT);
     put(car.steer_right, state, base, STEER_RIGHT);
     put(car.rates.steer_left, state, base, STEER_LEFT_RATE);
@@ -84,6 +103,62 @@ pub fn store(car: Motion, state: &mut [f32], base: usize) {
     put(car.rates.rear, state, base, REAR);
     put_v3(car.accelerometer, state, base, ACCELEROMETER);
     put(car.unsolved, state, base, UNSOLVED);
+}
+
+#[cfg_attr(feature = "gpu", cube)]
+/// Writes rates as eleven numbers from field `field` on.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub fn keep_rates(rates: Rates, state: &mut [f32], base: usize, field: usize) {
+    put_v3(rates.lin, state, base, field);
+    put_v3(rates.ang, state, base, field + 3);
+    put(rates.steer_left, state, base, field + 6);
+    put(rates.steer_right, state, base, field + 7);
+    put(rates.left, state, base, field + 8);
+    put(rates.right, state, base, field + 9);
+    put(rates.rear, state, base, field + 10);
+}
+
+#[cfg_attr(feature = "gpu", cube)]
+/// Reads what [`keep_rates`] wrote.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub fn recall_rates(like: Real, state: &mut [f32], base: usize, field: usize) -> Rates {
+    Rates {
+        lin: get_v3(like, state, base, field),
+        ang: get_v3(like, state, base, field + 3),
+        steer_left: get(like, state, base, field + 6),
+        steer_right: get(like, state, base, field + 7),
+        left: get(like, state, base, field + 8),
+        right: get(like, state, base, field + 9),
+        rear: get(like, state, base, field + 10),
+    }
+}
+
+#[cfg_attr(feature = "gpu", cube)]
+/// Writes a course.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub fn keep_course(course: Course, to: &mut [f32], base: usize) {
+    keep(course.start, to, base);
+    keep(course.car, to, base + COURSE_CAR);
+    keep_rates(course.sum.rates, to, base + COURSE_SUM, 0);
+    keep_rates(course.sum.accs, to, base + COURSE_SUM, RATES);
+}
+
+#[cfg_attr(feature = "gpu", cube)]
+/// Reads what [`keep_course`] wrote.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub fn recall_course(like: Real, from: &mut [f32], base: usize) -> Course {
+    Course {
+        start: recall(like, from, base),
+        car: recall(like, from, base + COURSE_CAR),
+        sum: Flow {
+            rates: recall_rates(like, from, base + COURSE_SUM, 0),
+            accs: recall_rates(like, from, base + COURSE_SUM, RATES),
+        },
+    }
 }
 
 #[cfg_attr(feature = "gpu", cube)]

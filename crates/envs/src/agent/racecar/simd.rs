@@ -1,5 +1,7 @@
 //! The Racecar, 32 environments in step: motion over the bare floor in vectors.
 
+#[cfg(target_arch = "x86_64")]
+use super::abreast;
 use super::contact_step::is_tilted;
 #[cfg(target_arch = "x86_64")]
 use super::variants::{avx2, avx512};
@@ -7,7 +9,7 @@ use super::{ACTION_DIM, HEIGHT, LIFT, POSE, REACH, Racecar, scalar};
 #[cfg(target_arch = "x86_64")]
 use crate::agent::car::register::in_vectors;
 use crate::agent::simd::publish_block;
-use crate::agent::{Footprint, Patch, SimdAgent};
+use crate::agent::{Agent, Footprint, Patch, SimdAgent};
 use crate::state::LANES;
 
 /// Height of the bumper's upper edge above the origin, for what a tilt moves it sideways \[m\].
@@ -32,6 +34,23 @@ impl SimdAgent for Racecar {
     fn advance_free(state: &mut [f32], action: &[f32]) {
         Self::drive_block(state, action);
         publish_block(state, HEIGHT, LIFT);
+    }
+
+    fn advance_among(
+        params: &[f32],
+        state: &mut [f32],
+        lanes: &[usize],
+        action: &[f32],
+        action_dim: usize,
+        scratch: &mut [f32],
+    ) {
+        #[cfg(target_arch = "x86_64")]
+        if lanes.len() > 1 && abreast::advance(params, state, lanes, action) {
+            return;
+        }
+        for &lane in lanes {
+            Self::advance(params, state, lane, action, lane * action_dim, scratch, 0);
+        }
     }
 
     fn tilt_margin(state: &mut [f32], lane: usize) -> Option<f32> {

@@ -2,8 +2,8 @@
 //! whose words it uses.
 
 use super::{
-    ACCELEROMETER, AXLE, LEFT, LIFT, POSE, REAR, RIGHT, SPIN, STEER_LEFT, STEER_LEFT_RATE, STEER_RIGHT,
-    STEER_RIGHT_RATE, UNSOLVED, VZ,
+    ACCELEROMETER, AXLE, COURSE_CAR, COURSE_SUM, LEFT, LIFT, POSE, RATES, REAR, RIGHT, SPIN, STEER_LEFT,
+    STEER_LEFT_RATE, STEER_RIGHT, STEER_RIGHT_RATE, UNSOLVED, VZ,
 };
 use crate::state::{COS, DX, DY, OMEGA, SIN, VX, VY, X, Y};
 
@@ -111,6 +111,51 @@ macro_rules! simd_variant {
             use crate::state::LANES;
 
             physics!();
+
+            /// A round of several cars by themselves, from their courses in `now` to those in `next`; run it by the instruction set's `vectorize`.
+            pub struct Round<'a> {
+                pub simd: $simd,
+                pub now: &'a mut [f32],
+                pub next: &'a mut [f32],
+                /// What is asked of drive and steering.
+                pub asked: &'a Aligned<{ 2 * LANES }>,
+                /// Of how many cars; those up to the register's end are computed too.
+                pub cars: usize,
+                pub round: u32,
+                /// The accelerations, as `keep_rates` writes them.
+                pub accs: &'a mut [f32],
+            }
+
+            impl NullaryFnOnce for Round<'_> {
+                type Output = ();
+
+                #[inline(always)]
+                fn call(self) {
+                    let Self { simd, now, next, asked, cars, round, accs } = self;
+                    let like = Real::new(simd);
+                    let Aligned(asked) = black_box(asked);
+                    for base in (0..cars).step_by(Real::WIDTH) {
+                        let speed = like.load(&asked[base..]);
+                        let steer = like.load(&asked[LANES + base..]);
+                        let course = recall_course(like, now, base);
+                        let f = frame(course.car.pose);
+                        let p = problem(course.car, f, speed, steer);
+                        let solved = solve(p);
+                        let acc = solved.acc;
+                        keep_course(onward(course, f, acc, solved.unsolved, round), next, base);
+                        let rates = Rates {
+                            lin: acc.lin,
+                            ang: acc.ang,
+                            steer_left: acc.steer_left,
+                            steer_right: acc.steer_right,
+                            left: acc.left,
+                            right: acc.right,
+                            rear: acc.rear,
+                        };
+                        keep_rates(rates, accs, base, 0);
+                    }
+                }
+            }
 
             /// A step of all cars of a block; run it by the instruction set's `vectorize`.
             pub struct Drive<'a> {

@@ -1,0 +1,83 @@
+//! What agents have in common that go through a step among obstacles abreast, with the bits of
+//! [`Agent::advance`](super::Agent::advance): the floor under all of them in vectors, what else touches them one by one.
+
+use core::cell::RefCell;
+
+use crate::contact::{SCRATCH_LEN, load_static};
+use crate::object::{obstacles_begin, publish_touches, touch_nothing};
+use crate::state::{LANES, TOUCHED, X, Y};
+
+/// Environments in the widest register.
+pub(super) const WIDEST: usize = 16;
+
+thread_local! {
+    /// Working memory of the contacts of a block, kept from step to step: clearing it takes as long as a step may.
+    static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Does `work` with working memory for a block of environments, [`SCRATCH_LEN`] numbers each. Returns whether it was done: not
+/// on a machine without vector registers.
+pub(super) fn with_scratch(work: impl FnOnce(&mut [f32])) -> bool {
+    // Every machine that has the wider registers has these.
+    if pulp::x86::V3::try_new().is_none() {
+        return false;
+    }
+    SCRATCH.with_borrow_mut(|scratch| {
+        scratch.resize(SCRATCH_LEN * LANES, 0.0);
+        work(scratch);
+    });
+    true
+}
+
+/// Where the working memory of the `k`th environment begins.
+pub(super) const fn scratch_of(k: usize) -> usize {
+    k * SCRATCH_LEN
+}
+
+/// An agent on its way through a step.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Underway {
+    /// Its lane in the block.
+    pub lane: usize,
+    /// Where it stood when the step began, x \[m\].
+    pub x: f32,
+    /// The same, y.
+    pub y: f32,
+    /// Whether anything at all may touch it within the step.
+    pub near: bool,
+    /// Whether anything has touched it.
+    pub touched: bool,
+    /// Whether obstacles are near.
+    met: bool,
+}
+
+impl Underway {
+    /// The agent in `lane`, whose working memory begins at `base`, with what is within its `reach` \[m\]; `tilted` says that
+    /// it may meet the floor with more than its wheels.
+    pub fn begin(
+        params: &[f32],
+        state: &mut [f32],
+        lane: usize,
+        reach: f32,
+        tilted: bool,
+        scratch: &mut [f32],
+        base: usize,
+    ) -> Self {
+        let met = obstacles_begin(params, state, lane, reach, scratch, base) > 0;
+        let near = met || tilted;
+        if near {
+            load_static(scratch, base);
+        }
+        Self { lane, x: state[X * LANES + lane], y: state[Y * LANES + lane], near, touched: false, met }
+    }
+
+    /// Says in the state what was touched.
+    pub fn end(&self, params: &[f32], state: &mut [f32], scratch: &mut [f32], base: usize) {
+        state[TOUCHED * LANES + self.lane] = if self.touched { 1.0 } else { 0.0 };
+        if self.met {
+            publish_touches(params, state, self.lane, scratch, base);
+        } else {
+            touch_nothing(state, self.lane);
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! `mj_RungeKutta` of several Racecars among obstacles, stage by stage together.
+
+use core::mem::swap;
+
+use super::body::read_car;
+use super::contact_step::{MOST_SPEED_F, MOST_STEER_F, STEP, diverged, find_contacts, is_tilted, solve_contacts};
+use super::variants::scalar::{
+    Acc, Course, ROUNDS, Rates, STAGES, SUBSTEPS, asked, frame, keep_course, load, no_flow, onward, problem,
+    recall_course, recall_rates, store,
+};
+use super::variants::{avx2, avx512};
+use super::{ACTION_DIM, COURSE_SUM, RATES, REACH, publish};
+use crate::agent::abreast::{Underway, WIDEST, scratch_of, with_scratch};
+use crate::agent::car::register::{Aligned, in_vectors};
+use crate::object::obstacles_stage;
+use crate::state::LANES;
+
+/// Numbers of a block of courses.
+const BLOCK: usize = COURSE_SUM + 2 * RATES * LANES;
+
+/// One environment step of the cars in `lanes` of a block under `action [cars of the block, 2]`. Returns whether it was taken:
+/// not on a machine without vector registers.
+pub(super) fn advance(params: &[f32], state: &mut [f32], lanes: &[usize], action: &[f32]) -> bool {
+    with_scratch(|scratch| advance_in(params, state, lanes, action, scratch))
+}
+
+fn advance_in(params: &[f32], state: &mut [f32], lanes: &[usize], action: &[f32], scratch: &mut [f32]) {
+    let (mut now, mut next) = (&mut [0.0; BLOCK], &mut [0.0; BLOCK]);
+    let mut accs = [0.0; RATES * LANES];
+    let mut commands = Aligned([0.0; 2 * LANES]);
+    let mut cars = [Underway::default(); LANES];
+    let cars = &mut cars[..lanes.len()];
+    for (k, (car, &lane)) in cars.iter_mut().zip(lanes).enumerate() {
+        let tilted = is_tilted(state, lane);
+        *car = Underway::begin(params, state, lane, REACH, tilted, scratch, scratch_of(k));
+    }
+    // What fills up the last register is solved too: the first car once more, which takes no longer than itself.
+    for k in 0..lanes.len().next_multiple_of(WIDEST) {
+        let lane = lanes.get(k).copied().unwrap_or(lanes[0]);
+        let begin = load(0.0, state, lane);
+        keep_course(Course { start: begin, car: begin, sum: no_flow(0.0) }, now, k);
+        commands.0[k] = asked(action[lane * ACTION_DIM], MOST_SPEED_F);
+        commands.0[LANES + k] = asked(action[lane * ACTION_DIM + 1], MOST_STEER_F);
+    }
+    for round in 0..ROUNDS {
+        let taken = in_vectors!(Round {
+            now: &mut now[..],
+            next: &mut next[..],
+            asked: &commands,
+            cars: lanes.len(),
+            round: round,
+            accs: &mut accs
+        });
+        debug_assert!(taken, "the machine has vector registers");
+        spent!(AgentMotion);
+        for (k, car) in cars.iter_mut().enumerate().filter(|(_, car)| car.near) {
+            let base = scratch_of(k);
+            let course = recall_course(0.0, &mut now[..], k);
+            let f = frame(course.car.pose);
+            if find_contacts(course.car, f, car.x, car.y, round, params, state, car.lane, scratch, base) {
+                let p = problem(course.car, f, commands.0[k], commands.0[LANES + k]);
+                if solve_contacts(course.car, f, p, acc_of(&mut accs, k), scratch, base) {
+                    car.touched = true;
+                    let acc = read_car(scratch, base);
+                    keep_course(onward(course, f, acc, diverged(acc), round), &mut next[..], k);
+                }
+            }
+            spent!(AgentMotion);
+            if round < STAGES * SUBSTEPS {
+                obstacles_stage(params, state, car.lane, round % STAGES, STEP, scratch, base);
+                spent!(ObjectMotion);
+            }
+        }
+        swap(&mut now, &mut next);
+    }
+    for (k, car) in cars.iter().enumerate() {
+        store(recall_course(0.0, &mut now[..], k).car, state, car.lane);
+        car.end(params, state, scratch, scratch_of(k));
+        publish(state, car.lane);
+    }
+}
+
+/// The acceleration of car `k` in `accs [11, 32]`.
+fn acc_of(accs: &mut [f32], k: usize) -> Acc {
+    let Rates { lin, ang, steer_left, steer_right, left, right, rear } = recall_rates(0.0, accs, k, 0);
+    Acc { lin, ang, steer_left, steer_right, left, right, rear }
+}
