@@ -71,9 +71,12 @@ const UNSOLVED: usize = AGENT_OWN + 21;
 const STATE_FIELDS: usize = 22;
 
 /// Numbers of a car's velocities, or accelerations.
+#[cfg(target_arch = "x86_64")]
 const RATES: usize = 11;
 // A block of courses by themselves: where the cars' part begins, and that of the sums over the stages.
+#[cfg(target_arch = "x86_64")]
 const COURSE_CAR: usize = (AGENT_OWN + STATE_FIELDS) * LANES;
+#[cfg(target_arch = "x86_64")]
 const COURSE_SUM: usize = 2 * COURSE_CAR;
 
 /// What the accelerometer reads when the car is put down with every contact just touching.

@@ -118,6 +118,7 @@ fn apart(patch: &Patch, x: f32, y: f32, c: f32, s: f32, half: f32) -> f32 {
 mod tests {
     use super::*;
     use crate::agent::{Car, Point, Racecar, SimdAgent};
+    use crate::math::TAU;
     use crate::registry::find;
     use crate::rng;
 
@@ -171,7 +172,7 @@ mod tests {
         let mut closer = 0;
         for trial in 0..20_000u32 {
             let unit = |number: u32| rng::unit(rng::bits(7, number, trial, 0, 0));
-            let (agent_yaw, yaw) = (6.28 * unit(0), 6.28 * unit(1));
+            let (agent_yaw, yaw) = (TAU * unit(0), TAU * unit(1));
             let (x, y) = (1.2 * unit(2) - 0.6, 1.2 * unit(3) - 0.6);
             // In the world; the agent stands at its origin.
             let (sin, cos) = agent_yaw.sin_cos();
