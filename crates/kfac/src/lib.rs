@@ -78,5 +78,5 @@ pub use inverse::InverseSet;
 pub use kfac::{Kfac, KfacConfig, KfacReport};
 pub use mlp::forward_pass::{ForwardPass, Statistics};
 pub use mlp::spec::{Activation, MlpSpec};
-pub use mlp::{Mlp, regression_gradients};
+pub use mlp::{InitialWeights, Mlp, regression_gradients};
 pub use simd::vector_lanes;

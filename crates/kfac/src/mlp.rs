@@ -12,6 +12,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use compute::first_of;
 
 use self::forward_pass::{ForwardPass, Statistics};
+pub use self::init::InitialWeights;
 pub use self::regression::regression_gradients;
 use self::spec::MlpSpec;
 use crate::error::KfacError;
@@ -53,6 +54,14 @@ impl Mlp {
     /// backend. Orthogonal initialisation: Saxe, McClelland and Ganguli, arXiv 1312.6120.
     pub fn init(spec: MlpSpec, seed: u64, output_gain: f32, device: &Device) -> Self {
         let values = init::orthogonal(&spec, seed, output_gain);
+        let theta = Tensor::from_data(TensorData::new(values, [spec.num_params()]), device);
+        Mlp { spec, theta }
+    }
+
+    /// Random weights and biases, uniform within `1 / sqrt(inputs)` of zero in every layer: what PyTorch's `Linear` draws, and
+    /// OmniSafe's networks begin with. The numbers follow from the seed on every backend.
+    pub fn init_uniform(spec: MlpSpec, seed: u64, device: &Device) -> Self {
+        let values = init::uniform(&spec, seed);
         let theta = Tensor::from_data(TensorData::new(values, [spec.num_params()]), device);
         Mlp { spec, theta }
     }

@@ -6,8 +6,8 @@
     python crates/python/benches/omnisafe_curves.py draw curves.json curves.svg
 
 20 environments of PointGoal1, epochs of 20,000 steps, OmniSafe's defaults for everything else on both sides (PPOLag: 10 passes in
-minibatches of 256): rates, sizes of the networks, exploration at the start, the cost of finished episodes as what steers. Weights are
-drawn as each side draws them. Both report sampled actions, the mean over the last 100 episodes. A finished run is not repeated.
+minibatches of 256): rates, sizes of the networks, how their weights are drawn, exploration at the start, the cost of finished
+episodes as what steers. Both report sampled actions, the mean over the last 100 episodes. A finished run is not repeated.
 """
 
 import argparse
@@ -23,7 +23,8 @@ COMMON = {
     "num_envs": ENVS,
     "rollout_steps": EPOCH // ENVS,
     "policy.initial_log_std": 0.0,
-    "policy.output_gain": 0.1,
+    "policy.weights": "uniform",
+    "critic.weights": "uniform",
     "deployed.steer": False,
     "deployed.cost_signal": "episodes",
     "deployed.final_episodes": 0,

@@ -6,7 +6,7 @@
 pub use crate::policy::source::InitFrom;
 use crate::schedule::Lengthening;
 use anyhow::{Result, ensure};
-use kfac::Activation;
+use kfac::{Activation, InitialWeights};
 pub use safe_rl::NormalizerConfig;
 use serde::{Deserialize, Serialize};
 
@@ -123,13 +123,22 @@ pub struct PolicyConfig {
     pub activation: Activation,
     /// Initial log sigma of every action dimension.
     pub initial_log_std: f64,
-    /// Gain of the output layer's initial weights; small, so that the first policy is nearly state-independent.
+    /// How the first weights are drawn: `orthogonal` or `uniform` (OmniSafe).
+    pub weights: InitialWeights,
+    /// Gain of the output layer's initial weights where they are orthogonal; small, so that the first policy is nearly
+    /// state-independent.
     pub output_gain: f64,
 }
 
 impl Default for PolicyConfig {
     fn default() -> Self {
-        Self { hidden: vec![64, 64], activation: Activation::Tanh, initial_log_std: -0.5, output_gain: 0.01 }
+        Self {
+            hidden: vec![64, 64],
+            activation: Activation::Tanh,
+            initial_log_std: -0.5,
+            weights: InitialWeights::Orthogonal,
+            output_gain: 0.01,
+        }
     }
 }
 
@@ -141,6 +150,8 @@ pub struct CriticConfig {
     pub hidden: Vec<usize>,
     /// Hidden activation.
     pub activation: Activation,
+    /// How the first weights are drawn: `orthogonal` or `uniform` (OmniSafe).
+    pub weights: InitialWeights,
     /// Adam's learning rate (OmniSafe: 1e-3).
     pub learning_rate: f64,
     /// Passes over a rollout.
@@ -156,6 +167,7 @@ impl Default for CriticConfig {
         Self {
             hidden: vec![64, 64],
             activation: Activation::Tanh,
+            weights: InitialWeights::Orthogonal,
             learning_rate: 1e-3,
             epochs: 3,
             minibatch_size: 1024,

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use compute::State;
 use compute::noise::{NoiseKey, Stream};
-use kfac::{Mlp, MlpSpec, regression_gradients};
+use kfac::{InitialWeights, Mlp, MlpSpec, regression_gradients};
 use rayon::prelude::*;
 use safe_rl::{Adam, AdamConfig, Samples, gather_columns, gather_rows, minibatches, permutation};
 
@@ -38,7 +38,11 @@ impl Critics {
         let sizes = [&[obs_dim], config.hidden.as_slice(), &[1]].concat();
         let spec = MlpSpec::new(sizes, config.activation)?;
         let offset = |s: usize| if s == 0 { REWARD_SEED } else { COST_SEED ^ ((s as u64 - 1) << 32) };
-        let fresh = |s: usize| Mlp::init(spec.clone(), seed ^ offset(s), 1.0, device);
+        let weights = config.weights;
+        let fresh = |s: usize| match weights {
+            InitialWeights::Orthogonal => Mlp::init(spec.clone(), seed ^ offset(s), 1.0, device),
+            InitialWeights::Uniform => Mlp::init_uniform(spec.clone(), seed ^ offset(s), device),
+        };
         let params = (0..objectives).map(|s| fresh(s).theta().clone()).collect();
         let rate = AdamConfig { learning_rate: config.learning_rate, ..Default::default() };
         let adam = Adam::new(objectives, spec.num_params(), rate, device)?;

@@ -11,7 +11,7 @@ use anyhow::{Result, ensure};
 use burn::tensor::{Device, Tensor, TensorData};
 use compute::State;
 use compute::noise::NoiseKey;
-use kfac::{FactorSample, FisherSeeds, ForwardPass, Mlp, MlpSpec, Statistics};
+use kfac::{FactorSample, FisherSeeds, ForwardPass, InitialWeights, Mlp, MlpSpec, Statistics};
 use safe_rl::{Gaussian, Normalizer, Surrogate, clamp_log_std};
 
 /// Log sigma of samples that are the mean: 5.8 of these sigmas, the largest normal drawn, are 5e-13.
@@ -54,14 +54,17 @@ pub struct Act {
 }
 
 impl Policy {
-    /// A fresh policy of the configured shape: orthogonal weights that follow from `seed`.
+    /// A fresh policy of the configured shape, whose weights follow from `seed`.
     ///
     /// # Errors
     /// When the layer widths are not usable.
     pub fn new(config: &PolicyConfig, obs_dim: usize, action_dim: usize, seed: u64, device: &Device) -> Result<Self> {
         let sizes = [&[obs_dim], config.hidden.as_slice(), &[action_dim]].concat();
         let spec = MlpSpec::new(sizes, config.activation)?;
-        let mean = Mlp::init(spec, seed, config.output_gain as f32, device);
+        let mean = match config.weights {
+            InitialWeights::Orthogonal => Mlp::init(spec, seed, config.output_gain as f32, device),
+            InitialWeights::Uniform => Mlp::init_uniform(spec, seed, device),
+        };
         let log_std = TensorData::new(vec![config.initial_log_std as f32; action_dim], [action_dim]);
         let log_std = Tensor::from_data(log_std, device);
         Ok(Self { params: Tensor::cat(vec![mean.theta().clone(), log_std.clone()], 0), mean, log_std })
