@@ -55,7 +55,9 @@ pub(crate) use path::{advance_record, path_of_record};
 pub use place::{load_static, place_upright_box};
 pub use shape::{ball_ball, floor_box, sphere_box};
 pub(crate) use solver::LEVER;
-pub use solver::solve;
+#[cfg(test)]
+pub(crate) use solver::solve;
+pub use solver::{diverged, solve_active};
 
 #[cfg(feature = "gpu")]
 use cubecl::prelude::*;

@@ -8,7 +8,7 @@ use crate::object::{obstacles_begin, publish_touches, touch_nothing};
 use crate::state::{LANES, TOUCHED, X, Y};
 
 /// Environments in the widest register.
-pub(super) const WIDEST: usize = 16;
+const WIDEST: usize = 16;
 
 thread_local! {
     /// Working memory of the contacts of a block, kept from step to step: clearing it takes as long as a step may.
@@ -34,6 +34,29 @@ pub(super) const fn scratch_of(k: usize) -> usize {
     k * SCRATCH_LEN
 }
 
+/// The agents in `lanes` at the beginning of a step, each with working memory from [`scratch_of`] its place on.
+pub(super) fn set_out(
+    params: &[f32],
+    state: &mut [f32],
+    lanes: &[usize],
+    reach: f32,
+    is_tilted: impl Fn(&mut [f32], usize) -> bool,
+    scratch: &mut [f32],
+) -> [Underway; LANES] {
+    let mut agents = [Underway::default(); LANES];
+    for (k, (agent, &lane)) in agents.iter_mut().zip(lanes).enumerate() {
+        let tilted = is_tilted(state, lane);
+        *agent = Underway::begin(params, state, lane, reach, tilted, scratch, scratch_of(k));
+    }
+    agents
+}
+
+/// Places and lanes of the agents in `lanes`, and after them the first once more for each place left in the last register:
+/// what fills it up is solved too, and so takes no longer than the first.
+pub(super) fn filled_up(lanes: &[usize]) -> impl Iterator<Item = (usize, usize)> + '_ {
+    (0..lanes.len().next_multiple_of(WIDEST)).map(|k| (k, lanes.get(k).copied().unwrap_or(lanes[0])))
+}
+
 /// An agent on its way through a step.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Underway {
@@ -54,7 +77,7 @@ pub(super) struct Underway {
 impl Underway {
     /// The agent in `lane`, whose working memory begins at `base`, with what is within its `reach` \[m\]; `tilted` says that
     /// it may meet the floor with more than its wheels.
-    pub fn begin(
+    fn begin(
         params: &[f32],
         state: &mut [f32],
         lane: usize,

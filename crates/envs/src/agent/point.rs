@@ -19,7 +19,7 @@ use cubecl::prelude::*;
 use self::body::{AGENT_FORCE, PointBody, load_planar_body, write_agent_force};
 use super::reset::reset_common;
 use super::{Agent, AgentFrame, AgentModel};
-use crate::contact::{ACTIVE, CONTACT_TOUCH, LINKED, solve};
+use crate::contact::{CONTACT_TOUCH, solve_active};
 use crate::math::{sin_cos, wrap_angle};
 use crate::object::{obstacles_begin, obstacles_collide, obstacles_finish, publish_touches, touch_nothing};
 use crate::sensors::{PLANAR_SENSORS, planar_sensors};
@@ -280,9 +280,7 @@ impl Agent for Point {
                 // The forward pass at the end sees the mocap bodies where the last substep put them.
                 let substep = if moves { pass } else { SUBSTEPS - 1 };
                 obstacles_collide::<PointBody>(params, state, base, substep as f32, scratch, scratch_base);
-                let active = scratch[scratch_base + ACTIVE] as usize;
-                let linked = scratch[scratch_base + LINKED] > 0.5;
-                solve::<PointBody>(scratch, scratch_base, active, linked);
+                solve_active::<PointBody>(scratch, scratch_base);
                 write_agent_force(scratch, scratch_base);
                 if moves {
                     obstacles_finish(params, state, base, STEP, scratch, scratch_base);

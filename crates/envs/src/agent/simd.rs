@@ -29,9 +29,7 @@ pub(crate) trait SimdAgent: Agent {
         action_dim: usize,
         scratch: &mut [f32],
     ) {
-        for &lane in lanes {
-            Self::advance(params, state, lane, action, lane * action_dim, scratch, 0);
-        }
+        advance_lane_by_lane::<Self>(params, state, lanes, action, action_dim, scratch);
     }
 
     /// [`Agent::observe`] of the first `obs.len() / obs_dim` agents of a block, each to its row of `obs`, and
@@ -79,6 +77,20 @@ impl Patch {
     /// A disc.
     pub const fn disc(x: f32, y: f32, radius: f32) -> Self {
         Self { x, y, half_x: 0.0, half_y: 0.0, radius }
+    }
+}
+
+/// [`SimdAgent::advance_among`] one environment after another.
+pub(super) fn advance_lane_by_lane<A: Agent + ?Sized>(
+    params: &[f32],
+    state: &mut [f32],
+    lanes: &[usize],
+    action: &[f32],
+    action_dim: usize,
+    scratch: &mut [f32],
+) {
+    for &lane in lanes {
+        A::advance(params, state, lane, action, lane * action_dim, scratch, 0);
     }
 }
 

@@ -19,6 +19,8 @@ const DECREMENT: f32 = 1e-6;
 const JOINT_DECREMENT: f32 = 1e-4;
 /// Sweeps end when no acceleration moved by more than the root of this \[(m/s^2)^2\]: 1e-4 m/s in a substep.
 const SWEEP_MOVE: f32 = 2.5e-3;
+/// Accelerations beyond this count as diverged \[m/s^2\].
+const ABSURD: f32 = 1e9;
 /// Squared lever arm at which a change of angular acceleration counts as linear \[m^2\].
 pub(crate) const LEVER: f32 = 0.02;
 
@@ -283,6 +285,22 @@ fn partner_of<M: ContactBody>(scratch: &mut [f32], scratch_base: usize, bodies: 
         }
     }
     if several { 0usize } else { partner }
+}
+
+/// [`solve`] for the bodies that the scratch says are active, [`LINKED`] where it says so.
+#[cfg_attr(feature = "gpu", cube)]
+pub fn solve_active<M: ContactBody>(scratch: &mut [f32], scratch_base: usize) {
+    let bodies = scratch[scratch_base + ACTIVE] as usize;
+    let linked = scratch[scratch_base + LINKED] > 0.0;
+    solve::<M>(scratch, scratch_base, bodies, linked);
+}
+
+/// 1 where an acceleration that the solver found for an agent (\[m/s^2\]) is none, else 0.
+#[cfg_attr(feature = "gpu", cube)]
+pub fn diverged(x: f32, y: f32, z: f32) -> f32 {
+    // Not "above": an undefined number must count as unsolved.
+    let sound = x.abs() + y.abs() + z.abs() < ABSURD;
+    if sound { 0.0f32 } else { 1.0f32 }
 }
 
 /// Finds the accelerations of the agent and of the bodies in slots 1 ..= `bodies` under the pushed contacts, from

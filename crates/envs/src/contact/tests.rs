@@ -100,8 +100,7 @@ impl World {
             s, S0, pose[0], pose[1], 0.1, pose[2], pose[3], v[0], v[1], v[2], f[0], f[1], f[2], mass, com, inertia,
         );
         obstacles_collide::<PointBody>(&self.params, &mut self.state, BASE, 0.0, s, S0);
-        let (active, linked) = (s[S0 + ACTIVE] as usize, s[S0 + LINKED] > 0.5);
-        solve::<PointBody>(s, S0, active, linked);
+        solve_active::<PointBody>(s, S0);
         write_agent_force(s, S0);
         if step > 0.0 {
             obstacles_finish(&self.params, &mut self.state, BASE, step, s, S0);

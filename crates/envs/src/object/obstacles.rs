@@ -13,7 +13,8 @@ use super::touches::{publish_touches, touch_nothing};
 use crate::contact::{
     ACC, ACTIVE, AGENT_SLOT, ASLEEP, BOX, CONTACT_TOUCH, COUNT, CYLINDER, ContactBody, FREE, GEOM, INDEX, LINKED,
     MAX_BODIES, Nobody, OTHER_GEOM, SPARE_GEOM, SPHERE, STAGED, STAGED_LEN, STATIC_SLOT, TOUCH_BUTTONS, TOUCH_COSTS,
-    TOUCHES, VEL, body, floor_box, load_free_body, load_static, move_free_body, place_free_body, set_surface, solve,
+    TOUCHES, VEL, body, floor_box, load_free_body, load_static, move_free_body, place_free_body, set_surface,
+    solve_active,
 };
 use crate::object::ObjectKind;
 use crate::params::{
@@ -362,8 +363,7 @@ pub fn advance_bodies(params: &[f32], state: &mut [f32], base: usize, scratch: &
         for round in 0..10 * stages {
             let substep = (round / stages) as f32;
             obstacles_collide::<Nobody>(params, state, base, substep, scratch, scratch_base);
-            let active = scratch[scratch_base + ACTIVE] as usize;
-            solve::<Nobody>(scratch, scratch_base, active, scratch[scratch_base + LINKED] > 0.5);
+            solve_active::<Nobody>(scratch, scratch_base);
             if stages > 1 {
                 obstacles_stage(params, state, base, round % stages, params[PARAM_SUBSTEP], scratch, scratch_base);
             } else {

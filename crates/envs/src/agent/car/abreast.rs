@@ -3,14 +3,15 @@
 use core::mem::swap;
 
 use super::body::read_car;
-use super::contact_step::{STEP, STRONGEST, diverged, find_contacts, is_tilted, solve_contacts};
+use super::contact_step::{STEP, STRONGEST, find_contacts, is_tilted, solve_contacts};
 use super::register::{Aligned, in_vectors};
 use super::variants::scalar::{
     Acc, ROUNDS, SUBSTEPS, frame, integrate, keep, load, problem, proper_acceleration, recall, store, v3,
 };
 use super::variants::{avx2, avx512};
 use super::{ACTION_DIM, REACH, STATE_FIELDS, publish};
-use crate::agent::abreast::{Underway, WIDEST, scratch_of, with_scratch};
+use crate::agent::abreast::{filled_up, scratch_of, set_out, with_scratch};
+use crate::contact::diverged;
 use crate::object::obstacles_finish;
 use crate::state::{AGENT_OWN, LANES};
 
@@ -29,15 +30,8 @@ fn advance_in(params: &[f32], state: &mut [f32], lanes: &[usize], action: &[f32]
     let (mut now, mut next) = (&mut [0.0; BLOCK], &mut [0.0; BLOCK]);
     let mut accs = [0.0; ACCS * LANES];
     let mut torques = Aligned([0.0; 2 * LANES]);
-    let mut cars = [Underway::default(); LANES];
-    let cars = &mut cars[..lanes.len()];
-    for (k, (car, &lane)) in cars.iter_mut().zip(lanes).enumerate() {
-        let tilted = is_tilted(state, lane);
-        *car = Underway::begin(params, state, lane, REACH, tilted, scratch, scratch_of(k));
-    }
-    // What fills up the last register is solved too: the first car once more, which takes no longer than itself.
-    for k in 0..lanes.len().next_multiple_of(WIDEST) {
-        let lane = lanes.get(k).copied().unwrap_or(lanes[0]);
+    let cars = &mut set_out(params, state, lanes, REACH, is_tilted, scratch)[..lanes.len()];
+    for (k, lane) in filled_up(lanes) {
         keep(load(0.0, state, lane), now, k);
         for (side, row) in torques.0.chunks_exact_mut(LANES).enumerate() {
             row[k] = action[lane * ACTION_DIM + side].min(STRONGEST).max(-STRONGEST);
@@ -64,7 +58,7 @@ fn advance_in(params: &[f32], state: &mut [f32], lanes: &[usize], action: &[f32]
                 if solve_contacts(motion, f, p, acc_of(&accs, k), scratch, base) {
                     car.touched = true;
                     let acc = read_car(scratch, base);
-                    motion.unsolved += diverged(acc);
+                    motion.unsolved += diverged(acc.lin.x, acc.lin.y, acc.lin.z);
                     if moves {
                         motion = integrate(motion, f, p, acc);
                     } else {

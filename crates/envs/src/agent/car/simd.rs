@@ -8,8 +8,8 @@ use super::register::in_vectors;
 #[cfg(target_arch = "x86_64")]
 use super::variants::{avx2, avx512};
 use super::{ACTION_DIM, Car, HEIGHT, LIFT, POSE, REACH, scalar};
-use crate::agent::simd::{publish_block, sense_lane_by_lane};
-use crate::agent::{Agent, Footprint, FrameLanes, Patch, SimdAgent};
+use crate::agent::simd::{advance_lane_by_lane, publish_block, sense_lane_by_lane};
+use crate::agent::{Footprint, FrameLanes, Patch, SimdAgent};
 use crate::state::LANES;
 
 /// Height of the chassis' upper edges above its origin, for what a tilt moves them sideways \[m\].
@@ -46,9 +46,7 @@ impl SimdAgent for Car {
         if lanes.len() > 1 && abreast::advance(params, state, lanes, action) {
             return;
         }
-        for &lane in lanes {
-            Self::advance(params, state, lane, action, lane * action_dim, scratch, 0);
-        }
+        advance_lane_by_lane::<Self>(params, state, lanes, action, action_dim, scratch);
     }
 
     fn sense_block(state: &mut [f32], obs: &mut [f32], obs_dim: usize, frames: &mut FrameLanes) {

@@ -3,15 +3,16 @@
 use core::mem::swap;
 
 use super::body::read_car;
-use super::contact_step::{MOST_SPEED_F, MOST_STEER_F, STEP, diverged, find_contacts, is_tilted, solve_contacts};
+use super::contact_step::{MOST_SPEED_F, MOST_STEER_F, STEP, find_contacts, is_tilted, solve_contacts};
 use super::variants::scalar::{
     Acc, Course, ROUNDS, Rates, STAGES, SUBSTEPS, asked, frame, keep_course, load, no_flow, onward, problem,
     recall_course, recall_rates, store,
 };
 use super::variants::{avx2, avx512};
 use super::{ACTION_DIM, COURSE_SUM, RATES, REACH, publish};
-use crate::agent::abreast::{Underway, WIDEST, scratch_of, with_scratch};
+use crate::agent::abreast::{filled_up, scratch_of, set_out, with_scratch};
 use crate::agent::car::register::{Aligned, in_vectors};
+use crate::contact::diverged;
 use crate::object::obstacles_stage;
 use crate::state::LANES;
 
@@ -28,15 +29,8 @@ fn advance_in(params: &[f32], state: &mut [f32], lanes: &[usize], action: &[f32]
     let (mut now, mut next) = (&mut [0.0; BLOCK], &mut [0.0; BLOCK]);
     let mut accs = [0.0; RATES * LANES];
     let mut commands = Aligned([0.0; 2 * LANES]);
-    let mut cars = [Underway::default(); LANES];
-    let cars = &mut cars[..lanes.len()];
-    for (k, (car, &lane)) in cars.iter_mut().zip(lanes).enumerate() {
-        let tilted = is_tilted(state, lane);
-        *car = Underway::begin(params, state, lane, REACH, tilted, scratch, scratch_of(k));
-    }
-    // What fills up the last register is solved too: the first car once more, which takes no longer than itself.
-    for k in 0..lanes.len().next_multiple_of(WIDEST) {
-        let lane = lanes.get(k).copied().unwrap_or(lanes[0]);
+    let cars = &mut set_out(params, state, lanes, REACH, is_tilted, scratch)[..lanes.len()];
+    for (k, lane) in filled_up(lanes) {
         let begin = load(0.0, state, lane);
         keep_course(Course { start: begin, car: begin, sum: no_flow(0.0) }, now, k);
         commands.0[k] = asked(action[lane * ACTION_DIM], MOST_SPEED_F);
@@ -62,7 +56,11 @@ fn advance_in(params: &[f32], state: &mut [f32], lanes: &[usize], action: &[f32]
                 if solve_contacts(course.car, f, p, acc_of(&mut accs, k), scratch, base) {
                     car.touched = true;
                     let acc = read_car(scratch, base);
-                    keep_course(onward(course, f, acc, diverged(acc), round), &mut next[..], k);
+                    keep_course(
+                        onward(course, f, acc, diverged(acc.lin.x, acc.lin.y, acc.lin.z), round),
+                        &mut next[..],
+                        k,
+                    );
                 }
             }
             spent!(AgentMotion);

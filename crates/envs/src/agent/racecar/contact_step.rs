@@ -11,15 +11,13 @@ use super::variants::scalar::{
     Acc, Course, Frame, Motion, Problem, ROUNDS, STAGES, SUBSTEPS, asked, frame, load, no_flow, onward, problem,
     solve as solve_floor, store,
 };
-use crate::contact::{ACTIVE, COUNT, LINKED, agent_touches, load_static, solve};
+use crate::contact::{COUNT, agent_touches, diverged, load_static, solve_active};
 use crate::object::{obstacles_collide, obstacles_stage};
 use crate::state::{LANES, TOUCHED, X, Y};
 
 pub(super) const STEP: f32 = model::H as f32;
 pub(super) const MOST_SPEED_F: f32 = model::MOST_SPEED as f32;
 pub(super) const MOST_STEER_F: f32 = model::MOST_STEER as f32;
-/// Accelerations beyond this count as diverged \[m/s^2\].
-const ABSURD: f32 = 1e9;
 
 /// Cosine of the tilt at which a step must watch the trunk: 2.5 degrees, a step of 0.6 rad/s short of where it may touch.
 const LEANING: f32 = 0.999;
@@ -73,18 +71,8 @@ pub(super) fn solve_contacts(
     if touched {
         load_motion(scratch, scratch_base, car, f, p, guess);
     }
-    let bodies = scratch[scratch_base + ACTIVE] as usize;
-    let linked = scratch[scratch_base + LINKED] > 0.0;
-    solve::<RacecarBody>(scratch, scratch_base, bodies, linked);
+    solve_active::<RacecarBody>(scratch, scratch_base);
     touched
-}
-
-/// 1 where an acceleration that the contact solver found is none.
-#[cfg_attr(feature = "gpu", cube)]
-pub(super) fn diverged(acc: Acc) -> f32 {
-    // Not "above": an undefined number must count as unsolved.
-    let sound = acc.lin.x.abs() + acc.lin.y.abs() + acc.lin.z.abs() < ABSURD;
-    if sound { 0.0f32 } else { 1.0f32 }
 }
 
 /// One environment step of the car at `base` under the commands for `speed` and `steer`, as in `dynamics.rs`.
@@ -133,7 +121,7 @@ pub fn drive_in_contact(
         if touched {
             ever = 1.0;
             acc = read_car(scratch, scratch_base);
-            unsolved = diverged(acc);
+            unsolved = diverged(acc.lin.x, acc.lin.y, acc.lin.z);
         }
         course = onward(course, f, acc, unsolved, round);
         spent!(AgentMotion);

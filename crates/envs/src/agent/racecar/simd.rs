@@ -8,8 +8,8 @@ use super::variants::{avx2, avx512};
 use super::{ACTION_DIM, HEIGHT, LIFT, POSE, REACH, Racecar, scalar};
 #[cfg(target_arch = "x86_64")]
 use crate::agent::car::register::in_vectors;
-use crate::agent::simd::publish_block;
-use crate::agent::{Agent, Footprint, Patch, SimdAgent};
+use crate::agent::simd::{advance_lane_by_lane, publish_block};
+use crate::agent::{Footprint, Patch, SimdAgent};
 use crate::state::LANES;
 
 /// Height of the bumper's upper edge above the origin, for what a tilt moves it sideways \[m\].
@@ -48,9 +48,7 @@ impl SimdAgent for Racecar {
         if lanes.len() > 1 && abreast::advance(params, state, lanes, action) {
             return;
         }
-        for &lane in lanes {
-            Self::advance(params, state, lane, action, lane * action_dim, scratch, 0);
-        }
+        advance_lane_by_lane::<Self>(params, state, lanes, action, action_dim, scratch);
     }
 
     fn tilt_margin(state: &mut [f32], lane: usize) -> Option<f32> {
