@@ -9,6 +9,7 @@ use crate::policy::Policy;
 use crate::protocol::ProtocolInfo;
 use anyhow::Result;
 use burn::tensor::{Device, Int, Tensor};
+use kfac::InitialWeights;
 use compute::State;
 use compute::noise::NoiseKey;
 use safe_rl::{Normalizer, Samples, minibatches_of_a_part};
@@ -174,6 +175,9 @@ pub struct AlgorithmInfo {
     pub sections: &'static [SectionInfo],
     /// What is done to the environments for it, where anything is.
     pub protocol: Option<ProtocolInfo>,
+    /// How the first weights of policy and critics are drawn unless a setting says so: the first-order methods learn far faster
+    /// from uniform ones, as OmniSafe draws them; the others gain nothing by them (experiments AA to AF of the log).
+    pub weights: InitialWeights,
     /// Makes it.
     pub build: fn(&Setup) -> Result<Box<dyn Algorithm>>,
 }

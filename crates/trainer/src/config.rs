@@ -123,8 +123,9 @@ pub struct PolicyConfig {
     pub activation: Activation,
     /// Initial log sigma of every action dimension.
     pub initial_log_std: f64,
-    /// How the first weights are drawn: `orthogonal` or `uniform` (OmniSafe).
-    pub weights: InitialWeights,
+    /// How the first weights are drawn: `uniform`, as PyTorch and so OmniSafe do, or `orthogonal`; null leaves it to the algorithm:
+    /// `uniform` for the first-order ones, `orthogonal` for the others.
+    pub weights: Option<InitialWeights>,
     /// Gain of the output layer's initial weights where they are orthogonal; small, so that the first policy is nearly
     /// state-independent.
     pub output_gain: f64,
@@ -136,7 +137,7 @@ impl Default for PolicyConfig {
             hidden: vec![64, 64],
             activation: Activation::Tanh,
             initial_log_std: -0.5,
-            weights: InitialWeights::Orthogonal,
+            weights: None,
             output_gain: 0.01,
         }
     }
@@ -150,8 +151,9 @@ pub struct CriticConfig {
     pub hidden: Vec<usize>,
     /// Hidden activation.
     pub activation: Activation,
-    /// How the first weights are drawn: `orthogonal` or `uniform` (OmniSafe).
-    pub weights: InitialWeights,
+    /// How the first weights are drawn: `uniform`, as PyTorch and so OmniSafe do, or `orthogonal`; null leaves it to the algorithm:
+    /// `uniform` for the first-order ones, `orthogonal` for the others.
+    pub weights: Option<InitialWeights>,
     /// Adam's learning rate (OmniSafe: 1e-3).
     pub learning_rate: f64,
     /// Passes over a rollout.
@@ -167,7 +169,7 @@ impl Default for CriticConfig {
         Self {
             hidden: vec![64, 64],
             activation: Activation::Tanh,
-            weights: InitialWeights::Orthogonal,
+            weights: None,
             learning_rate: 1e-3,
             epochs: 3,
             minibatch_size: 1024,
@@ -207,6 +209,11 @@ impl Default for LogConfig {
 }
 
 impl TrainConfig {
+    /// How the first weights are drawn where `set` does not say.
+    pub fn first_weights(&self, set: Option<InitialWeights>) -> InitialWeights {
+        set.unwrap_or_else(|| crate::algorithm::find(&self.algo).map_or_else(|_| InitialWeights::default(), |row| row.weights))
+    }
+
     /// A copy of an algorithm's section.
     pub fn section<T: Section>(&self) -> T {
         self.sections.get()
@@ -291,4 +298,45 @@ fn hidden(key: &str, sizes: &[usize]) -> Result<()> {
         "{key} = {sizes:?}: must be 1 to 8 widths of 1 to 4096"
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::algorithm::ALGORITHMS;
+    use crate::runner::Runner;
+    use burn::tensor::Device;
+    use compute::read;
+
+    #[test]
+    fn first_weights_are_the_algorithms_unless_a_setting_says_so() {
+        let own = |algo: &str, set| TrainConfig { algo: algo.into(), ..TrainConfig::default() }.first_weights(set);
+        assert_eq!(own("kfcpo", None), InitialWeights::Orthogonal);
+        assert_eq!(own("trpo-lag", None), InitialWeights::Orthogonal);
+        assert_eq!(own("ppo-lag", None), InitialWeights::Uniform);
+        assert_eq!(own("ppo-lag", Some(InitialWeights::Orthogonal)), InitialWeights::Orthogonal);
+        assert_eq!(own("kfcpo", Some(InitialWeights::Uniform)), InitialWeights::Uniform);
+        let uniform: Vec<&str> =
+            ALGORITHMS.iter().filter(|row| row.weights == InitialWeights::Uniform).map(|row| row.name).collect();
+        let first_order = ["ppo", "ppo-lag", "ppo-pid", "focops", "cup", "p3o", "ipo", "ppo-saute", "ppo-simmer"];
+        assert_eq!(uniform, [&first_order[..], &["ppo-early-terminated"]].concat());
+    }
+
+    /// A run's policy begins with them: biases are zero where the weights are orthogonal, and nowhere else.
+    #[test]
+    fn a_run_begins_with_the_algorithms_weights() {
+        let bias = |algo: &str| {
+            let config = TrainConfig {
+                algo: algo.into(),
+                env: "PointGoal0".into(),
+                num_envs: 2,
+                rollout_steps: 2,
+                ..TrainConfig::default()
+            };
+            let runner = Runner::new(config, Device::flex()).expect("a run");
+            read("theta", runner.policy().params().clone()).expect("readable")
+        };
+        let zeros = |algo: &str| bias(algo).iter().filter(|x| **x == 0.0).count();
+        assert_eq!((zeros("kfcpo"), zeros("ppo-lag")), (64 + 64 + 2, 0));
+    }
 }

@@ -34,11 +34,11 @@ impl Critics {
     /// # Errors
     /// When the layer widths are not usable.
     pub fn new(config: &TrainConfig, objectives: usize, obs_dim: usize, device: &Device) -> Result<Self> {
+        let weights = config.first_weights(config.critic.weights);
         let (seed, config) = (config.seed, config.critic.clone());
         let sizes = [&[obs_dim], config.hidden.as_slice(), &[1]].concat();
         let spec = MlpSpec::new(sizes, config.activation)?;
         let offset = |s: usize| if s == 0 { REWARD_SEED } else { COST_SEED ^ ((s as u64 - 1) << 32) };
-        let weights = config.weights;
         let fresh = |s: usize| match weights {
             InitialWeights::Orthogonal => Mlp::init(spec.clone(), seed ^ offset(s), 1.0, device),
             InitialWeights::Uniform => Mlp::init_uniform(spec.clone(), seed ^ offset(s), device),

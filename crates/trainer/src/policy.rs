@@ -54,14 +54,15 @@ pub struct Act {
 }
 
 impl Policy {
-    /// A fresh policy of the configured shape, whose weights follow from `seed`.
+    /// A fresh policy of the configured shape, whose weights follow from `seed`: orthogonal where the configuration leaves them to
+    /// the algorithm, of which this knows nothing.
     ///
     /// # Errors
     /// When the layer widths are not usable.
     pub fn new(config: &PolicyConfig, obs_dim: usize, action_dim: usize, seed: u64, device: &Device) -> Result<Self> {
         let sizes = [&[obs_dim], config.hidden.as_slice(), &[action_dim]].concat();
         let spec = MlpSpec::new(sizes, config.activation)?;
-        let mean = match config.weights {
+        let mean = match config.weights.unwrap_or_default() {
             InitialWeights::Orthogonal => Mlp::init(spec, seed, config.output_gain as f32, device),
             InitialWeights::Uniform => Mlp::init_uniform(spec, seed, device),
         };

@@ -14,6 +14,7 @@ mod dual;
 
 use anyhow::{Result, ensure};
 use burn::tensor::Tensor;
+use kfac::InitialWeights;
 use safe_rl::Samples;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,7 @@ pub const INFO: AlgorithmInfo = AlgorithmInfo {
     summary: "CPO: the trust-region step under a linear model of the cost, closed form and line search",
     sections: &[SectionInfo::of::<TrpoConfig>(), SectionInfo::of::<CpoConfig>()],
     protocol: None,
+    weights: InitialWeights::Orthogonal,
     build: |setup| Ok(Box::new(Cpo::new(setup)?)),
 };
 

@@ -7,6 +7,7 @@
 
 use anyhow::{Result, ensure};
 use compute::State;
+use kfac::InitialWeights;
 use safe_rl::Samples;
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +23,7 @@ pub const INFO: AlgorithmInfo = AlgorithmInfo {
     summary: "OnCRPO: TRPO's step for the reward, or for the cost while it is beyond the limit",
     sections: &[SectionInfo::of::<TrpoConfig>(), SectionInfo::of::<CrpoConfig>()],
     protocol: None,
+    weights: InitialWeights::Orthogonal,
     build: |setup| Ok(Box::new(OnCrpo::new(setup))),
 };
 

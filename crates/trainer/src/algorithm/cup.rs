@@ -13,6 +13,7 @@ use anyhow::Result;
 use burn::tensor::Tensor;
 use compute::State;
 use compute::noise::Stream;
+use kfac::InitialWeights;
 use safe_rl::{AdamMultiplierConfig, Samples};
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +35,7 @@ pub const INFO: AlgorithmInfo = AlgorithmInfo {
         SectionInfo::of::<AdamMultiplierConfig>(),
     ],
     protocol: None,
+    weights: InitialWeights::Uniform,
     build: |setup| Ok(Box::new(Cup::new(setup)?)),
 };
 

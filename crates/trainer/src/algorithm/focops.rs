@@ -11,6 +11,7 @@ use anyhow::Result;
 use burn::tensor::Tensor;
 use compute::State;
 use compute::noise::Stream;
+use kfac::InitialWeights;
 use safe_rl::{AdamMultiplierConfig, Gaussian, Samples, Surrogate, gaussian_kl};
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +27,7 @@ pub const INFO: AlgorithmInfo = AlgorithmInfo {
     summary: "FOCOPS: first-order steps towards the trust region's optimal policy, lambda learned by Adam",
     sections: &[SectionInfo::of::<FocopsConfig>(), SectionInfo::of::<AdamMultiplierConfig>()],
     protocol: None,
+    weights: InitialWeights::Uniform,
     build: |setup| Ok(Box::new(Focops::new(setup)?)),
 };
 

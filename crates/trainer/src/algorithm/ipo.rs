@@ -12,6 +12,7 @@
 use anyhow::Result;
 use compute::State;
 use compute::noise::Stream;
+use kfac::InitialWeights;
 use safe_rl::Samples;
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +29,7 @@ pub const INFO: AlgorithmInfo = AlgorithmInfo {
     summary: "IPO: PPO with a logarithmic barrier in front of the limit",
     sections: &[SectionInfo::of::<PpoConfig>(), SectionInfo::of::<IpoConfig>()],
     protocol: None,
+    weights: InitialWeights::Uniform,
     build: |setup| Ok(Box::new(Ipo::new(setup)?)),
 };
 

@@ -21,7 +21,7 @@ use anyhow::{Context as _, Result, ensure};
 use burn::tensor::{Device, Tensor};
 use compute::State;
 use compute::noise::{NoiseKey, Stream};
-use kfac::{FactorSample, Factors, FisherKind, FisherSeeds, InverseSet, exact_seeds, score_seeds};
+use kfac::{FactorSample, Factors, FisherKind, FisherSeeds, InitialWeights, InverseSet, exact_seeds, score_seeds};
 use policy_average::PolicyAverage;
 use safe_rl::{
     Blend, CostAverage, Decision, Flag, KlGuard, Margin, MarginWeights, Multiplier, Normalizer, PidMultiplier,
@@ -35,6 +35,7 @@ pub const INFO: AlgorithmInfo = AlgorithmInfo {
     summary: "K-FAC natural gradients of reward and cost, margin-aware blend, projection, minibatch KL rollback",
     sections: &[SectionInfo::of::<KfcpoConfig>(), SectionInfo::of::<PidMultiplierConfig>()],
     protocol: None,
+    weights: InitialWeights::Orthogonal,
     build: |setup| Ok(Box::new(Kfcpo::new(setup)?)),
 };
 

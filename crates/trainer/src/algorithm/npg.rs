@@ -10,6 +10,7 @@
 use anyhow::Result;
 use burn::tensor::Tensor;
 use compute::State;
+use kfac::InitialWeights;
 use safe_rl::{AdamMultiplierConfig, Samples};
 
 use super::lagrangian::Lagrangian;
@@ -24,6 +25,7 @@ pub const INFO: AlgorithmInfo = AlgorithmInfo {
     summary: "Natural policy gradient: one full step by conjugate gradients; ignores cost",
     sections: &[SectionInfo::of::<TrpoConfig>()],
     protocol: None,
+    weights: InitialWeights::Orthogonal,
     build: |setup| Ok(Box::new(NaturalPolicyGradient::new(setup, Lagrangian::none()))),
 };
 
@@ -33,6 +35,7 @@ pub const LAGRANGIAN: AlgorithmInfo = AlgorithmInfo {
     summary: "RCPO: natural policy gradient on (A_r - lambda A_c) / (1 + lambda), lambda learned by Adam",
     sections: &[SectionInfo::of::<TrpoConfig>(), SectionInfo::of::<AdamMultiplierConfig>()],
     protocol: None,
+    weights: InitialWeights::Orthogonal,
     build: |setup| Ok(Box::new(NaturalPolicyGradient::new(setup, Lagrangian::learned(setup, None)?))),
 };
 

@@ -11,6 +11,7 @@ use anyhow::Result;
 use burn::tensor::Tensor;
 use compute::State;
 use compute::noise::Stream;
+use kfac::InitialWeights;
 use safe_rl::{Gaussian, Samples, Surrogate};
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +28,7 @@ pub const INFO: AlgorithmInfo = AlgorithmInfo {
     summary: "P3O: PPO with an exact penalty kappa [predicted violation]+",
     sections: &[SectionInfo::of::<PpoConfig>(), SectionInfo::of::<P3oConfig>()],
     protocol: None,
+    weights: InitialWeights::Uniform,
     build: |setup| Ok(Box::new(P3o::new(setup)?)),
 };
 

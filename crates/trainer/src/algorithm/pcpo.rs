@@ -15,6 +15,7 @@
 
 use anyhow::{Result, ensure};
 use burn::tensor::Tensor;
+use kfac::InitialWeights;
 use safe_rl::Samples;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,7 @@ pub const INFO: AlgorithmInfo = AlgorithmInfo {
     summary: "PCPO: a trust-region step for the reward, projected back onto the constraint",
     sections: &[SectionInfo::of::<TrpoConfig>(), SectionInfo::of::<PcpoConfig>()],
     protocol: None,
+    weights: InitialWeights::Orthogonal,
     build: |setup| Ok(Box::new(Pcpo::new(setup)?)),
 };
 

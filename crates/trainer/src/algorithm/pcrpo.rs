@@ -15,6 +15,7 @@
 
 use anyhow::{Result, ensure};
 use burn::tensor::Tensor;
+use kfac::InitialWeights;
 use safe_rl::Samples;
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +33,7 @@ pub const INFO: AlgorithmInfo = AlgorithmInfo {
     summary: "PCRPO: TRPO on mutually projected gradients near the limit, on one objective away from it",
     sections: &[SectionInfo::of::<TrpoConfig>(), SectionInfo::of::<PcrpoConfig>()],
     protocol: None,
+    weights: InitialWeights::Orthogonal,
     build: |setup| Ok(Box::new(Pcrpo::new(setup))),
 };
 

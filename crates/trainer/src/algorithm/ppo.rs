@@ -8,6 +8,7 @@
 use anyhow::Result;
 use compute::State;
 use compute::noise::Stream;
+use kfac::InitialWeights;
 use safe_rl::{AdamMultiplierConfig, PidMultiplierConfig, Samples};
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +24,7 @@ pub const INFO: AlgorithmInfo = AlgorithmInfo {
     summary: "PPO with a clipped surrogate; ignores cost (the unconstrained yardstick)",
     sections: &[SectionInfo::of::<PpoConfig>()],
     protocol: None,
+    weights: InitialWeights::Uniform,
     build: |setup| Ok(Box::new(Ppo::unconstrained(setup)?)),
 };
 
@@ -32,6 +34,7 @@ pub const LAGRANGIAN: AlgorithmInfo = AlgorithmInfo {
     summary: "PPO on (A_r - lambda A_c) / (1 + lambda), lambda learned by Adam (OmniSafe's PPOLag)",
     sections: &[SectionInfo::of::<PpoConfig>(), SectionInfo::of::<AdamMultiplierConfig>()],
     protocol: None,
+    weights: InitialWeights::Uniform,
     build: |setup| Ok(Box::new(Ppo::lagrangian(setup)?)),
 };
 
@@ -41,6 +44,7 @@ pub const PID: AlgorithmInfo = AlgorithmInfo {
     summary: "PPO on (A_r - lambda A_c) / (1 + lambda), lambda moved by a PID controller (OmniSafe's CPPOPID)",
     sections: &[SectionInfo::of::<PpoConfig>(), SectionInfo::of::<PidMultiplierConfig>()],
     protocol: None,
+    weights: InitialWeights::Uniform,
     build: |setup| Ok(Box::new(Ppo::pid(setup)?)),
 };
 

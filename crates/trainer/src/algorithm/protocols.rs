@@ -1,5 +1,6 @@
 //! PPO and TRPO under a protocol: the cost is in the environment, not in the update.
 
+use kfac::InitialWeights;
 use super::{AlgorithmInfo, ppo, trpo};
 use crate::algorithm::ppo::PpoConfig;
 use crate::algorithm::second_order::TrpoConfig;
@@ -12,6 +13,7 @@ pub const PPO_EARLY_TERMINATED: AlgorithmInfo = AlgorithmInfo {
     summary: "protocol early-terminated: PPO in episodes that end beyond the limit (OmniSafe's PPOEarlyTerminated)",
     sections: &[SectionInfo::of::<PpoConfig>()],
     protocol: Some(EARLY_TERMINATED),
+    weights: InitialWeights::Uniform,
     ..ppo::INFO
 };
 
@@ -21,6 +23,7 @@ pub const TRPO_EARLY_TERMINATED: AlgorithmInfo = AlgorithmInfo {
     summary: "protocol early-terminated: TRPO in episodes that end beyond the limit (OmniSafe's TRPOEarlyTerminated)",
     sections: &[SectionInfo::of::<TrpoConfig>()],
     protocol: Some(EARLY_TERMINATED),
+    weights: InitialWeights::Orthogonal,
     ..trpo::INFO
 };
 
@@ -30,6 +33,7 @@ pub const PPO_SAUTE: AlgorithmInfo = AlgorithmInfo {
     summary: "protocol saute: PPO sees the budget that is left and is punished without any",
     sections: &[SectionInfo::of::<PpoConfig>(), SectionInfo::of::<SauteConfig>()],
     protocol: Some(SAUTE),
+    weights: InitialWeights::Uniform,
     ..ppo::INFO
 };
 
@@ -39,6 +43,7 @@ pub const TRPO_SAUTE: AlgorithmInfo = AlgorithmInfo {
     summary: "protocol saute: TRPO sees the budget that is left and is punished without any",
     sections: &[SectionInfo::of::<TrpoConfig>(), SectionInfo::of::<SauteConfig>()],
     protocol: Some(SAUTE),
+    weights: InitialWeights::Orthogonal,
     ..trpo::INFO
 };
 
@@ -48,6 +53,7 @@ pub const PPO_SIMMER: AlgorithmInfo = AlgorithmInfo {
     summary: "protocol simmer: PPO under Saute with a budget that a controller moves",
     sections: &[SectionInfo::of::<PpoConfig>(), SectionInfo::of::<SauteConfig>(), SectionInfo::of::<SimmerConfig>()],
     protocol: Some(SIMMER),
+    weights: InitialWeights::Uniform,
     ..ppo::INFO
 };
 
@@ -57,5 +63,6 @@ pub const TRPO_SIMMER: AlgorithmInfo = AlgorithmInfo {
     summary: "protocol simmer: TRPO under Saute with a budget that a controller moves",
     sections: &[SectionInfo::of::<TrpoConfig>(), SectionInfo::of::<SauteConfig>(), SectionInfo::of::<SimmerConfig>()],
     protocol: Some(SIMMER),
+    weights: InitialWeights::Orthogonal,
     ..trpo::INFO
 };

@@ -7,6 +7,7 @@
 use anyhow::Result;
 use burn::tensor::Tensor;
 use compute::State;
+use kfac::InitialWeights;
 use safe_rl::{AdamMultiplierConfig, PidMultiplierConfig, Samples};
 
 use super::lagrangian::Lagrangian;
@@ -21,6 +22,7 @@ pub const INFO: AlgorithmInfo = AlgorithmInfo {
     summary: "TRPO: natural gradient by conjugate gradients, line search; ignores cost",
     sections: &[SectionInfo::of::<TrpoConfig>()],
     protocol: None,
+    weights: InitialWeights::Orthogonal,
     build: |setup| Ok(Box::new(Trpo::new(setup, Lagrangian::none()))),
 };
 
@@ -30,6 +32,7 @@ pub const LAGRANGIAN: AlgorithmInfo = AlgorithmInfo {
     summary: "TRPO on (A_r - lambda A_c) / (1 + lambda), lambda learned by Adam (OmniSafe's TRPOLag)",
     sections: &[SectionInfo::of::<TrpoConfig>(), SectionInfo::of::<AdamMultiplierConfig>()],
     protocol: None,
+    weights: InitialWeights::Orthogonal,
     build: |setup| Ok(Box::new(Trpo::new(setup, Lagrangian::learned(setup, None)?))),
 };
 
@@ -39,6 +42,7 @@ pub const PID: AlgorithmInfo = AlgorithmInfo {
     summary: "TRPO on (A_r - lambda A_c) / (1 + lambda), lambda moved by a PID controller (OmniSafe's TRPOPID)",
     sections: &[SectionInfo::of::<TrpoConfig>(), SectionInfo::of::<PidMultiplierConfig>()],
     protocol: None,
+    weights: InitialWeights::Orthogonal,
     build: |setup| Ok(Box::new(Trpo::new(setup, Lagrangian::controlled(setup)?))),
 };
 
