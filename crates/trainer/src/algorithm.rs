@@ -9,9 +9,9 @@ use crate::policy::Policy;
 use crate::protocol::ProtocolInfo;
 use anyhow::Result;
 use burn::tensor::{Device, Int, Tensor};
-use kfac::InitialWeights;
 use compute::State;
 use compute::noise::NoiseKey;
+use kfac::InitialWeights;
 use safe_rl::{Normalizer, Samples, minibatches_of_a_part};
 
 pub mod cpo;

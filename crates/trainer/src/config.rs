@@ -211,7 +211,9 @@ impl Default for LogConfig {
 impl TrainConfig {
     /// How the first weights are drawn where `set` does not say.
     pub fn first_weights(&self, set: Option<InitialWeights>) -> InitialWeights {
-        set.unwrap_or_else(|| crate::algorithm::find(&self.algo).map_or_else(|_| InitialWeights::default(), |row| row.weights))
+        set.unwrap_or_else(|| {
+            crate::algorithm::find(&self.algo).map_or_else(|_| InitialWeights::default(), |row| row.weights)
+        })
     }
 
     /// A copy of an algorithm's section.

@@ -1,11 +1,11 @@
 //! PPO and TRPO under a protocol: the cost is in the environment, not in the update.
 
-use kfac::InitialWeights;
 use super::{AlgorithmInfo, ppo, trpo};
 use crate::algorithm::ppo::PpoConfig;
 use crate::algorithm::second_order::TrpoConfig;
 use crate::config::SectionInfo;
 use crate::protocol::{EARLY_TERMINATED, SAUTE, SIMMER, SauteConfig, SimmerConfig};
+use kfac::InitialWeights;
 
 /// PPO on episodes that end beyond the limit.
 pub const PPO_EARLY_TERMINATED: AlgorithmInfo = AlgorithmInfo {
