@@ -1,13 +1,18 @@
 //! NumPy arrays that a step writes into, and those that Python hands in.
 
+mod spare;
+
 use numpy::{
-    Element, PyArray1, PyArray2, PyArrayDescrMethods, PyArrayMethods, PyReadonlyArray1, PyReadwriteArray1,
+    Element, Ix1, Ix2, PyArray1, PyArray2, PyArrayDescrMethods, PyArrayMethods, PyReadonlyArray1, PyReadwriteArray1,
     PyReadwriteArray2, PyUntypedArray, PyUntypedArrayMethods,
 };
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 
-/// What a step puts out; B environments, D = observation size, C = constraints. Made once, overwritten by every step.
+use spare::Spare;
+
+/// What a step puts out; B environments, D = observation size, C = constraints. Made once and overwritten by every step, unless
+/// they are [renewed](Self::renew).
 pub struct Arrays {
     /// `[B, D]` float32
     pub obs: Py<PyArray2<f32>>,
@@ -29,6 +34,18 @@ pub struct Arrays {
     pub episode_length: Py<PyArray1<i32>>,
     /// `[B]` int32: the bits of the kinds of cost that the step brought.
     pub cost_kinds: Py<PyArray1<i32>>,
+    spare: Spares,
+}
+
+/// Arrays to take the place of those that Python still holds.
+#[derive(Default)]
+struct Spares {
+    obs: Spare<Ix2, f32>,
+    final_obs: Spare<Ix2, f32>,
+    reward: Spare<Ix1, f32>,
+    costs: Spare<Ix2, f32>,
+    terminated: Spare<Ix1, bool>,
+    truncated: Spare<Ix1, bool>,
 }
 
 impl Arrays {
@@ -49,7 +66,22 @@ impl Arrays {
             episode_costs: table(constraints, num_envs),
             episode_length: row(py, num_envs),
             cost_kinds: row(py, num_envs),
+            spare: Spares::default(),
         }
+    }
+
+    /// Puts others in the place of those arrays of a step that Python still holds, so that what is written next does not change
+    /// what was handed out: no step needs a copy then. `keep`: with the same values, for whoever writes some of them only.
+    ///
+    /// The accounts of episodes and the kinds of cost are not among them.
+    pub fn renew(&mut self, py: Python<'_>, keep: bool) -> PyResult<()> {
+        let spare = &mut self.spare;
+        spare.obs.renew(py, &mut self.obs, keep)?;
+        spare.final_obs.renew(py, &mut self.final_obs, keep)?;
+        spare.reward.renew(py, &mut self.reward, keep)?;
+        spare.costs.renew(py, &mut self.costs, keep)?;
+        spare.terminated.renew(py, &mut self.terminated, keep)?;
+        spare.truncated.renew(py, &mut self.truncated, keep)
     }
 
     /// All of them, to be written.

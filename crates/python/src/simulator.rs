@@ -32,7 +32,8 @@ const WIDTHS: std::ops::RangeInclusive<i64> = 120..=2000;
 /// B environments of one kind with D numbers in an observation, A in an action and C constraints.
 ///
 /// `reset` and `step` write into the arrays `obs`, `final_obs`, `reward`, `costs`, `terminated`, `truncated`,
-/// `episode_return`, `episode_costs` and `episode_length`, which are made once.
+/// `episode_return`, `episode_costs` and `episode_length`, which are made once. With `fresh` those of the first six that anything
+/// still refers to are set aside until nothing does, and others are written.
 #[pyclass(module = "kfcpo._kfcpo")]
 pub struct Simulator {
     spec: NavigationSpec,
@@ -40,6 +41,7 @@ pub struct Simulator {
     seed: u64,
     device: SelectedDevice,
     arrays: Arrays,
+    fresh: bool,
     live: Option<Live>,
     action: Vec<f32>,
 }
@@ -62,7 +64,8 @@ impl Simulator {
     /// Raises `ValueError` for an unknown id, a level that cannot be simulated and numbers out of range, `RuntimeError` for
     /// a device that is not there, `MemoryError` where so many environments do not fit.
     #[new]
-    #[pyo3(signature = (env, num_envs, seed=0, threads=None, device="cpu", autoreset="same_step"))]
+    #[pyo3(signature = (env, num_envs, seed=0, threads=None, device="cpu", autoreset="same_step", fresh=false))]
+    #[allow(clippy::too_many_arguments)] // Python's keywords
     fn new(
         py: Python<'_>,
         env: &str,
@@ -71,6 +74,7 @@ impl Simulator {
         threads: Option<i64>,
         device: &str,
         autoreset: &str,
+        fresh: bool,
     ) -> PyResult<Self> {
         let spec = level(env)?;
         let mode = Mode::named(autoreset)?;
@@ -89,7 +93,7 @@ impl Simulator {
         let autoreset = Autoreset::new(mode, num_envs, spec.env.obs_dim);
         let live =
             Some(Live { rows: StepRows::of(&env), single_kind: spec.cost_kinds().is_empty(), env, threads, autoreset });
-        let mut simulator = Self { spec, num_envs, seed, device, arrays, live, action: Vec::new() };
+        let mut simulator = Self { spec, num_envs, seed, device, arrays, fresh, live, action: Vec::new() };
         simulator.reset(py, None, None)?;
         Ok(simulator)
     }
@@ -102,6 +106,9 @@ impl Simulator {
     fn reset(&mut self, py: Python<'_>, seed: Option<u64>, mask: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         let mask = mask.map(|mask| flags("reset_mask", mask, self.num_envs)).transpose()?;
         let live = self.live.as_mut().ok_or_else(closed)?;
+        if self.fresh {
+            self.arrays.renew(py, true)?;
+        }
         let mut writer = self.arrays.writer(py)?;
         let mut out = writer.slices()?;
         let (spec, num_envs, device) = (&self.spec, self.num_envs, &self.device.device);
@@ -138,6 +145,9 @@ impl Simulator {
         let shape = [self.num_envs, self.spec.env.action_dim];
         copy_floats("action", action, shape, &mut self.action)?;
         let held = live.autoreset.held()?;
+        if self.fresh {
+            self.arrays.renew(py, false)?;
+        }
         let mut writer = self.arrays.writer(py)?;
         let mut out = writer.slices()?;
         let (action, Live { env, rows, single_kind, threads, autoreset }) = (&self.action, live);
@@ -199,6 +209,9 @@ impl Simulator {
             Ok(env)
         })?;
         live.env = restored.map_err(error::of_env)?;
+        if self.fresh {
+            self.arrays.renew(py, true)?;
+        }
         self.arrays.writer(py)?.slices()?.obs.copy_from_slice(&obs);
         (live.autoreset.ended, live.autoreset.next_obs, self.seed) = (ended, next_obs, seed);
         Ok(())
@@ -237,6 +250,12 @@ impl Simulator {
         let drawn = live.threads.run(py, || picture(&live.env, index, &obs, account, width as u32))?;
         let Picture { width, height, rgb } = drawn.map_err(error::of)?;
         PyArray1::from_vec(py, rgb).reshape([height, width, 3])
+    }
+
+    /// Whether arrays that anything still refers to are never written.
+    #[getter]
+    fn fresh(&self) -> bool {
+        self.fresh
     }
 
     /// Frees the environments; nothing but the names and sizes can be asked for afterwards.

@@ -110,6 +110,28 @@ def test_some_environments_are_reset_in_the_middle_of_their_episodes():
             envs.reset(options={"reset_mask": wrong})
 
 
+def test_what_was_returned_stays_as_it_was(short):
+    env = kfcpo.gymnasium.VectorEnv(short, 8, autoreset_mode=AutoresetMode.DISABLED)
+    state, handed, wanted = env.state(), [env.reset(seed=3)[0]], []
+    wanted.append(handed[0].copy())
+    for _ in range(5):
+        *arrays, infos = env.step(np.full((8, 2), 0.7, np.float32))
+        arrays.append(infos["cost"])
+        handed.extend(arrays)
+        wanted.extend(array.copy() for array in arrays)
+    assert arrays[3].all(), "the episodes have ended, and what follows begins others"
+    some = {"reset_mask": np.arange(8) < 3}
+    for again in (lambda: env.reset(options=some)[0], lambda: env.set_state(state), lambda: env.reset()[0]):
+        obs = again()
+        handed.append(obs)
+        wanted.append(obs.copy())
+    assert all(np.array_equal(one, other) for one, other in zip(handed, wanted))
+
+    env = kfcpo.gymnasium.VectorEnv(short, 8, copy=False)
+    obs = env.reset(seed=3)[0]
+    assert env.step(np.full((8, 2), 0.7, np.float32))[0] is obs
+
+
 def test_vector_wrappers_of_gymnasium_work(short):
     env = gymnasium.wrappers.vector.RecordEpisodeStatistics(kfcpo.gymnasium.VectorEnv(short, 3))
     env.reset(seed=1)

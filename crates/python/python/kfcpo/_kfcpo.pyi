@@ -9,7 +9,10 @@ from numpy.typing import NDArray
 __version__: str
 
 class Simulator:
-    """B environments of one kind, stepped into arrays that are made once."""
+    """B environments of one kind, stepped into arrays that are made once.
+
+    With ``fresh`` those of them that anything still refers to are never written: the next step writes into others.
+    """
 
     def __init__(
         self,
@@ -19,6 +22,7 @@ class Simulator:
         threads: Optional[int] = None,
         device: str = "cpu",
         autoreset: str = "same_step",
+        fresh: bool = False,
     ) -> None: ...
     def reset(self, seed: Optional[int] = None, mask: Optional[NDArray[np.bool_]] = None) -> None: ...
     def step(self, action: NDArray[np.floating[Any]]) -> bool:
@@ -29,6 +33,8 @@ class Simulator:
     def close(self) -> None: ...
     @property
     def closed(self) -> bool: ...
+    @property
+    def fresh(self) -> bool: ...
     @property
     def obs(self) -> NDArray[np.float32]:
         """``[B, D]``: observations to act on next."""

@@ -12,7 +12,6 @@ from gymnasium.vector import AutoresetMode
 
 from . import spaces
 from ._kfcpo import Simulator
-from .copies import Copies
 from .vector import costs_by_kind, level_text, pickled, unpickled
 
 MODES = {
@@ -44,8 +43,8 @@ def costs_of(simulator):
     are several constraints ``cost_NAME`` of each."""
     costs, names = simulator.costs, simulator.constraints
     if len(names) == 1:
-        return {"cost": costs[0].copy(), **costs_by_kind(simulator)}
-    named = {f"cost_{name}": row.copy() for name, row in zip(names, costs)}
+        return {"cost": costs[0], **costs_by_kind(simulator)}
+    named = {f"cost_{name}": row for name, row in zip(names, costs)}
     return {"cost": costs.sum(axis=0), **costs_by_kind(simulator), **named}
 
 
@@ -105,7 +104,8 @@ class VectorEnv(gymnasium.vector.VectorEnv):
     :param env: an id, the path of a level's file, or a level as a dict.
     :param autoreset_mode: ``NEXT_STEP`` as in Gymnasium, ``SAME_STEP`` (the fastest) or ``DISABLED``: then
         ``reset(options={"reset_mask": mask})`` begins the episodes of those in the mask.
-    :param copy: False returns views of arrays that the next step overwrites.
+    :param copy: False returns arrays that the next step overwrites. True returns arrays that nothing overwrites while anything refers
+        to them; it costs no copy, as the next step writes into others.
     """
 
     def __init__(
@@ -123,8 +123,7 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         super().__init__()
         self.render_mode = check_render_mode(render_mode)
         mode = AutoresetMode(autoreset_mode)
-        self._simulator = Simulator(level_text(env), num_envs, seed, threads, device, MODES[mode])
-        self._copies = Copies() if copy else None
+        self._simulator = Simulator(level_text(env), num_envs, seed, threads, device, MODES[mode], bool(copy))
         self.num_envs = num_envs
         self.metadata = {"render_modes": RENDER_MODES, "render_fps": RENDER_FPS, "autoreset_mode": mode}
         self.single_observation_space = spaces.observation(self._simulator)
@@ -142,7 +141,7 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         super().reset(seed=seed)
         mask = (options or {}).get("reset_mask")
         self._simulator.reset(seed, mask)
-        return self._out(self._simulator.obs), {}
+        return self._simulator.obs, {}
 
     def step(self, actions):
         """Steps every environment under ``actions`` ``[B, A]``, clipped to [-1, 1].
@@ -156,7 +155,7 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         terminated, truncated = simulator.terminated, simulator.truncated
         if ended and self.metadata["autoreset_mode"] == AutoresetMode.SAME_STEP:
             infos.update(self._finals(infos, terminated | truncated))
-        return self._out(simulator.obs), self._out(simulator.reward), self._out(terminated), self._out(truncated), infos
+        return simulator.obs, simulator.reward, terminated, truncated, infos
 
     def _finals(self, infos, done):
         """Where episodes ended: their last observations and infos, laid out as Gymnasium's vectors do."""
@@ -166,9 +165,6 @@ class VectorEnv(gymnasium.vector.VectorEnv):
         final_info = {name: np.where(done, values, 0) for name, values in infos.items() if not name.startswith("_")}
         final_info.update({f"_{name}": done.copy() for name in list(final_info)})
         return {"final_obs": final_obs, "_final_obs": done, "final_info": final_info, "_final_info": done.copy()}
-
-    def _out(self, array):
-        return array if self._copies is None else self._copies.of(array)
 
     def render(self):
         """A picture ``[height, width, 3]`` of uint8 of every environment, or None without a render mode."""
@@ -183,7 +179,7 @@ class VectorEnv(gymnasium.vector.VectorEnv):
     def set_state(self, state):
         """Continues from :meth:`state` bit for bit; returns the observations ``[B, D]``."""
         self._simulator.set_state(state)
-        return self._out(self._simulator.obs)
+        return self._simulator.obs
 
     def close_extras(self, **kwargs):
         """Frees the environments."""

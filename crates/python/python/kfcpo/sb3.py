@@ -10,7 +10,6 @@ from stable_baselines3.common.vec_env import VecEnv as BaseVecEnv
 
 from . import spaces
 from ._kfcpo import Simulator
-from .copies import Copies
 from .vector import level_text
 
 
@@ -21,9 +20,8 @@ class VecEnv(BaseVecEnv):
     """
 
     def __init__(self, env, num_envs=1, *, seed=0, threads=None, device="cpu"):
-        self._simulator = Simulator(level_text(env), num_envs, seed, threads, device)
+        self._simulator = Simulator(level_text(env), num_envs, seed, threads, device, fresh=True)
         self._actions = None
-        self._copies = Copies()
         self.render_mode = "rgb_array"
         super().__init__(num_envs, spaces.observation(self._simulator), spaces.action(self._simulator))
 
@@ -35,7 +33,7 @@ class VecEnv(BaseVecEnv):
         if hasattr(self, "_reset_options"):  # from 2.2 on
             self._reset_options()
         self.reset_infos = [{} for _ in range(self.num_envs)]
-        return self._copies.of(self._simulator.obs)
+        return self._simulator.obs
 
     def step_async(self, actions):
         """Takes the actions ``[B, A]`` of the next step."""
@@ -55,7 +53,7 @@ class VecEnv(BaseVecEnv):
                 "l": int(simulator.episode_length[i]),
                 "c": float(simulator.episode_costs[:, i].sum()),
             }
-        return self._copies.of(simulator.obs), simulator.reward.copy(), done, infos
+        return simulator.obs, simulator.reward, done, infos
 
     def close(self):
         """Frees the environments."""

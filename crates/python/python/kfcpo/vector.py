@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._kfcpo import Simulator, level_json
-from .copies import Copies
 
 # An id, the path of a level's file, or a level as a dict.
 Env = Union[str, "os.PathLike[str]", dict[str, Any]]
@@ -59,6 +58,7 @@ def pickled(simulator):
         "threads": simulator.threads,
         "device": simulator.device,
         "autoreset": simulator.autoreset,
+        "fresh": simulator.fresh,
     }
     return {"settings": settings, "state": simulator.state()}
 
@@ -73,8 +73,8 @@ def unpickled(saved):
 class VectorEnv:
     """B environments of one kind that begin the next episode within the step that ends one.
 
-    Everything returned is a view of arrays that are made once: the next step overwrites them. ``copy=True`` returns copies.
-    They export ``__dlpack__``: ``torch.from_dlpack(obs)`` and ``jax.dlpack.from_dlpack(obs)`` share their memory.
+    Everything returned are arrays that are made once: the next step overwrites them. With ``copy=True`` it leaves those alone that
+    anything still refers to, and writes into others. They export ``__dlpack__``: ``torch.from_dlpack(obs)`` and ``jax.dlpack.from_dlpack(obs)`` share their memory.
     """
 
     def __init__(
@@ -89,19 +89,8 @@ class VectorEnv:
         kinds: bool = False,
     ) -> None:
         self._kinds = bool(kinds)
-        self._simulator = Simulator(level_text(env), num_envs, seed, threads, device)
-        self._copies = Copies() if copy else None
-        self._view()
-
-    def _view(self):
-        simulator = self._simulator
-        self._obs, self._final_obs = simulator.obs, simulator.final_obs
-        self._reward, self._costs = simulator.reward, simulator.costs
-        self._terminated, self._truncated = simulator.terminated, simulator.truncated
-        self._constraints = simulator.constraints
-        # With one constraint its row is the cost; with several the cost is their sum.
-        self._cost = self._costs[0] if len(self._constraints) == 1 else np.zeros(self.num_envs, np.float32)
-        self._done = np.zeros(self.num_envs, bool)
+        self._simulator = Simulator(level_text(env), num_envs, seed, threads, device, fresh=bool(copy))
+        self._constraints = self._simulator.constraints
 
     @property
     def simulator(self) -> Simulator:
@@ -152,7 +141,7 @@ class VectorEnv:
         With a ``seed`` the environments become those that were made with it.
         """
         self._simulator.reset(seed)
-        return self._out(self._obs), {}
+        return self._simulator.obs, {}
 
     def step(self, action: NDArray[np.floating[Any]]) -> Step:
         """Steps every environment under ``action`` ``[B, A]``, clipped to [-1, 1].
@@ -163,21 +152,19 @@ class VectorEnv:
 
         Raises ``TypeError`` or ``ValueError`` for an unfit action, NaN included, and ``RuntimeError`` after ``close``.
         """
-        ended = self._simulator.step(action)
-        out, info = self._out, costs_by_kind(self._simulator) if self._kinds else {}
-        if len(self._constraints) != 1:
-            np.sum(self._costs, axis=0, out=self._cost)
-            for name, row in zip(self._constraints, self._costs):
-                info[f"cost_{name}"] = out(row)
+        simulator = self._simulator
+        ended = simulator.step(action)
+        costs, terminated, truncated = simulator.costs, simulator.terminated, simulator.truncated
+        info = costs_by_kind(simulator) if self._kinds else {}
+        if len(self._constraints) == 1:
+            cost = costs[0]
+        else:
+            cost = costs.sum(axis=0)
+            info.update({f"cost_{name}": row for name, row in zip(self._constraints, costs)})
         if ended:
-            done = np.logical_or(self._terminated, self._truncated, out=self._done)
-            info["final_observation"] = out(self._final_obs)
-            info["_final_observation"] = out(done)
-        arrays = (self._obs, self._reward, self._cost, self._terminated, self._truncated)
-        return (*map(out, arrays), info) if self._copies else (*arrays, info)
-
-    def _out(self, array):
-        return array if self._copies is None else self._copies.of(array)
+            info["final_observation"] = simulator.final_obs
+            info["_final_observation"] = terminated | truncated
+        return simulator.obs, simulator.reward, cost, terminated, truncated, info
 
     def state(self) -> dict[str, Any]:
         """Everything the environments are, as arrays by name."""
@@ -186,7 +173,7 @@ class VectorEnv:
     def set_state(self, state: dict[str, Any]) -> NDArray[np.float32]:
         """Continues from :meth:`state` bit for bit, in environments made in the same way; returns observations ``[B, D]``."""
         self._simulator.set_state(state)
-        return self._out(self._obs)
+        return self._simulator.obs
 
     def close(self) -> None:
         """Frees the environments."""
@@ -199,12 +186,11 @@ class VectorEnv:
         self.close()
 
     def __getstate__(self):
-        return {"simulator": pickled(self._simulator), "copy": self._copies is not None, "kinds": self._kinds}
+        return {"simulator": pickled(self._simulator), "kinds": self._kinds}
 
     def __setstate__(self, state):
         self._simulator, self._kinds = unpickled(state["simulator"]), state["kinds"]
-        self._copies = Copies() if state["copy"] else None
-        self._view()
+        self._constraints = self._simulator.constraints
 
     def __repr__(self):
         return f"kfcpo.VectorEnv({self.id!r}, num_envs={self.num_envs})"
@@ -227,7 +213,7 @@ def make_vec(
     :param seed: layouts follow from it and an environment's index alone.
     :param threads: CPU threads that step, all cores by default; results do not depend on it.
     :param device: ``cpu``; ``cuda``, ``vulkan``, ``wgpu`` where they are compiled in.
-    :param copy: whether returned arrays are copies instead of views that the next step overwrites.
+    :param copy: whether returned arrays stay as they are while anything refers to them; otherwise the next step overwrites them.
     :param kinds: whether info tells costs apart by their kind: ``cost_hazards``, ``cost_vases_contact``, ... ``[B]``, 0 or 1.
 
     Raises ``ValueError`` for an unknown id, a level that cannot be simulated or a number out of range.
