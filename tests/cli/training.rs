@@ -240,13 +240,13 @@ fn a_run_that_learned_nothing_says_so_and_fails() {
 #[test]
 fn every_preset_is_a_configuration_that_trains() {
     let sandbox = Sandbox::new();
-    let small = ["--set=policy.hidden=16", "--set=critic.hidden=16", "--total-steps=40960", "--device=cpu", "--quiet"];
-    for (preset, envs) in [("quick", 512), ("gpu", 2048)] {
+    let small = ["--set=policy.hidden=16", "--set=critic.hidden=16", "--total-steps=163840", "--device=cpu", "--quiet"];
+    for (preset, envs) in [("quick", 512), ("gpu", 2048), ("gpu-wide", 8192)] {
         let args = [&["train", "--json", "--preset", preset, "--out", preset], &small[..]].concat();
         assert_eq!(sandbox.succeed(&args).json()["num_envs"], envs, "{preset}");
     }
     let refused = sandbox.fail(&["train", "--preset", "nope"], 2);
-    assert!(refused.ends_with("there are: quick, gpu\n"), "every preset is tried above: {refused}");
+    assert!(refused.ends_with("there are: quick, gpu, gpu-wide\n"), "every preset is tried above: {refused}");
 }
 
 #[test]

@@ -109,7 +109,7 @@ pub struct ConfigSourceArgs {
     /// Limit on a kind of cost, or on several together: hazards=10, hazards+vases=12; repeated, each is a constraint
     #[arg(long, value_name = "KINDS=X", conflicts_with = "cost_limit", value_parser = Limited::parse)]
     pub limit: Vec<Limited>,
-    /// Built-in configuration to start from: quick, gpu
+    /// Built-in configuration to start from: quick, gpu, gpu-wide
     #[arg(long, value_name = "NAME")]
     pub preset: Option<String>,
     /// File of settings, complete or partial (.json, .toml)

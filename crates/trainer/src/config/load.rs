@@ -28,6 +28,7 @@ pub(super) use tree::fitted;
 pub const PRESETS: &[(&str, &str)] = &[
     ("quick", include_str!("../../../../assets/presets/quick.json")),
     ("gpu", include_str!("../../../../assets/presets/gpu.json")),
+    ("gpu-wide", include_str!("../../../../assets/presets/gpu-wide.json")),
 ];
 
 /// A key beside those of the configuration: limits on sums of kinds of cost, which become part of `env` and `cost_limit`.
