@@ -73,8 +73,9 @@ def unpickled(saved):
 class VectorEnv:
     """B environments of one kind that begin the next episode within the step that ends one.
 
-    Everything returned are arrays that are made once: the next step overwrites them. With ``copy=True`` it leaves those alone that
-    anything still refers to, and writes into others. They export ``__dlpack__``: ``torch.from_dlpack(obs)`` and ``jax.dlpack.from_dlpack(obs)`` share their memory.
+    What is returned are arrays that are made once: the next step overwrites them. With ``copy=True`` it leaves those alone that
+    anything still refers to, and writes into others. They export ``__dlpack__``: ``torch.from_dlpack(obs)`` and
+    ``jax.dlpack.from_dlpack(obs)`` share their memory.
     """
 
     def __init__(
