@@ -7,7 +7,7 @@
 use burn::tensor::{Device, Tensor};
 use compute::noise::{NoiseKey, Stream, normals};
 use kfac::FisherKind;
-use safe_rl::{ProjectionKind, Samples, center, standardize};
+use safe_rl::{ProjectionKind, Samples, center, standardize_with_scale};
 use test_support::device::test_device;
 use trainer::algorithm::cup::CupConfig;
 use trainer::algorithm::focops::FocopsConfig;
@@ -53,36 +53,53 @@ fn noise(stream: u32, step: u64, rows: usize, columns: usize, device: &Device) -
     Tensor::<1>::from_floats(values.as_slice(), device).reshape([rows, columns])
 }
 
-/// A batch of the policy's actions, and what an episode of them costs.
-fn gather(policy: &Policy, step: u64) -> (Samples, f64) {
+/// A batch of the policy's actions, what an episode of them costs, and what it earns.
+fn gather(policy: &Policy, step: u64) -> (Samples, f64, ReturnEstimate) {
     let device = policy.device();
     let obs = noise(0, step, SAMPLES, OBS, &device);
     let act = policy.act(obs.clone(), NoiseKey { seed: 12, stream: Stream::Other(1), step });
     let row = |i: usize| act.action.clone().narrow(1, i, 1).reshape([1, SAMPLES]);
     let reward = noise(2, step, 1, SAMPLES, &device) * NOISE - (row(0) - 1.0).square() - (row(1) - 1.0).square();
     let cost = host(&row(0).mean()).expect("readable")[0];
+    let earned = f64::from(host(&reward.clone().mean()).expect("readable")[0]) * HORIZON as f64;
+    let (reward, advantage_scale) = standardize_with_scale(reward);
     let samples = Samples {
         obs,
-        advantage: Tensor::cat(vec![standardize(reward), center(row(0))], 0),
+        advantage: Tensor::cat(vec![reward, center(row(0))], 0),
         action: act.action,
         mean: act.mean,
         log_prob: act.log_prob,
         target: Tensor::zeros([2, SAMPLES], &device),
     };
-    (samples, f64::from(cost) * HORIZON as f64)
+    (samples, f64::from(cost) * HORIZON as f64, ReturnEstimate { rollout: earned, advantage_scale })
+}
+
+/// What an algorithm is told of the policy.
+#[derive(Clone, Copy)]
+enum Told {
+    /// Its cost.
+    Cost,
+    /// Its cost with noise of this standard deviation, as a share of it, and its return.
+    NoisyCostAndReturn(f64),
 }
 
 /// The mean action, averaged over the last policies.
-fn solve(config: TrainConfig) -> [f64; ACTIONS] {
+fn solve(config: TrainConfig, told: Told) -> [f64; ACTIONS] {
     let mut policy = Policy::new(&config.policy, OBS, ACTIONS, 3, &test_device()).expect("a valid shape");
     let constraints = config.cost_limit.of(&["cost".to_owned()]).expect("one limit");
     let setup = Setup { config: &config, policy: &policy, constraints: &constraints, horizon: HORIZON };
     let mut algorithm = algorithm::build(&setup).expect("a known algorithm");
     let mut mean = [0.0; ACTIONS];
     for iteration in 0..ITERATIONS {
-        let (samples, cost) = gather(&policy, iteration);
+        let (samples, mut cost, mut earned) = gather(&policy, iteration);
+        match told {
+            Told::Cost => earned = ReturnEstimate::unknown(&test_device()),
+            Told::NoisyCostAndReturn(share) => {
+                let key = NoiseKey { seed: 13, stream: Stream::Other(3), step: iteration };
+                cost *= (1.0 + share * f64::from(normals(key, 1, 1)[0])).max(0.0);
+            }
+        }
         let costs = [CostEstimate { rollout: cost, episodes: cost }];
-        let earned = ReturnEstimate::unknown(&test_device());
         let progress = Progress { fraction: iteration as f64 / ITERATIONS as f64, iteration };
         let context = Context { costs: &costs, earned: &earned, progress, comm: &Alone };
         let update = algorithm.update(&mut policy, &samples, &context).expect("the CPU can be read");
@@ -98,9 +115,9 @@ fn solve(config: TrainConfig) -> [f64; ACTIONS] {
 }
 
 /// Solves the problem in each of these ways at once, and holds the mean actions against the optimum.
-fn assert_solved(ways: Vec<(&str, TrainConfig)>, optimum: [f64; ACTIONS]) {
+fn assert_solved(ways: Vec<(&str, TrainConfig)>, told: Told, optimum: [f64; ACTIONS]) {
     std::thread::scope(|scope| {
-        let start = |(name, config)| (name, scope.spawn(move || solve(config)));
+        let start = |(name, config)| (name, scope.spawn(move || solve(config, told)));
         let threads: Vec<_> = ways.into_iter().map(start).collect();
         for (name, thread) in threads {
             let mean = thread.join().expect("no algorithm panics");
@@ -116,12 +133,12 @@ fn solves_a_small_constrained_problem_with_a_known_optimum() {
     let rows = ALGORITHMS.iter().filter(|row| row.protocol.is_none() && !UNCONSTRAINED.contains(&row.name));
     let ways: Vec<_> = rows.map(|row| (row.name, config(row.name))).collect();
     assert!(ways.len() >= 14, "the table has {} constrained rows", ways.len());
-    assert_solved(ways, [0.5, 1.0]);
+    assert_solved(ways, Told::Cost, [0.5, 1.0]);
 }
 
 #[test]
 fn without_a_limit_the_whole_optimum_is_found() {
-    assert_solved(UNCONSTRAINED.map(|name| (name, config(name))).to_vec(), [1.0, 1.0]);
+    assert_solved(UNCONSTRAINED.map(|name| (name, config(name))).to_vec(), Told::Cost, [1.0, 1.0]);
 }
 
 #[test]
@@ -130,7 +147,7 @@ fn a_trust_region_of_the_second_order_rivals_is_per_action_dimension() {
     let mut policy = Policy::new(&config.policy, OBS, ACTIONS, 3, &test_device()).expect("a valid shape");
     let setup = Setup { config: &config, policy: &policy, constraints: &[], horizon: HORIZON };
     let mut trpo = algorithm::build(&setup).expect("a known algorithm");
-    let (samples, _) = gather(&policy, 0);
+    let (samples, ..) = gather(&policy, 0);
     let earned = ReturnEstimate::unknown(&test_device());
     let progress = Progress { fraction: 0.0, iteration: 0 };
     let context = Context { costs: &[], earned: &earned, progress, comm: &Alone };
@@ -158,5 +175,11 @@ fn every_ablation_of_kfcpo_solves_it_too() {
         way("a sampled Fisher", |kfcpo| kfcpo.fisher = FisherKind::Sampled),
         way("an empirical Fisher", |kfcpo| kfcpo.fisher = FisherKind::Empirical),
     ];
-    assert_solved(ways, [0.5, 1.0]);
+    assert_solved(ways, Told::Cost, [0.5, 1.0]);
+}
+
+/// Where the cost is noise KFCPO is steered by a price in proportion to the return, and this one is negative.
+#[test]
+fn a_limit_holds_where_every_return_is_negative_and_the_cost_is_noise() {
+    assert_solved(vec![("kfcpo", config("kfcpo"))], Told::NoisyCostAndReturn(0.3), [0.5, 1.0]);
 }

@@ -74,9 +74,14 @@ impl CostAverage {
 
     /// The decay that the costs so far warrant.
     pub fn decay(&self) -> f64 {
+        self.longest * self.noise()
+    }
+
+    /// How far noise rules the costs so far: 0 where they trend or swing, 1 where they are noise around a policy that stands still.
+    pub fn noise(&self) -> f64 {
         let [product, square] = self.moments;
         let rho = if square > 0.0 { product / square } else { 0.0 };
-        self.longest * (rho / NOISE).clamp(0.0, 1.0)
+        (rho / NOISE).clamp(0.0, 1.0)
     }
 
     fn observe(&mut self, cost: f64) {

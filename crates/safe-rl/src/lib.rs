@@ -75,7 +75,7 @@ pub use normalizer::{Normalizer, NormalizerConfig};
 #[cfg(feature = "gpu")]
 pub use policy::gpu::act_unit;
 pub use policy::{Gaussian, LOG_STD_FISHER, LOG_STD_RANGE, MAX_LOG_STD_STEP, clamp_log_std};
-pub use price_bound::{PriceBound, PriceBoundConfig};
+pub use price_bound::{Cost, PriceBound, PriceBoundConfig, Prices};
 pub use products::Products;
 pub use projection::{Projection, ProjectionKind, project};
 pub use rollout::{EpisodeTotals, Rollout, RolloutArrays, RolloutBuilder, RolloutStep, StepScalars, Values};

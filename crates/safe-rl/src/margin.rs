@@ -99,6 +99,12 @@ impl MarginWeights {
         of.iter().copied().reduce(nearer).unwrap_or(of[0])
     }
 
+    /// The same with a safety weight that gives way to the bound of its price: `w^(1 - noise)`, one where the cost is nothing but noise.
+    #[must_use]
+    pub fn yielding(self, noise: f64) -> Self {
+        Self { safety_weight: self.safety_weight.powf(1.0 - noise), ..self }
+    }
+
     /// Each constraint's part in the safe direction, `w_k / sum w`; equal parts where no weight is above zero.
     pub fn fractions(of: &[Self]) -> Vec<f64> {
         let total: f64 = of.iter().map(|weights| weights.safety_weight).sum();
@@ -229,6 +235,16 @@ mod tests {
         assert!((half.projection_strength - 0.5).abs() < 1e-12);
         assert_eq!(margin.weights(margin.margin(None)).margin, 0.0);
         assert_eq!(margin.weights(margin.margin(Some(f64::NAN))).margin, 0.0);
+    }
+
+    #[test]
+    fn a_weight_gives_way_by_as_much_as_noise_rules() {
+        let weights = margin(25.0).weights(0.0);
+        assert_eq!(weights.yielding(0.0), weights);
+        assert_eq!(weights.yielding(1.0), MarginWeights { safety_weight: 1.0, ..weights });
+        assert!((weights.yielding(0.5).safety_weight - 0.5f64.sqrt()).abs() < 1e-12);
+        let none = MarginWeights { safety_weight: 0.0, ..weights };
+        assert_eq!((none.yielding(0.9).safety_weight, none.yielding(1.0).safety_weight), (0.0, 1.0));
     }
 
     #[test]

@@ -1,38 +1,55 @@
-//! A bound on the price of cost: never much more than what the policy earns per cost.
+//! The price of cost: bounded by what the policy earns per cost, and steered where the cost is mostly noise.
 //!
-//! A blend that climbs `J_r - lambda J_c` with `lambda > J_r / J_c` prefers doing nothing to what the policy does: less of
-//! everything is then the best answer, and where the limit lies far below the cost, the skill is thrown away with it.
-//! The margin's weight alone saturates there. With `lambda <= kappa J_r / max(J_c, d)` and `kappa = 1` only a better return
-//! per cost is climbed while the cost is beyond the limit, and before anything is earned reward alone.
+//! `lambda = kappa J_r / max(J_c, d)`, reward per cost; in units of the reward's advantages it is divided by their scale
+//! ([`Prices::scaled`]).
 //!
 //! | symbol | meaning |
 //! |---|---|
 //! | `J_r`, `J_c` | episodic return and cost, averaged over some ten iterations |
 //! | `d` | cost limit |
-//! | `kappa` | `price_bound`, times what a controller finds necessary |
+//! | `eta` | how far noise rules the cost, in `[0, 1]` ([`CostAverage::noise`](crate::CostAverage::noise)) |
+//! | `kappa` | `price_bound^(1 - eta) (price_noisy (max(J_c, d / 5) / d)^price_power)^eta`, times what a controller finds necessary |
+//!
+//! **Why in proportion to return per cost.** A blend that climbs `J_r - lambda J_c` with `lambda > J_r / J_c` prefers doing nothing
+//! to what the policy does: less of everything is then the best answer, and where the limit lies far below the cost, the skill is
+//! thrown away with it. With `kappa = 1` only a better return per cost is climbed while the cost is beyond the limit, and before
+//! anything is earned reward alone. Where a task earns nothing or less (a reward of penalties), `J_r` is taken as 25 standard
+//! deviations of the advantages, so that the limit counts there too.
+//!
+//! **Why a price in the margin's place.** In Circle a hand's breadth is the difference between no cost and a hundred: the cost
+//! answers within an iteration or two, and the margin's sigmoid, whose gain is high, holds it. In Goal and Button twenty episodes
+//! tell little of a policy's cost: the sigmoid turns that noise into prices between nothing and three times too much, and the
+//! return that a price too high throws away takes a third of a run to come back. So by `eta` the margin's weight gives way to the
+//! price ([`MarginWeights::yielding`](crate::MarginWeights::yielding)), which begins low and rises as slowly as the way to the limit
+//! allows: at a low price the reward is learned soon, and the cost falls by itself (the experiments' log, AH).
 //!
 //! A task may earn the more per cost the more it costs, or have no policy within its limit that earns: `kappa` must then
 //! rise. After `price_bound_hold` of the run a set-point falls geometrically from the cost there to the limit, which it
-//! reaches at `price_bound_end`, and `ln kappa` is a proportional-integral controller's answer to `ln(J_c / set-point)`,
-//! never below the starting value. Its integral does not wind up beyond its bounds.
+//! reaches at `price_bound_end`, and `ln kappa` is a proportional-integral controller's answer to `ln(J_c / set-point)`. Its
+//! integral falls below zero only where the cost is below the limit and noise rules it, and does not wind up beyond its bounds.
 //!
-//! This bound is this project's own addition to the KFCPO paper's ideas.
+//! This price is this project's own addition to the KFCPO paper's ideas.
 
+use burn::tensor::Tensor;
 use compute::State;
 
 use crate::error::{SafeRlError, ensure};
 
-/// Constants of the bound.
+/// Constants of the price.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 pub struct PriceBoundConfig {
     /// Highest price of a unit of cost at first, in what the policy earns per cost; 0 leaves the price unbounded.
     pub price_bound: f64,
-    /// Share of the run after which the bound rises where the cost does not fall towards its limit.
+    /// The same where noise rules the cost, at the limit; there it is the price itself. Null lets the margin's weight decide there too.
+    pub price_noisy: Option<f64>,
+    /// Power of the cost over its limit by which `price_noisy` is multiplied.
+    pub price_power: f64,
+    /// Share of the run after which the price rises where the cost does not fall towards its limit.
     pub price_bound_hold: f64,
     /// Share of the run at which the cost shall have come to its limit.
     pub price_bound_end: f64,
-    /// Gain of the controller that raises the bound, on the logarithm of the cost over its set-point.
+    /// Gain of the controller, on the logarithm of the cost over its set-point.
     pub price_gain: f64,
     /// Integral gain of that controller, per iteration.
     pub price_integral: f64,
@@ -40,7 +57,15 @@ pub struct PriceBoundConfig {
 
 impl Default for PriceBoundConfig {
     fn default() -> Self {
-        Self { price_bound: 1.0, price_bound_hold: 0.3, price_bound_end: 0.7, price_gain: 0.5, price_integral: 0.015 }
+        Self {
+            price_bound: 1.0,
+            price_noisy: Some(0.25),
+            price_power: 0.5,
+            price_bound_hold: 0.3,
+            price_bound_end: 0.95,
+            price_gain: 0.5,
+            price_integral: 0.015,
+        }
     }
 }
 
@@ -54,10 +79,23 @@ impl PriceBoundConfig {
         ensure((0.0..=1e6).contains(&bound), "price_bound", bound, "must lie in [0, 1e6]")?;
         ensure((0.0..=1.0).contains(&hold), "price_bound_hold", hold, "must lie in [0, 1]")?;
         ensure((hold..=1.0).contains(&end), "price_bound_end", end, "must lie in [price_bound_hold, 1]")?;
-        for (name, gain) in [("price_gain", self.price_gain), ("price_integral", self.price_integral)] {
-            ensure((0.0..=100.0).contains(&gain), name, gain, "must lie in [0, 100]")?;
+        let gains = [("price_gain", self.price_gain), ("price_integral", self.price_integral)];
+        for (name, constant) in [("price_power", self.price_power), gains[0], gains[1]] {
+            ensure((0.0..=100.0).contains(&constant), name, constant, "must lie in [0, 100]")?;
+        }
+        if let Some(price) = self.price_noisy {
+            ensure((1e-3..=1e3).contains(&price), "price_noisy", price, "must lie in [1e-3, 1e3]")?;
+            ensure(bound > 0.0, "price_bound", bound, "must be positive where price_noisy is given")?;
         }
         Ok(())
+    }
+
+    /// `kappa` before the controller, for an average cost.
+    fn first(&self, cost: f64, limit: f64, noise: f64) -> f64 {
+        let Some(noisy) = self.price_noisy else { return self.price_bound };
+        let limit = if limit > 0.0 { limit } else { LEAST_SET_POINT };
+        let noisy = noisy * (cost.max(LEAST_COST * limit) / limit).powf(self.price_power);
+        self.price_bound.powf(1.0 - noise) * noisy.powf(noise)
     }
 
     /// How far the set-point has come from the cost at `price_bound_hold` (0) to the limit (1).
@@ -68,14 +106,25 @@ impl PriceBoundConfig {
     }
 }
 
-/// Largest `ln kappa` above the starting value: a factor of 30.
+/// Largest `ln kappa` above the starting value, and least below it: a factor of 30.
 const MOST: f64 = 3.4;
 /// Largest deviation of the logarithm of a cost that the controller sees.
 const LARGEST_ERROR: f64 = 1.0;
 /// Least set-point, where the limit is zero.
 const LEAST_SET_POINT: f64 = 1.0;
+/// Least cost, in limits, that the power is taken of.
+const LEAST_COST: f64 = 0.2;
 
-/// What raises the bound of one cost.
+/// What is known of an episodic cost.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Cost {
+    /// Its average; NaN where there is none.
+    pub cost: f64,
+    /// How far noise rules it, in `[0, 1]`.
+    pub noise: f64,
+}
+
+/// What steers the price of one cost.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Controller {
     /// The cost when the set-point began to fall; NaN before.
@@ -84,34 +133,66 @@ struct Controller {
 }
 
 impl Controller {
-    /// One iteration: the factor on the bound for an average cost.
-    fn update(&mut self, cost: f64, limit: f64, fraction: f64, config: &PriceBoundConfig) -> f64 {
-        if fraction < config.price_bound_hold || config.price_bound_hold >= 1.0 {
-            return 1.0;
-        }
+    /// One iteration: the factor on the price for an average cost, `noise` of which is noise.
+    fn update(&mut self, Cost { cost, noise }: Cost, limit: f64, fraction: f64, config: &PriceBoundConfig) -> f64 {
         let limit = limit.max(LEAST_SET_POINT);
+        let over = |set_point: f64| (cost.max(1e-6) / set_point).ln().clamp(-LARGEST_ERROR, LARGEST_ERROR);
+        let noise = if config.price_noisy.is_some() { noise } else { 0.0 };
+        if fraction < config.price_bound_hold || config.price_bound_hold >= 1.0 {
+            return (noise * config.price_gain * over(limit).min(0.0)).exp();
+        }
         if self.start.is_nan() {
             self.start = cost.max(limit);
         }
-        let set_point = limit * (self.start / limit).powf(1.0 - config.along(fraction));
-        let error = (cost.max(1e-6) / set_point).ln().clamp(-LARGEST_ERROR, LARGEST_ERROR);
-        self.integral = (self.integral + config.price_integral * error).clamp(0.0, MOST);
-        (self.integral + config.price_gain * error).clamp(0.0, MOST).exp()
+        let error = over(limit * (self.start / limit).powf(1.0 - config.along(fraction)));
+        let least = if cost < limit { -MOST * noise } else { self.integral.min(0.0) };
+        if self.integral + config.price_gain * error < MOST || error < 0.0 {
+            self.integral = (self.integral + config.price_integral * error).clamp(least, MOST);
+        }
+        (self.integral + config.price_gain * error).clamp(-MOST * noise, MOST).exp()
     }
 }
 
 /// Decay of the averages of return and costs, per iteration.
 const DECAY: f64 = 0.9;
 
-/// Bounds the prices of the costs from what the policy earns and costs.
+/// Standard deviations of the reward's advantages that a policy counts as earning at least.
+const EARNED_AT_LEAST: f32 = 25.0;
+/// Largest price per unit of return that is taken to a device.
+const LARGEST_SHARE: f64 = 1e20;
+
+/// The prices of the costs, of one iteration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prices {
+    /// The average return, not below zero.
+    pub earned: f64,
+    /// The price of a unit of each cost, per unit of return `[C]`.
+    pub shares: Vec<f64>,
+}
+
+impl Prices {
+    /// The highest price, in reward per cost.
+    pub fn highest(&self) -> f64 {
+        self.shares.iter().map(|share| share * self.earned).fold(0.0, f64::max)
+    }
+
+    /// The prices `[C]` in units of advantages that were divided by `scale` `[1]`.
+    pub fn scaled(&self, scale: &Tensor<1>) -> Tensor<1> {
+        let shares: Vec<f32> = self.shares.iter().map(|share| share.min(LARGEST_SHARE) as f32).collect();
+        let earned = (scale.ones_like() * self.earned as f32 / scale.clone()).clamp_min(EARNED_AT_LEAST);
+        Tensor::<1>::from_floats(shares.as_slice(), &scale.device()) * earned
+    }
+}
+
+/// Steers the prices of the costs by what the policy earns and costs.
 ///
 /// ```
-/// use safe_rl::{PriceBound, PriceBoundConfig};
+/// use safe_rl::{Cost, PriceBound, PriceBoundConfig};
 ///
 /// # fn main() -> Result<(), safe_rl::SafeRlError> {
-/// let mut bound = PriceBound::new(&[25.0], PriceBoundConfig::default())?;
+/// let mut price = PriceBound::new(&[25.0], PriceBoundConfig::default())?;
 /// // A return of 20 at a cost of 50: a unit of cost is worth no more than 0.4.
-/// assert_eq!(bound.update(20.0, &[50.0], 0.0), Some(vec![0.4]));
+/// assert_eq!(price.update(20.0, &[Cost { cost: 50.0, noise: 0.0 }], 0.0).map(|prices| prices.highest()), Some(0.4));
 /// # Ok(())
 /// # }
 /// ```
@@ -126,7 +207,7 @@ pub struct PriceBound {
 }
 
 impl PriceBound {
-    /// A bound for costs of these limits.
+    /// Prices of costs of these limits.
     ///
     /// # Errors
     /// [`SafeRlError::InvalidConfig`] if a constant is out of its domain.
@@ -136,14 +217,14 @@ impl PriceBound {
         Ok(Self { config, limits: limits.to_vec(), averages: None, controllers })
     }
 
-    /// One iteration: takes in the episodic return and the costs `[C]`; returns the highest prices `[C]` in reward per cost
-    /// after this fraction of the run, or `None` where they are unbounded or nothing is known yet.
+    /// One iteration: takes in the episodic return and the costs `[C]`; returns the prices after this fraction of the run, or
+    /// `None` where they are unbounded or nothing is known yet.
     ///
     /// # Panics
     /// If the number of costs is not that of the limits.
-    pub fn update(&mut self, episodic_return: f64, costs: &[f64], fraction: f64) -> Option<Vec<f64>> {
+    pub fn update(&mut self, episodic_return: f64, costs: &[Cost], fraction: f64) -> Option<Prices> {
         assert_eq!(costs.len(), self.limits.len(), "a cost per limit");
-        let new: Vec<f64> = std::iter::once(episodic_return).chain(costs.iter().copied()).collect();
+        let new: Vec<f64> = std::iter::once(episodic_return).chain(costs.iter().map(|cost| cost.cost)).collect();
         if new.iter().all(|x| x.is_finite()) {
             let old = self.averages.take().unwrap_or_else(|| new.clone());
             self.averages = Some(old.iter().zip(&new).map(|(old, new)| DECAY * old + (1.0 - DECAY) * new).collect());
@@ -152,15 +233,22 @@ impl PriceBound {
             return None;
         }
         let averages = self.averages.as_ref()?;
-        let earned = averages[0].max(0.0);
         let config = &self.config;
-        let price = |((cost, limit), controller): ((&f64, &f64), &mut Controller)| {
-            let kappa = config.price_bound * controller.update(*cost, *limit, fraction, config);
+        let share = |(((cost, limit), controller), now): (((&f64, &f64), &mut Controller), &Cost)| {
+            let factor = controller.update(Cost { cost: *cost, ..*now }, *limit, fraction, config);
+            let kappa = factor * config.first(*cost, *limit, now.noise);
             let cost = cost.max(*limit);
             // Without a cost and at a limit of zero a first unit may have any price.
-            if cost > 0.0 { kappa * earned / cost } else { f64::MAX }
+            if cost > 0.0 { kappa / cost } else { f64::MAX }
         };
-        Some(averages[1..].iter().zip(&self.limits).zip(&mut self.controllers).map(price).collect())
+        let shares = averages[1..].iter().zip(&self.limits).zip(&mut self.controllers);
+        let shares = shares.zip(costs).map(share).collect();
+        Some(Prices { earned: averages[0].max(0.0), shares })
+    }
+
+    /// Whether the price, and not the margin, is to decide where noise rules a cost.
+    pub fn steers(&self) -> bool {
+        self.config.price_noisy.is_some()
     }
 
     /// Everything needed to continue.
@@ -200,53 +288,120 @@ impl PriceBound {
 mod tests {
     use super::*;
 
+    /// The price of 0.1.0: a bound whose set-point falls from the cost at 30 % of the run.
+    const BOUND: PriceBoundConfig = PriceBoundConfig {
+        price_bound: 1.0,
+        price_noisy: None,
+        price_power: 0.0,
+        price_bound_hold: 0.3,
+        price_bound_end: 0.7,
+        price_gain: 0.5,
+        price_integral: 0.015,
+    };
+
     fn bound(limits: &[f64], price_bound: f64) -> PriceBound {
-        PriceBound::new(limits, PriceBoundConfig { price_bound, ..Default::default() }).unwrap()
+        PriceBound::new(limits, PriceBoundConfig { price_bound, ..BOUND }).unwrap()
+    }
+
+    /// A cost that is noise for the most part.
+    fn noisy(cost: f64) -> Cost {
+        Cost { cost, noise: 1.0 }
+    }
+
+    fn near(got: f64, expected: f64) {
+        assert!((got - expected).abs() < 1e-9 * expected.abs().max(1.0), "{got} for {expected}");
     }
 
     #[test]
     fn a_price_is_what_is_earned_per_cost_and_no_less_than_at_the_limit() {
         let mut two = bound(&[25.0, 10.0], 2.0);
-        assert_eq!(two.update(20.0, &[50.0, 4.0], 0.0), Some(vec![0.8, 4.0]));
+        let prices = two.update(20.0, &[noisy(50.0), noisy(4.0)], 0.0).unwrap();
+        assert_eq!(prices, Prices { earned: 20.0, shares: vec![0.04, 0.2] });
+        near(prices.highest(), 4.0);
         // Averages: 18, 46 and 5.6.
-        let prices = two.update(0.0, &[10.0, 20.0], 0.1).unwrap();
-        assert!((prices[0] - 36.0 / 46.0).abs() < 1e-12 && (prices[1] - 3.6).abs() < 1e-12, "{prices:?}");
-        assert_eq!(bound(&[25.0], 1.0).update(-3.0, &[50.0], 0.0), Some(vec![0.0]), "reward alone");
+        let prices = two.update(0.0, &[noisy(10.0), noisy(20.0)], 0.1).unwrap();
+        near(prices.earned * prices.shares[0], 36.0 / 46.0);
+        near(prices.highest(), 3.6);
+        assert_eq!(bound(&[25.0], 1.0).update(-3.0, &[noisy(50.0)], 0.0).unwrap().highest(), 0.0, "reward alone");
+    }
+
+    #[test]
+    fn the_power_of_the_cost_over_its_limit_multiplies_the_price() {
+        let of = |cost: f64, limit: f64| {
+            let config = PriceBoundConfig { price_noisy: Some(0.25), price_power: 0.5, price_gain: 0.0, ..BOUND };
+            PriceBound::new(&[limit], config).unwrap().update(20.0, &[noisy(cost)], 0.0).unwrap().highest()
+        };
+        near(of(100.0, 25.0), 0.25 * 2.0 * 20.0 / 100.0);
+        near(of(25.0, 25.0), 0.25 * 20.0 / 25.0);
+        near(of(4.0, 16.0), 0.25 * 0.5 * 20.0 / 16.0);
+        // Below a fifth of the limit it falls no further; a limit of zero counts as one here.
+        near(of(0.0, 25.0), 0.25 * 0.2f64.sqrt() * 20.0 / 25.0);
+        near(of(4.0, 0.0), 0.25 * 2.0 * 20.0 / 4.0);
+    }
+
+    #[test]
+    fn a_policy_that_earns_nothing_has_a_price_in_units_of_its_advantages() {
+        let scale = Tensor::<1>::from_floats([0.5], &crate::test_device::test_device());
+        let scaled =
+            |earned: f64| compute::read("p", Prices { earned, shares: vec![0.1, 0.02] }.scaled(&scale)).unwrap();
+        assert_eq!(scaled(100.0), [20.0, 4.0]);
+        assert_eq!(scaled(0.0), [2.5, 0.5], "25 standard deviations");
+        let unlimited = Prices { earned: 1.0, shares: vec![f64::MAX] }.scaled(&scale);
+        assert!(compute::read("p", unlimited).unwrap()[0].is_finite());
     }
 
     #[test]
     fn kappa_rises_where_the_cost_does_not_follow_its_set_point() {
-        let config = PriceBoundConfig { price_gain: 0.5, price_integral: 0.1, ..Default::default() };
+        let config = PriceBoundConfig { price_integral: 0.1, ..BOUND };
         let mut controller = Controller { start: f64::NAN, integral: 0.0 };
-        assert_eq!(controller.update(400.0, 25.0, 0.29, &config), 1.0);
+        assert_eq!(controller.update(noisy(400.0), 25.0, 0.29, &config), 1.0);
         assert!(controller.start.is_nan(), "nothing is asked before the hold ends");
-        assert_eq!(controller.update(400.0, 25.0, 0.3, &config), 1.0);
+        assert_eq!(controller.update(noisy(400.0), 25.0, 0.3, &config), 1.0);
         // Half way the set-point is 100; e = ln 2 for a cost of 200: ln kappa = (0.1 + 0.5) ln 2.
-        let kappa = controller.update(200.0, 25.0, 0.5, &config);
-        assert!((kappa - 2.0f64.powf(0.6)).abs() < 1e-9, "{kappa}");
+        near(controller.update(noisy(200.0), 25.0, 0.5, &config), 2.0f64.powf(0.6));
         // At the end the limit: e = 1 at most, then the integral alone remains, and it falls again.
-        let kappa = controller.update(400.0, 25.0, 0.9, &config);
-        assert!((kappa.ln() - (0.1 * 2.0f64.ln() + 0.6)).abs() < 1e-9, "{kappa}");
-        assert!((controller.update(25.0, 25.0, 0.9, &config).ln() - (0.1 * 2.0f64.ln() + 0.1)).abs() < 1e-9);
+        near(controller.update(noisy(400.0), 25.0, 0.9, &config).ln(), 0.1 * 2.0f64.ln() + 0.6);
+        near(controller.update(noisy(25.0), 25.0, 0.9, &config).ln(), 0.1 * 2.0f64.ln() + 0.1);
         for _ in 0..100 {
-            controller.update(10.0, 25.0, 1.0, &config);
+            controller.update(noisy(10.0), 25.0, 1.0, &config);
         }
-        assert_eq!((controller.update(10.0, 25.0, 1.0, &config), controller.integral), (1.0, 0.0), "no windup");
+        assert_eq!((controller.update(noisy(10.0), 25.0, 1.0, &config), controller.integral), (1.0, 0.0), "no windup");
         for _ in 0..100 {
-            controller.update(1e9, 25.0, 1.0, &config);
+            controller.update(noisy(1e9), 25.0, 1.0, &config);
         }
-        assert_eq!(controller.integral, MOST);
+        near(controller.update(noisy(1e9), 25.0, 1.0, &config).ln(), MOST);
+        assert!(controller.integral < MOST - 0.3, "no windup beyond what can be answered: {}", controller.integral);
         let held = PriceBoundConfig { price_bound_hold: 1.0, price_bound_end: 1.0, ..config };
-        assert_eq!(controller.update(1e9, 25.0, 1.0, &held), 1.0);
+        assert_eq!(controller.update(noisy(1e9), 25.0, 1.0, &held), 1.0);
     }
 
     #[test]
-    fn nothing_is_bounded_without_a_bound_or_before_anything_is_known() {
-        assert_eq!(bound(&[25.0], 0.0).update(20.0, &[50.0], 0.5), None);
+    fn a_price_that_steers_falls_below_its_first_where_the_cost_is_below_the_limit() {
+        let config = PriceBoundConfig { price_noisy: Some(0.25), price_integral: 0.1, ..BOUND };
+        let mut controller = Controller { start: f64::NAN, integral: 0.0 };
+        near(controller.update(noisy(20.0), 25.0, 0.29, &config), 0.8f64.sqrt());
+        near(controller.update(Cost { cost: 20.0, noise: 0.5 }, 25.0, 0.29, &config), 0.8f64.powf(0.25));
+        near(controller.update(noisy(100.0), 25.0, 0.3, &config), 1.0);
+        // Below the set-point of 50 and above the limit: the gain alone answers.
+        near(controller.update(noisy(40.0), 25.0, 0.5, &config), 0.8f64.sqrt());
+        assert_eq!(controller.integral, 0.0);
+        near(controller.update(noisy(20.0), 25.0, 0.7, &config), 0.8f64.powf(0.6));
+        near(controller.integral, 0.1 * 0.8f64.ln());
+        // Back above the limit it is as it was, and rises from there.
+        near(controller.update(noisy(50.0), 25.0, 0.7, &config), 0.8f64.powf(0.1) * 2.0f64.powf(0.6));
+        for _ in 0..100 {
+            controller.update(noisy(0.0), 25.0, 0.9, &config);
+        }
+        near(controller.update(noisy(0.0), 25.0, 0.9, &config).ln(), -MOST);
+    }
+
+    #[test]
+    fn nothing_is_known_without_a_price_or_before_anything_is_measured() {
+        assert_eq!(bound(&[25.0], 0.0).update(20.0, &[noisy(50.0)], 0.5), None);
         let mut unknown = bound(&[25.0], 1.0);
-        assert_eq!(unknown.update(f64::NAN, &[50.0], 0.5), None);
-        assert_eq!(unknown.update(10.0, &[f64::NAN], 0.5), None);
-        assert_eq!(bound(&[0.0], 1.0).update(10.0, &[0.0], 0.0), Some(vec![f64::MAX]));
+        assert_eq!(unknown.update(f64::NAN, &[noisy(50.0)], 0.5), None);
+        assert_eq!(unknown.update(10.0, &[noisy(f64::NAN)], 0.5), None);
+        assert_eq!(bound(&[0.0], 1.0).update(10.0, &[noisy(0.0)], 0.0).unwrap().shares, [f64::MAX]);
     }
 
     #[test]
@@ -254,12 +409,12 @@ mod tests {
         let mut one = bound(&[25.0], 1.0);
         let mut other = bound(&[25.0], 1.0);
         other.load_state(&one.state().unwrap()).unwrap();
-        assert_eq!(other.update(f64::NAN, &[1.0], 0.0), None);
+        assert_eq!(other.update(f64::NAN, &[noisy(1.0)], 0.0), None);
         for fraction in [0.1, 0.4, 0.5] {
-            one.update(20.0, &[50.0], fraction);
+            one.update(20.0, &[noisy(50.0)], fraction);
         }
         other.load_state(&one.state().unwrap()).unwrap();
-        assert_eq!(one.update(22.0, &[40.0], 0.6), other.update(22.0, &[40.0], 0.6));
+        assert_eq!(one.update(22.0, &[noisy(40.0)], 0.6), other.update(22.0, &[noisy(40.0)], 0.6));
     }
 
     #[test]
@@ -269,7 +424,11 @@ mod tests {
             PriceBoundConfig { price_bound: -1.0, ..good },
             PriceBoundConfig { price_bound: f64::NAN, ..good },
             PriceBoundConfig { price_bound_hold: 1.1, ..good },
-            PriceBoundConfig { price_bound_end: 0.1, ..good },
+            PriceBoundConfig { price_bound_hold: 0.96, ..good },
+            PriceBoundConfig { price_power: -0.1, ..good },
+            PriceBoundConfig { price_noisy: Some(0.0), ..good },
+            PriceBoundConfig { price_bound: 0.0, ..good },
+            PriceBoundConfig { price_power: f64::NAN, ..good },
             PriceBoundConfig { price_gain: -1.0, ..good },
             PriceBoundConfig { price_integral: f64::INFINITY, ..good },
         ] {

@@ -24,9 +24,9 @@ use compute::noise::{NoiseKey, Stream};
 use kfac::{FactorSample, Factors, FisherKind, FisherSeeds, InitialWeights, InverseSet, exact_seeds, score_seeds};
 use policy_average::PolicyAverage;
 use safe_rl::{
-    Blend, CostAverage, Decision, Flag, KlGuard, Margin, MarginWeights, Multiplier, Normalizer, PidMultiplier,
-    PidMultiplierConfig, PriceBound, Products, ProjectionKind, Samples, TrustRegionStep, all_finite, all_finite_in,
-    blend, trust_region_step, trust_region_step_by,
+    Blend, Cost, CostAverage, Decision, Flag, KlGuard, Margin, MarginWeights, Multiplier, Normalizer, PidMultiplier,
+    PidMultiplierConfig, PriceBound, Prices, Products, ProjectionKind, Samples, TrustRegionStep, all_finite,
+    all_finite_in, blend, trust_region_step, trust_region_step_by,
 };
 
 /// KFCPO's row of the table.
@@ -275,25 +275,26 @@ impl Kfcpo {
         self.constraints.iter_mut().zip(costs).map(steer).collect()
     }
 
-    /// The highest prices of the costs `[C]` that what the policy earns warrants, in reward per cost, where they are bounded.
-    fn prices(&mut self, context: &Context) -> Option<Vec<f64>> {
-        let costs: Vec<f64> = self.constraints.iter().map(|watch| watch.cost.get().unwrap_or(f64::NAN)).collect();
+    /// The highest prices of the costs that what the policy earns warrants, where they are bounded.
+    fn prices(&mut self, context: &Context) -> Option<Prices> {
+        let known = |Watch { cost, .. }: &Watch| Cost { cost: cost.get().unwrap_or(f64::NAN), noise: cost.noise() };
+        let costs: Vec<Cost> = self.constraints.iter().map(known).collect();
         self.price.update(context.earned.rollout, &costs, context.progress.fraction)
-    }
-
-    /// The same in units of the scaled advantages `[C]`.
-    fn bounds(&self, prices: &[f64], context: &Context) -> Tensor<1> {
-        let prices: Vec<f32> = prices.iter().map(|price| price.min(f64::from(f32::MAX)) as f32).collect();
-        Tensor::<1>::from_floats(prices.as_slice(), &self.device) / context.earned.advantage_scale.clone()
     }
 }
 
 impl Algorithm for Kfcpo {
     fn update(&mut self, policy: &mut Policy, batch: &Samples, context: &Context) -> Result<Update> {
-        let weights = self.steer(context.costs);
+        let mut weights = self.steer(context.costs);
         let prices = self.prices(context);
-        let highest_price = prices.as_ref().and_then(|prices| prices.iter().copied().reduce(f64::max));
-        let bounds = prices.map(|prices| self.bounds(&prices, context));
+        if prices.is_some() && self.price.steers() && self.config.steering == Steering::Margin {
+            // What the margin says of a cost that is mostly noise is noise: its price decides.
+            for (weights, watch) in weights.iter_mut().zip(&self.constraints) {
+                *weights = weights.yielding(watch.cost.noise());
+            }
+        }
+        let highest_price = prices.as_ref().map(Prices::highest);
+        let bounds = prices.map(|prices| prices.scaled(&context.earned.advantage_scale));
         let progress = context.progress;
         let share = 1.0 - (1.0 - self.config.final_kl_share) * progress.fraction;
         self.guard.set_target_kl(self.config.guard.target_kl * share);
