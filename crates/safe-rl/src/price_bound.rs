@@ -62,7 +62,7 @@ impl Default for PriceBoundConfig {
             price_noisy: Some(0.25),
             price_power: 0.5,
             price_bound_hold: 0.3,
-            price_bound_end: 0.95,
+            price_bound_end: 0.9,
             price_gain: 0.5,
             price_integral: 0.015,
         }
