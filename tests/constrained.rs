@@ -178,8 +178,11 @@ fn every_ablation_of_kfcpo_solves_it_too() {
     assert_solved(ways, Told::Cost, [0.5, 1.0]);
 }
 
-/// Where the cost is noise KFCPO is steered by a price in proportion to the return, and this one is negative.
+/// KFCPO bounds the price of cost in proportion to the return, or steers by it, and this return is never positive.
 #[test]
 fn a_limit_holds_where_every_return_is_negative_and_the_cost_is_noise() {
-    assert_solved(vec![("kfcpo", config("kfcpo"))], Told::NoisyCostAndReturn(0.3), [0.5, 1.0]);
+    let mut priced = config("kfcpo");
+    priced.section_mut::<KfcpoConfig>().price.price_noisy = Some(0.25);
+    let ways = vec![("a bounded price", config("kfcpo")), ("a price that steers", priced)];
+    assert_solved(ways, Told::NoisyCostAndReturn(0.3), [0.5, 1.0]);
 }

@@ -112,7 +112,7 @@ impl Default for KfcpoConfig {
             cost_decay: 0.8,
             gradient_decay: 0.8,
             policy_average: 0.05,
-            limit_share: 0.85,
+            limit_share: 0.88,
             projection: ProjectionKind::Fisher,
             steering: Steering::Margin,
             rollback: true,
