@@ -4,8 +4,8 @@
 //! A blend that climbs `J_r - lambda J_c` with `lambda > J_r / J_c` prefers doing nothing to what the policy does: less of
 //! everything is then the best answer, and where the limit lies far below the cost, the skill is thrown away with it.
 //! The margin's weight alone saturates there. With `lambda <= kappa J_r / max(J_c, d)` and `kappa = 1` only a better return
-//! per cost is climbed while the cost is beyond the limit, and before anything is earned reward alone. In units of the reward's
-//! advantages `lambda` is divided by their scale ([`Prices::scaled`]). Where a task earns nothing or less (a reward of penalties),
+//! per cost is climbed while the cost is beyond the limit, and before anything is earned hardly more than the reward. In units of
+//! the reward's advantages `lambda` is divided by their scale ([`Prices::scaled`]). Where a task earns nothing or less (a reward of penalties),
 //! `J_r` is taken as 25 standard deviations of the advantages: a bound of zero would switch its limit off.
 //!
 //! | symbol | meaning |
@@ -288,7 +288,7 @@ impl PriceBound {
 mod tests {
     use super::*;
 
-    /// The price of 0.1.0: a bound whose set-point falls from the cost at 30 % of the run.
+    /// The defaults without a power, written out: the numbers below are worked from them.
     const BOUND: PriceBoundConfig = PriceBoundConfig {
         price_bound: 1.0,
         price_noisy: None,
