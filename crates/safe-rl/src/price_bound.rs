@@ -30,9 +30,6 @@
 //!
 //! This bound is this project's own addition to the KFCPO paper's ideas.
 
-#[cfg(test)]
-mod tests;
-
 use burn::tensor::Tensor;
 use compute::State;
 
@@ -286,3 +283,6 @@ impl PriceBound {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
