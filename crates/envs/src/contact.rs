@@ -24,6 +24,9 @@
 //! # References
 //! MuJoCo documentation, "Computation: constraint model"; engine 2.3.3.
 
+#[macro_use]
+mod wide;
+
 mod block;
 mod boxes;
 mod contact_body;
@@ -36,6 +39,7 @@ mod kind;
 mod path;
 mod place;
 mod portal;
+mod rows;
 mod search;
 mod shape;
 mod solver;
@@ -52,7 +56,7 @@ pub use free_body::{load_free_body, move_free_body, place_free_body};
 pub(crate) use joint::{answer_of, coupling_of, own_step};
 pub(crate) use kind::{Kind, contact_kinds, contacts_in};
 pub(crate) use path::{advance_record, path_of_record};
-pub use place::{load_static, place_upright_box};
+pub use place::{copy_geom, load_static, place_upright_box};
 pub use shape::{ball_ball, floor_box, sphere_box};
 pub(crate) use solver::LEVER;
 #[cfg(test)]
@@ -135,7 +139,8 @@ pub(crate) const DIRECTION: usize = 50;
 pub(crate) const PULL: usize = 56;
 pub(crate) const PATH: usize = 62;
 
-// One contact.
+// One contact; the same number of [`GROUP`] contacts lies side by side.
+const GROUP: usize = 8;
 const CONTACT_LEN: usize = 36;
 const FIRST: usize = 0;
 const SECOND: usize = 1;
@@ -160,7 +165,14 @@ pub(crate) fn body(scratch_base: usize, slot: usize) -> usize {
 #[cfg_attr(feature = "gpu", cube)]
 #[inline(always)]
 fn contact(scratch_base: usize, index: usize) -> usize {
-    scratch_base + CONTACTS + index * CONTACT_LEN
+    scratch_base + CONTACTS + (index / GROUP) * (GROUP * CONTACT_LEN) + index % GROUP
+}
+
+/// Offset of number `number` of the contact at `c`.
+#[cfg_attr(feature = "gpu", cube)]
+#[inline(always)]
+fn of(c: usize, number: usize) -> usize {
+    c + number * GROUP
 }
 
 /// Sets the material of the contacts pushed next: sliding friction, torsional and rolling friction \[m\], and the
@@ -206,109 +218,18 @@ pub fn push_contact(
         let c = contact(scratch_base, count);
         scratch[body(scratch_base, first) + TOUCHES] += 1.0;
         scratch[body(scratch_base, second) + TOUCHES] += 1.0;
-        scratch[c + FIRST] = first as f32;
-        scratch[c + SECOND] = second as f32;
-        scratch[c + FRAME] = nx;
-        scratch[c + FRAME + 1] = ny;
-        scratch[c + FRAME + 2] = nz;
+        scratch[of(c, FIRST)] = first as f32;
+        scratch[of(c, SECOND)] = second as f32;
+        scratch[of(c, FRAME)] = nx;
+        scratch[of(c, FRAME + 1)] = ny;
+        scratch[of(c, FRAME + 2)] = nz;
         // Until it is completed: the point in the arm's place, the gap in y's.
-        scratch[c + ARM_FIRST] = px;
-        scratch[c + ARM_FIRST + 1] = py;
-        scratch[c + ARM_FIRST + 2] = pz;
-        scratch[c + Y] = gap;
+        scratch[of(c, ARM_FIRST)] = px;
+        scratch[of(c, ARM_FIRST + 1)] = py;
+        scratch[of(c, ARM_FIRST + 2)] = pz;
+        scratch[of(c, Y)] = gap;
         for i in 0..4 {
-            scratch[c + MU + i] = scratch[scratch_base + SURFACE + i];
-        }
-    }
-}
-
-/// Completes contact `c`: tangents, lever arms, stiffness, and y from the bodies' velocities and present accelerations.
-/// Apart from [`push_contact`], which a GPU's program holds once for every place that finds contacts.
-#[cfg_attr(feature = "gpu", cube)]
-fn complete_contact(scratch: &mut [f32], scratch_base: usize, c: usize) {
-    let b1 = body(scratch_base, scratch[c + FIRST] as usize);
-    let b2 = body(scratch_base, scratch[c + SECOND] as usize);
-    let nx = scratch[c + FRAME];
-    let ny = scratch[c + FRAME + 1];
-    let nz = scratch[c + FRAME + 2];
-    // MuJoCo's tangents: world y, or world z where the normal is near y, made orthogonal to the normal.
-    let flat = ny.abs() < 0.5;
-    let along = if flat { ny } else { nz };
-    let sy = if flat { 1.0f32 } else { 0.0f32 };
-    let tx = -along * nx;
-    let ty = sy - along * ny;
-    let tz = (1.0 - sy) - along * nz;
-    let scale = 1.0 / (tx * tx + ty * ty + tz * tz).sqrt();
-    let tx = tx * scale;
-    let ty = ty * scale;
-    let tz = tz * scale;
-    scratch[c + FRAME + 3] = tx;
-    scratch[c + FRAME + 4] = ty;
-    scratch[c + FRAME + 5] = tz;
-    scratch[c + FRAME + 6] = ny * tz - nz * ty;
-    scratch[c + FRAME + 7] = nz * tx - nx * tz;
-    scratch[c + FRAME + 8] = nx * ty - ny * tx;
-    for k in 0..3 {
-        let point = scratch[c + ARM_FIRST + k];
-        scratch[c + ARM_FIRST + k] = point - scratch[b1 + GEOM + k];
-        scratch[c + ARM_SECOND + k] = point - scratch[b2 + GEOM + k];
-    }
-    let gap = scratch[c + Y];
-    let d = impedance(gap);
-    let mu = scratch[c + MU];
-    let torsion = scratch[c + MU + 1];
-    let roll = scratch[c + MU + 2];
-    let weight = scratch[c + MU + 3];
-    scratch[c + STIFF] = d / ((1.0 - d) * 2.0 * mu * mu * (1.0 + mu * mu) * weight);
-    scratch[c + MU + 1] = mu;
-    scratch[c + MU + 2] = torsion;
-    scratch[c + MU + 3] = roll;
-    scratch[c + MU + 4] = roll;
-    for i in 0..6 {
-        scratch[c + Y + i] = 0.0;
-    }
-    for side in 0..2usize {
-        let second = side == 0;
-        let b = if second { b2 } else { b1 };
-        let arm = if second { c + ARM_SECOND } else { c + ARM_FIRST };
-        let sign = if second { 1.0f32 } else { -1.0f32 };
-        if b != body(scratch_base, STATIC_SLOT) {
-            add_motion(scratch, c, c + Y, arm, b + VEL, sign * DAMPING);
-            add_motion(scratch, c, c + Y, arm, b + ACC, sign);
-        }
-    }
-    scratch[c + Y] += STIFFNESS * d * gap;
-}
-
-/// Adds `factor` times the motion (3 linear, 3 angular numbers at `motion`) of a body with lever arm at `arm`,
-/// seen in contact `c`'s frame, to the six numbers at `to`.
-#[cfg_attr(feature = "gpu", cube)]
-#[inline]
-fn add_motion(scratch: &mut [f32], c: usize, to: usize, arm: usize, motion: usize, factor: f32) {
-    let rx = scratch[arm];
-    let ry = scratch[arm + 1];
-    let rz = scratch[arm + 2];
-    let wx = factor * scratch[motion + 3];
-    let wy = factor * scratch[motion + 4];
-    let wz = factor * scratch[motion + 5];
-    let vx = factor * scratch[motion] + wy * rz - wz * ry;
-    let vy = factor * scratch[motion + 1] + wz * rx - wx * rz;
-    let vz = factor * scratch[motion + 2] + wx * ry - wy * rx;
-    if scratch[c + FRAME + 2] == 1.0 {
-        // Normal z, tangents y and -x: the floor's.
-        scratch[to] += vz;
-        scratch[to + 1] += vy;
-        scratch[to + 2] -= vx;
-        scratch[to + 3] += wz;
-        scratch[to + 4] += wy;
-        scratch[to + 5] -= wx;
-    } else {
-        for i in 0..3 {
-            let fx = scratch[c + FRAME + 3 * i];
-            let fy = scratch[c + FRAME + 3 * i + 1];
-            let fz = scratch[c + FRAME + 3 * i + 2];
-            scratch[to + i] += fx * vx + fy * vy + fz * vz;
-            scratch[to + 3 + i] += fx * wx + fy * wy + fz * wz;
+            scratch[of(c, MU + i)] = scratch[scratch_base + SURFACE + i];
         }
     }
 }

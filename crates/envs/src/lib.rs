@@ -35,6 +35,7 @@ mod navigation;
 mod object;
 mod params;
 mod purpose;
+mod register;
 mod registry;
 mod replay;
 mod rng;

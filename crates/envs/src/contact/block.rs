@@ -58,6 +58,7 @@ pub(crate) fn inverse(xx: f32, yy: f32, zz: f32, xy: f32, xz: f32, yz: f32) -> (
 /// Adds to the sums what the contacts of `slot` put into the gradient and the Hessian of its body's motion.
 #[cfg_attr(feature = "gpu", cube)]
 pub(super) fn accumulate(scratch: &mut [f32], scratch_base: usize, slot: usize) {
+    on_cpu!(wide::pays(scratch, scratch_base), wide::accumulate(scratch, scratch_base, slot));
     let count = scratch[scratch_base + COUNT] as usize;
     let mut gx = scratch[scratch_base + SUM];
     let mut gy = scratch[scratch_base + SUM + 1];
@@ -91,19 +92,19 @@ pub(super) fn accumulate(scratch: &mut [f32], scratch_base: usize, slot: usize) 
         let c = contact(scratch_base, index);
         let side = side_of(scratch, c, slot);
         if side != 0.0 {
-            let arm = arm_of(c, side);
-            let r = vec3(scratch[arm], scratch[arm + 1], scratch[arm + 2]);
-            let upright = scratch[c + FRAME + 2] == 1.0;
-            let stiff = scratch[c + STIFF];
-            let y0 = scratch[c + Y];
-            let mu = scratch[c + MU];
-            let twist = scratch[c + MU + 2];
-            let roll = scratch[c + MU + 3];
-            let (sum_1, diff_1, on_1, odd_1) = edge_pair(y0, mu * scratch[c + Y + 1]);
-            let (sum_2, diff_2, on_2, odd_2) = edge_pair(y0, mu * scratch[c + Y + 2]);
-            let (sum_3, diff_3, on_3, odd_3) = edge_pair(y0, twist * scratch[c + Y + 3]);
-            let (sum_4, diff_4, on_4, odd_4) = edge_pair(y0, roll * scratch[c + Y + 4]);
-            let (sum_5, diff_5, on_5, odd_5) = edge_pair(y0, roll * scratch[c + Y + 5]);
+            let arm = arm_of(side);
+            let r = vec3(scratch[of(c, arm)], scratch[of(c, arm + 1)], scratch[of(c, arm + 2)]);
+            let upright = scratch[of(c, FRAME + 2)] == 1.0;
+            let stiff = scratch[of(c, STIFF)];
+            let y0 = scratch[of(c, Y)];
+            let mu = scratch[of(c, MU)];
+            let twist = scratch[of(c, MU + 2)];
+            let roll = scratch[of(c, MU + 3)];
+            let (sum_1, diff_1, on_1, odd_1) = edge_pair(y0, mu * scratch[of(c, Y + 1)]);
+            let (sum_2, diff_2, on_2, odd_2) = edge_pair(y0, mu * scratch[of(c, Y + 2)]);
+            let (sum_3, diff_3, on_3, odd_3) = edge_pair(y0, twist * scratch[of(c, Y + 3)]);
+            let (sum_4, diff_4, on_4, odd_4) = edge_pair(y0, roll * scratch[of(c, Y + 4)]);
+            let (sum_5, diff_5, on_5, odd_5) = edge_pair(y0, roll * scratch[of(c, Y + 5)]);
             // A force at the contact point and a couple, in the contact's frame.
             let push = stiff * side;
             let f0 = push * (sum_1 + sum_2 + sum_3 + sum_4 + sum_5);
@@ -168,9 +169,9 @@ pub(super) fn accumulate(scratch: &mut [f32], scratch_base: usize, slot: usize) 
                 cpr += r.x * mpy - r.y * mpx + twist_1 * r.y;
                 cqr += r.x * mqy - r.y * mqx - twist_1 * r.x;
             } else {
-                let n = vec3(scratch[c + FRAME], scratch[c + FRAME + 1], scratch[c + FRAME + 2]);
-                let u = vec3(scratch[c + FRAME + 3], scratch[c + FRAME + 4], scratch[c + FRAME + 5]);
-                let v = vec3(scratch[c + FRAME + 6], scratch[c + FRAME + 7], scratch[c + FRAME + 8]);
+                let n = vec3(scratch[of(c, FRAME)], scratch[of(c, FRAME + 1)], scratch[of(c, FRAME + 2)]);
+                let u = vec3(scratch[of(c, FRAME + 3)], scratch[of(c, FRAME + 4)], scratch[of(c, FRAME + 5)]);
+                let v = vec3(scratch[of(c, FRAME + 6)], scratch[of(c, FRAME + 7)], scratch[of(c, FRAME + 8)]);
                 let f = vec3(
                     f0 * n.x + f1 * u.x + f2 * v.x,
                     f0 * n.y + f1 * u.y + f2 * v.y,

@@ -50,8 +50,8 @@ pub(super) fn clear_couplings(scratch: &mut [f32], scratch_base: usize) {
 #[cfg_attr(feature = "gpu", cube)]
 #[inline(always)]
 fn read_axis(scratch: &mut [f32], c: usize, axis: usize) -> Vec3 {
-    let at = c + FRAME + 3 * axis;
-    vec3(scratch[at], scratch[at + 1], scratch[at + 2])
+    let at = FRAME + 3 * axis;
+    vec3(scratch[of(c, at)], scratch[of(c, at + 1)], scratch[of(c, at + 2)])
 }
 
 /// Of the edges `y_0 +- mu y_i`: stiffness of y_0, of y_i, and what couples them, per stiffness of an edge.
@@ -66,6 +66,7 @@ fn edges_on(normal: f32, side: f32, mu: f32) -> Vec3 {
 /// Adds to the couplings what the contacts between the agent's `part`, whose slot is `own`, and the body in `slot` put there.
 #[cfg_attr(feature = "gpu", cube)]
 pub(super) fn couple<M: ContactBody>(scratch: &mut [f32], scratch_base: usize, part: usize, own: usize, slot: usize) {
+    on_cpu!(wide::pays(scratch, scratch_base), wide::couple::<M>(scratch, scratch_base, part, own, slot));
     let count = scratch[scratch_base + COUNT] as usize;
     for index in 0..count {
         let c = contact(scratch_base, index);
@@ -73,24 +74,24 @@ pub(super) fn couple<M: ContactBody>(scratch: &mut [f32], scratch_base: usize, p
         let other = side_of(scratch, c, slot);
         // One pushes where the other is pushed: the product of the sides is -1.
         if side * other < 0.0 {
-            let arm = arm_of(c, side);
-            let arm_other = arm_of(c, other);
-            let r = vec3(scratch[arm], scratch[arm + 1], scratch[arm + 2]);
-            let q = vec3(scratch[arm_other], scratch[arm_other + 1], scratch[arm_other + 2]);
+            let arm = arm_of(side);
+            let arm_other = arm_of(other);
+            let r = vec3(scratch[of(c, arm)], scratch[of(c, arm + 1)], scratch[of(c, arm + 2)]);
+            let q = vec3(scratch[of(c, arm_other)], scratch[of(c, arm_other + 1)], scratch[of(c, arm_other + 2)]);
             let n = read_axis(scratch, c, 0);
             let u = read_axis(scratch, c, 1);
             let v = read_axis(scratch, c, 2);
-            let y0 = scratch[c + Y];
-            let mu = scratch[c + MU];
-            let twist = scratch[c + MU + 2];
-            let roll = scratch[c + MU + 3];
-            let e1 = edges_on(y0, mu * scratch[c + Y + 1], mu);
-            let e2 = edges_on(y0, mu * scratch[c + Y + 2], mu);
-            let e3 = edges_on(y0, twist * scratch[c + Y + 3], twist);
-            let e4 = edges_on(y0, roll * scratch[c + Y + 4], roll);
-            let e5 = edges_on(y0, roll * scratch[c + Y + 5], roll);
+            let y0 = scratch[of(c, Y)];
+            let mu = scratch[of(c, MU)];
+            let twist = scratch[of(c, MU + 2)];
+            let roll = scratch[of(c, MU + 3)];
+            let e1 = edges_on(y0, mu * scratch[of(c, Y + 1)], mu);
+            let e2 = edges_on(y0, mu * scratch[of(c, Y + 2)], mu);
+            let e3 = edges_on(y0, twist * scratch[of(c, Y + 3)], twist);
+            let e4 = edges_on(y0, roll * scratch[of(c, Y + 4)], roll);
+            let e5 = edges_on(y0, roll * scratch[of(c, Y + 5)], roll);
             let on = e1.x + e2.x + e3.x + e4.x + e5.x;
-            let stiff = -scratch[c + STIFF];
+            let stiff = -scratch[of(c, STIFF)];
             if on > 0.0 {
                 for motion in 0..6usize {
                     let turns = motion > 2;

@@ -49,7 +49,7 @@ pub(crate) fn contact_kinds(scratch: &[f32], scratch_base: usize) -> impl Iterat
         let slots = [FIRST, SECOND].map(|side| scratch[c + side] as usize);
         let agent = slots.iter().any(|slot| *slot == AGENT_SLOT || *slot > STATIC_SLOT);
         let fixed = slots.contains(&STATIC_SLOT);
-        let floor = fixed && scratch[c + FRAME + 2] == 1.0;
+        let floor = fixed && scratch[of(c, FRAME + 2)] == 1.0;
         match (agent, fixed) {
             (true, true) if floor => Kind::AgentFloor,
             (true, true) => Kind::AgentSolid,

@@ -3,6 +3,7 @@
 #[cfg(feature = "gpu")]
 use cubecl::prelude::*;
 
+use super::rows::add_motion;
 use super::search::concerns;
 use super::solver::{LEVER, arm_of, parts_of, side_of, slot_of};
 use super::*;
@@ -10,12 +11,13 @@ use super::*;
 /// Zeroes the path's part in the contacts of `slot`.
 #[cfg_attr(feature = "gpu", cube)]
 pub(super) fn clear_paths(scratch: &mut [f32], scratch_base: usize, slot: usize) {
+    on_cpu!(wide::pays(scratch, scratch_base), wide::clear_paths(scratch, scratch_base, slot));
     let count = scratch[scratch_base + COUNT] as usize;
     for index in 0..count {
         let c = contact(scratch_base, index);
         if concerns(scratch, c, slot) {
             for i in 0..6 {
-                scratch[c + DY + i] = 0.0;
+                scratch[of(c, DY + i)] = 0.0;
             }
         }
     }
@@ -24,6 +26,7 @@ pub(super) fn clear_paths(scratch: &mut [f32], scratch_base: usize, slot: usize)
 /// Adds the path of the body in `slot` to the paths of its contacts.
 #[cfg_attr(feature = "gpu", cube)]
 pub(super) fn spread_path<M: ContactBody>(scratch: &mut [f32], scratch_base: usize, slot: usize) {
+    on_cpu!(wide::pays(scratch, scratch_base), wide::spread_path::<M>(scratch, scratch_base, slot));
     let parts = parts_of::<M>(slot);
     let count = scratch[scratch_base + COUNT] as usize;
     for part in 0..parts {
@@ -33,7 +36,7 @@ pub(super) fn spread_path<M: ContactBody>(scratch: &mut [f32], scratch_base: usi
             let c = contact(scratch_base, index);
             let side = side_of(scratch, c, own);
             if side != 0.0 {
-                add_motion(scratch, c, c + DY, arm_of(c, side), path, side);
+                add_motion(scratch, c, DY, arm_of(side), path, side);
             }
         }
     }
@@ -94,12 +97,13 @@ pub(crate) fn advance_record(scratch: &mut [f32], b: usize, t: f32) -> f32 {
 /// Moves the contacts of `slot` (or [`EVERY`]) by `t` along their paths.
 #[cfg_attr(feature = "gpu", cube)]
 pub(super) fn advance_contacts(scratch: &mut [f32], scratch_base: usize, slot: usize, t: f32) {
+    on_cpu!(wide::pays(scratch, scratch_base), wide::advance(scratch, scratch_base, slot, t));
     let count = scratch[scratch_base + COUNT] as usize;
     for index in 0..count {
         let c = contact(scratch_base, index);
         if concerns(scratch, c, slot) {
             for i in 0..6 {
-                scratch[c + Y + i] += t * scratch[c + DY + i];
+                scratch[of(c, Y + i)] += t * scratch[of(c, DY + i)];
             }
         }
     }

@@ -14,6 +14,16 @@ pub fn load_static(scratch: &mut [f32], scratch_base: usize) {
     }
 }
 
+/// Copies the 15 numbers of the geom at `from` to `to`.
+#[cfg_attr(feature = "gpu", cube)]
+#[inline(always)]
+pub fn copy_geom(scratch: &mut [f32], from: usize, to: usize) {
+    on_cpu!(wide::in_use(), wide::copy_geom(scratch, from, to));
+    for k in 0..15usize {
+        scratch[to + k] = scratch[from + k];
+    }
+}
+
 /// Writes a geom at `geom`: centre (x, y, z), turned by the yaw about z, half sizes.
 #[cfg_attr(feature = "gpu", cube)]
 pub fn place_upright_box(

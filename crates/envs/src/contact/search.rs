@@ -7,7 +7,7 @@ use super::*;
 
 const SEARCH_STEPS: usize = 12;
 /// The last slot before the agent's further parts.
-const LAST_OTHER: f32 = STATIC_SLOT as f32;
+pub(super) const LAST_OTHER: f32 = STATIC_SLOT as f32;
 /// Stands for every body where a slot is asked for.
 pub(super) const EVERY: usize = 1000;
 
@@ -16,8 +16,8 @@ pub(super) const EVERY: usize = 1000;
 #[inline(always)]
 pub(super) fn concerns(scratch: &mut [f32], c: usize, slot: usize) -> bool {
     let id = slot as f32;
-    let first = scratch[c + FIRST];
-    let second = scratch[c + SECOND];
+    let first = scratch[of(c, FIRST)];
+    let second = scratch[of(c, SECOND)];
     let part = slot == AGENT_SLOT && (first > LAST_OTHER || second > LAST_OTHER);
     slot == EVERY || first == id || second == id || part
 }
@@ -39,6 +39,7 @@ fn edge_along(e: f32, de: f32, t: f32) -> (f32, f32, f32) {
 /// Slope, curvature and number of changed edges of the contacts of `slot` at `t` along the path.
 #[cfg_attr(feature = "gpu", cube)]
 fn contacts_along(scratch: &mut [f32], scratch_base: usize, slot: usize, t: f32) -> (f32, f32, f32) {
+    on_cpu!(wide::pays(scratch, scratch_base), wide::along(scratch, scratch_base, slot, t));
     let mut slope = 0.0f32;
     let mut curvature = 0.0f32;
     let mut changed = 0.0f32;
@@ -46,13 +47,13 @@ fn contacts_along(scratch: &mut [f32], scratch_base: usize, slot: usize, t: f32)
     for index in 0..count {
         let c = contact(scratch_base, index);
         if concerns(scratch, c, slot) {
-            let stiff = scratch[c + STIFF];
-            let y0 = scratch[c + Y];
-            let d0 = scratch[c + DY];
+            let stiff = scratch[of(c, STIFF)];
+            let y0 = scratch[of(c, Y)];
+            let d0 = scratch[of(c, DY)];
             for i in 0..5 {
-                let mu = scratch[c + MU + i];
-                let y = mu * scratch[c + Y + 1 + i];
-                let d = mu * scratch[c + DY + 1 + i];
+                let mu = scratch[of(c, MU + i)];
+                let y = mu * scratch[of(c, Y + 1 + i)];
+                let d = mu * scratch[of(c, DY + 1 + i)];
                 let (slope_1, curvature_1, changed_1) = edge_along(y0 + y, d0 + d, t);
                 let (slope_2, curvature_2, changed_2) = edge_along(y0 - y, d0 - d, t);
                 slope += stiff * (slope_1 + slope_2);

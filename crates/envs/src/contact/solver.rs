@@ -7,6 +7,7 @@ use cubecl::prelude::*;
 use super::block::{accumulate, free_direction, start_free};
 use super::joint::{clear_couplings, couple, join, reduce};
 use super::path::{advance_body, advance_contacts, clear_paths, spread_path, take_path};
+use super::rows::complete_contacts;
 use super::search::{EVERY, line_search};
 use super::*;
 
@@ -29,15 +30,15 @@ pub(crate) const LEVER: f32 = 0.02;
 #[inline(always)]
 pub(super) fn side_of(scratch: &mut [f32], c: usize, slot: usize) -> f32 {
     let id = slot as f32;
-    let second = if scratch[c + SECOND] == id { 1.0f32 } else { 0.0f32 };
-    if scratch[c + FIRST] == id { -1.0f32 } else { second }
+    let second = if scratch[of(c, SECOND)] == id { 1.0f32 } else { 0.0f32 };
+    if scratch[of(c, FIRST)] == id { -1.0f32 } else { second }
 }
 
-/// Where the lever arm of the body on `side` of contact `c` lies.
+/// Which numbers of a contact are the lever arm of the body on its `side`.
 #[cfg_attr(feature = "gpu", cube)]
 #[inline(always)]
-pub(super) fn arm_of(c: usize, side: f32) -> usize {
-    if side < 0.0 { c + ARM_FIRST } else { c + ARM_SECOND }
+pub(super) fn arm_of(side: f32) -> usize {
+    if side < 0.0 { ARM_FIRST } else { ARM_SECOND }
 }
 
 /// Slope and curvature of the inertia's part of the objective along the path of the body in `slot`.
@@ -271,8 +272,8 @@ fn partner_of<M: ContactBody>(scratch: &mut [f32], scratch_base: usize, bodies: 
     if M::joins() && !linked || linked && bodies == 1 {
         for index in 0..count {
             let c = contact(scratch_base, index);
-            let first = scratch[c + FIRST] as usize;
-            let second = scratch[c + SECOND] as usize;
+            let first = scratch[of(c, FIRST)] as usize;
+            let second = scratch[of(c, SECOND)] as usize;
             let free = if first > AGENT_SLOT && first < STATIC_SLOT { first } else { second };
             let other = if free == first { second } else { first };
             let agents = other == AGENT_SLOT || other > STATIC_SLOT;
@@ -308,10 +309,7 @@ pub fn diverged(x: f32, y: f32, z: f32) -> f32 {
 /// each other.
 #[cfg_attr(feature = "gpu", cube)]
 pub fn solve<M: ContactBody>(scratch: &mut [f32], scratch_base: usize, bodies: usize, linked: bool) {
-    let count = scratch[scratch_base + COUNT] as usize;
-    for index in 0..count {
-        complete_contact(scratch, scratch_base, contact(scratch_base, index));
-    }
+    complete_contacts::<M>(scratch, scratch_base, bodies);
     spent!(ContactRows);
     let partner = partner_of::<M>(scratch, scratch_base, bodies, linked);
     let pair = partner > AGENT_SLOT;

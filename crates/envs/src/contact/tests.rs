@@ -113,7 +113,7 @@ impl World {
 
     fn bodies_in_contact(&self) -> usize {
         let all = self.scratch[S0 + COUNT] as usize;
-        (0..all).filter(|&i| self.scratch[contact(S0, i) + FIRST] != STATIC_SLOT as f32).count()
+        (0..all).filter(|&i| self.scratch[of(contact(S0, i), FIRST)] != STATIC_SLOT as f32).count()
     }
 }
 
@@ -215,7 +215,7 @@ fn a_ball_inside_a_box_leaves_through_the_nearest_face() {
     vases.substep(&[0.0, 0.0, -1.0, 0.0], &[0.0; 3], &[0.0; 3], 0.0);
     // Centre 7 cm inside the face x = -0.07: the vase is pushed to +x.
     let first = contact(S0, 0);
-    assert_eq!(vases.scratch[first + FRAME], 1.0);
+    assert_eq!(vases.scratch[of(first, FRAME)], 1.0);
     assert!(vases.scratch[body(S0, 1) + ACC] > 0.0);
 }
 

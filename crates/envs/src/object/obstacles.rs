@@ -8,21 +8,19 @@ use cubecl::prelude::*;
 
 use super::body::is_idle;
 use super::gremlin::{drift_all, orbit, weld};
-use super::pair::{PILLAR, collide, place_body_geom, place_solid};
-use super::touches::{publish_touches, touch_nothing};
+use super::pair::{PILLAR, apart, bound_of, collide, place_body_geom, place_solid};
 use crate::contact::{
     ACC, ACTIVE, AGENT_SLOT, ASLEEP, BOX, CONTACT_TOUCH, COUNT, CYLINDER, ContactBody, FREE, GEOM, INDEX, LINKED,
-    MAX_BODIES, Nobody, OTHER_GEOM, SPARE_GEOM, SPHERE, STAGED, STAGED_LEN, STATIC_SLOT, TOUCH_BUTTONS, TOUCH_COSTS,
-    TOUCHES, VEL, body, floor_box, load_free_body, load_static, move_free_body, place_free_body, set_surface,
-    solve_active,
+    MAX_BODIES, OTHER_GEOM, SPARE_GEOM, SPHERE, STATIC_SLOT, TOUCH_BUTTONS, TOUCH_COSTS, TOUCHES, body, floor_box,
+    load_free_body, load_static, set_surface,
 };
 use crate::object::ObjectKind;
 use crate::params::{
     PARAM_BODIES, PARAM_BODY_COSTS, PARAM_BODY_FIELDS, PARAM_BODY_FIRST, PARAM_BODY_HALF, PARAM_BODY_KIND,
     PARAM_BODY_MASS, PARAM_BODY_MOMENT, PARAM_BODY_REACH, PARAM_BODY_SPIN_MOMENT, PARAM_SOLID_COSTS, PARAM_SOLID_FIRST,
-    PARAM_SOLID_KIND, PARAM_SOLID_RADIUS, PARAM_SOLIDS, PARAM_STAGES, PARAM_SUBSTEP,
+    PARAM_SOLID_KIND, PARAM_SOLID_RADIUS, PARAM_SOLIDS, PARAM_SUBSTEP,
 };
-use crate::state::{AGE, LANES, STATIC_FIELDS, TOUCHED, X, Y};
+use crate::state::{AGE, LANES, STATIC_FIELDS, X, Y};
 
 const GREMLIN: f32 = ObjectKind::Gremlin.code();
 const PUSH_BOX: f32 = ObjectKind::PushBox.code();
@@ -31,8 +29,6 @@ const PUSH_BOX: f32 = ObjectKind::PushBox.code();
 const BODY_TRAVEL: f32 = 0.02;
 /// Distance a resting neighbour must have from a struck body to stay asleep, beyond both reaches \[m\].
 const SPARE: f32 = 0.04;
-/// The reach of an agent that is nowhere near \[m\].
-const OUT_OF_REACH: f32 = -1.0;
 /// Friction of every object: torsion and roll \[m\]; sliding friction is 1.
 const TORSION: f32 = 0.005;
 const ROLL: f32 = 0.0001;
@@ -155,6 +151,25 @@ fn sleeps(scratch: &mut [f32], scratch_base: usize, slot: usize) -> bool {
     scratch[b + ASLEEP] > 0.5 && scratch[b + TOUCHES] == 0.0
 }
 
+/// Whether no solid is where a geom of the free object in slot 1 could meet it.
+#[cfg_attr(feature = "gpu", cube)]
+fn far_from_solids(params: &[f32], state: &mut [f32], base: usize, scratch: &mut [f32], scratch_base: usize) -> bool {
+    let b = body(scratch_base, 1);
+    let reach = 2.0 * params[PARAM_BODY_REACH] + params[PARAM_SOLID_RADIUS];
+    let solids = params[PARAM_SOLIDS] as usize;
+    let mut at = base + (params[PARAM_SOLID_FIRST] as usize) * LANES;
+    let mut far = true;
+    for _ in 0..solids {
+        let dx = state[at] - scratch[b + GEOM];
+        let dy = state[at + LANES] - scratch[b + GEOM + 1];
+        if dx * dx + dy * dy < reach * reach {
+            far = false;
+        }
+        at += STATIC_FIELDS * LANES;
+    }
+    far
+}
+
 /// Finds every contact of the agent (loaded in its slot), the active free objects, the solids and, for free objects, the
 /// floor at the present poses, in substep `substep` of the step (the weld of gremlins moves with it). Leaves the
 /// agent's touches at [`CONTACT_TOUCH`], [`TOUCH_COSTS`], [`TOUCH_BUTTONS`] and whether bodies must be solved
@@ -174,6 +189,7 @@ pub fn obstacles_collide<M: ContactBody>(
     let kind = params[PARAM_BODY_KIND];
     let body_geoms = if kind == PUSH_BOX { 5usize } else { 1usize };
     let body_reach = params[PARAM_BODY_REACH];
+    let half = params[PARAM_BODY_HALF];
     let body_weight = 1.0 / params[PARAM_BODY_MASS].max(1e-9);
     let solids = params[PARAM_SOLIDS] as usize;
     let first_solid = base + (params[PARAM_SOLID_FIRST] as usize) * LANES;
@@ -199,7 +215,10 @@ pub fn obstacles_collide<M: ContactBody>(
     // Owners of the first geom: the agent (slot 0), then the bodies; partners: later bodies, then solids.
     for slot in 0..(active + 1) {
         let agent = slot == AGENT_SLOT;
-        let geoms = if agent { M::geoms() } else { body_geoms };
+        let mut geoms = if agent { M::geoms() } else { body_geoms };
+        if body_geoms > 1 && !agent && active == 1 && far_from_solids(params, state, base, scratch, scratch_base) {
+            geoms = 0;
+        }
         for geom in 0..geoms {
             if agent {
                 M::place_geom(scratch, scratch_base, geom, scratch_base + SPARE_GEOM);
@@ -237,13 +256,33 @@ pub fn obstacles_collide<M: ContactBody>(
                     let later = !agent && is_body && scratch[body(scratch_base, slot) + INDEX] > scratch[b + INDEX];
                     let before = scratch[scratch_base + COUNT];
                     for other_geom in 0..other_geoms {
-                        if is_body {
-                            place_body_geom(scratch, scratch_base, other_slot, other_geom, scratch_base + OTHER_GEOM);
-                        } else {
-                            place_solid(params, state, solid_at, scratch, scratch_base + OTHER_GEOM);
+                        let mut near = true;
+                        if body_geoms > 1 {
+                            // Of a push box' five geoms most are far from what its whole is near.
+                            let own = if agent { bound } else { bound_of(half, geom) };
+                            let mut reach = own + solid_radius;
+                            let mut squared = dx * dx + dy * dy;
+                            if is_body {
+                                reach = own + bound_of(half, other_geom);
+                                squared = apart(scratch, scratch_base, other_slot, other_geom, x, y);
+                            }
+                            near = squared < reach * reach;
                         }
-                        let other_kind = if is_body { BOX } else { solid_kind };
-                        collide(scratch, scratch_base, own_slot, own_kind, other_slot, other_kind, later);
+                        if near {
+                            if is_body {
+                                place_body_geom(
+                                    scratch,
+                                    scratch_base,
+                                    other_slot,
+                                    other_geom,
+                                    scratch_base + OTHER_GEOM,
+                                );
+                            } else {
+                                place_solid(params, state, solid_at, scratch, scratch_base + OTHER_GEOM);
+                            }
+                            let other_kind = if is_body { BOX } else { solid_kind };
+                            collide(scratch, scratch_base, own_slot, own_kind, other_slot, other_kind, later);
+                        }
                     }
                     if scratch[scratch_base + COUNT] > before {
                         if agent {
@@ -290,89 +329,4 @@ pub fn obstacles_collide<M: ContactBody>(
         }
     }
     spent!(FloorContacts);
-}
-
-/// Moves the active free objects on by `step` \[s\] under their accelerations.
-#[cfg_attr(feature = "gpu", cube)]
-pub fn obstacles_finish(
-    params: &[f32],
-    state: &mut [f32],
-    base: usize,
-    step: f32,
-    scratch: &mut [f32],
-    scratch_base: usize,
-) {
-    let active = scratch[scratch_base + ACTIVE] as usize;
-    let fields = params[PARAM_BODY_FIELDS] as usize;
-    let first = base + (params[PARAM_BODY_FIRST] as usize) * LANES;
-    for slot in 1..(active + 1) {
-        if scratch[body(scratch_base, slot) + ASLEEP] == 0.0 {
-            let index = scratch[body(scratch_base, slot) + INDEX] as usize;
-            move_free_body(state, first + index * fields * LANES, LANES, scratch, scratch_base, slot, step);
-        }
-    }
-    spent!(ObjectMotion);
-}
-
-/// Moves the active free objects on by the stage `stage` of a timestep of `step` \[s\] in four, MuJoCo's Runge-Kutta: to
-/// where the next stage looks at them, after the last to where the timestep leaves them.
-#[cfg_attr(feature = "gpu", cube)]
-pub fn obstacles_stage(
-    params: &[f32],
-    state: &mut [f32],
-    base: usize,
-    stage: u32,
-    step: f32,
-    scratch: &mut [f32],
-    scratch_base: usize,
-) {
-    let active = scratch[scratch_base + ACTIVE] as usize;
-    let fields = params[PARAM_BODY_FIELDS] as usize;
-    let first = base + (params[PARAM_BODY_FIRST] as usize) * LANES;
-    let share = if stage == 1 || stage == 2 { 1.0f32 / 3.0f32 } else { 1.0f32 / 6.0f32 };
-    for slot in 1..(active + 1) {
-        let b = body(scratch_base, slot);
-        let at = first + (scratch[b + INDEX] as usize) * fields * LANES;
-        let start = scratch_base + STAGED + (slot - 1) * STAGED_LEN;
-        if stage == 0 {
-            for k in 0..13usize {
-                scratch[start + k] = state[at + k * LANES];
-            }
-            for k in 13..STAGED_LEN {
-                scratch[start + k] = 0.0;
-            }
-        }
-        if scratch[b + ASLEEP] == 0.0 {
-            for k in 0..6usize {
-                scratch[start + 13 + k] += share * scratch[b + VEL + k];
-                scratch[start + 19 + k] += share * scratch[b + ACC + k];
-            }
-            let last = stage == 3;
-            let rates = if last { start + 13 } else { b + VEL };
-            let accs = if last { start + 19 } else { b + ACC };
-            let reach = if stage < 2 { 0.5 * step } else { step };
-            place_free_body(state, at, LANES, scratch, scratch_base, slot, start, rates, accs, reach);
-        }
-    }
-}
-
-/// Moves the free objects of one environment, whose agent meets none of them in this step.
-pub fn advance_bodies(params: &[f32], state: &mut [f32], base: usize, scratch: &mut [f32], scratch_base: usize) {
-    if obstacles_begin(params, state, base, OUT_OF_REACH, scratch, scratch_base) > 0 {
-        let stages = params[PARAM_STAGES] as u32;
-        for round in 0..10 * stages {
-            let substep = (round / stages) as f32;
-            obstacles_collide::<Nobody>(params, state, base, substep, scratch, scratch_base);
-            solve_active::<Nobody>(scratch, scratch_base);
-            if stages > 1 {
-                obstacles_stage(params, state, base, round % stages, params[PARAM_SUBSTEP], scratch, scratch_base);
-            } else {
-                obstacles_finish(params, state, base, params[PARAM_SUBSTEP], scratch, scratch_base);
-            }
-        }
-        publish_touches(params, state, base, scratch, scratch_base);
-        state[base + TOUCHED * LANES] = 0.0;
-    } else {
-        touch_nothing(state, base);
-    }
 }

@@ -5,7 +5,8 @@ use cubecl::prelude::*;
 
 use super::body::COLUMN;
 use crate::contact::{
-    BOX, CYLINDER, GEOM, HULL, OTHER_GEOM, SPARE_GEOM, SPHERE, ball_ball, body, box_box, convex_convex, sphere_box,
+    BOX, CYLINDER, GEOM, HULL, OTHER_GEOM, SPARE_GEOM, SPHERE, ball_ball, body, box_box, convex_convex, copy_geom,
+    sphere_box,
 };
 use crate::object::ObjectKind;
 use crate::params::{PARAM_SOLID_KIND, PARAM_SOLID_RADIUS};
@@ -14,13 +15,16 @@ use crate::state::LANES;
 pub(super) const PILLAR: f32 = ObjectKind::Pillar.code();
 /// Half the height of a pillar \[m\].
 const PILLAR_HALF_HEIGHT: f32 = 0.5;
+/// Half diagonals of a cube and of a column of it, in the cube's half sizes.
+const BOX_BOUND: f32 = 1.732_051;
+const COLUMN_BOUND: f32 = 1.224_745;
+/// Beyond all rounding of places \[m\].
+const ROOM: f32 = 1e-3;
 /// Writes geom `index` of the free object in `slot` to `to`: the box itself, or a corner column of the push box.
 #[cfg_attr(feature = "gpu", cube)]
 pub(super) fn place_body_geom(scratch: &mut [f32], scratch_base: usize, slot: usize, index: usize, to: usize) {
     let geom = body(scratch_base, slot) + GEOM;
-    for k in 0..15usize {
-        scratch[to + k] = scratch[geom + k];
-    }
+    copy_geom(scratch, geom, to);
     if index > 0 {
         let half = scratch[geom + 12];
         let x = if index < 3 { half } else { -half };
@@ -31,6 +35,30 @@ pub(super) fn place_body_geom(scratch: &mut [f32], scratch_base: usize, slot: us
         scratch[to + 12] = COLUMN * half;
         scratch[to + 13] = COLUMN * half;
     }
+}
+
+/// Squared distance, seen from above, between (`x`, `y`) and the centre of geom `index` of the free object in `slot`.
+#[cfg_attr(feature = "gpu", cube)]
+pub(super) fn apart(scratch: &mut [f32], scratch_base: usize, slot: usize, index: usize, x: f32, y: f32) -> f32 {
+    let geom = body(scratch_base, slot) + GEOM;
+    let mut dx = scratch[geom] - x;
+    let mut dy = scratch[geom + 1] - y;
+    if index > 0 {
+        let half = scratch[geom + 12];
+        let out_x = if index < 3 { half } else { -half };
+        let out_y = if index % 2 == 1 { half } else { -half };
+        dx += scratch[geom + 3] * out_x + scratch[geom + 4] * out_y;
+        dy += scratch[geom + 6] * out_x + scratch[geom + 7] * out_y;
+    }
+    dx * dx + dy * dy
+}
+
+/// Radius of a ball about the centre of geom `index` of a push box of half size `half` that holds it, and a little room.
+#[cfg_attr(feature = "gpu", cube)]
+#[inline(always)]
+pub(super) fn bound_of(half: f32, index: usize) -> f32 {
+    let slim = half * COLUMN_BOUND + ROOM;
+    if index > 0 { slim } else { half * BOX_BOUND + ROOM }
 }
 
 /// Writes the solid at `at` to `to`: an upright cylinder or a ball on the floor.

@@ -4,7 +4,7 @@ use core::mem::swap;
 
 use super::body::read_car;
 use super::contact_step::{STEP, STRONGEST, find_contacts, is_tilted, solve_contacts};
-use super::register::{Aligned, in_vectors};
+use super::register::in_vectors;
 use super::variants::scalar::{
     Acc, ROUNDS, SUBSTEPS, frame, integrate, keep, load, problem, proper_acceleration, recall, store, v3,
 };
@@ -13,6 +13,7 @@ use super::{ACTION_DIM, REACH, STATE_FIELDS, publish};
 use crate::agent::abreast::{filled_up, scratch_of, set_out, with_scratch};
 use crate::contact::diverged;
 use crate::object::obstacles_finish;
+use crate::register::Aligned;
 use crate::state::{AGENT_OWN, LANES};
 
 /// Numbers of a block of cars by themselves.

@@ -155,7 +155,8 @@ macro_rules! simd_variant {
             use super::*;
             use crate::agent::FrameLanes;
             use crate::agent::car::OWN_SENSES;
-            use crate::agent::car::register::{Aligned, LaneMask, Lanes, commands};
+            use crate::agent::car::register::commands;
+            use crate::register::{Aligned, LaneMask, Lanes};
 
             pub type Real = Lanes<$simd>;
             pub type Fixed = f32;

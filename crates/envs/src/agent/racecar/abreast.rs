@@ -11,9 +11,10 @@ use super::variants::scalar::{
 use super::variants::{avx2, avx512};
 use super::{ACTION_DIM, COURSE_SUM, RATES, REACH, publish};
 use crate::agent::abreast::{filled_up, scratch_of, set_out, with_scratch};
-use crate::agent::car::register::{Aligned, in_vectors};
+use crate::agent::car::register::in_vectors;
 use crate::contact::diverged;
 use crate::object::obstacles_stage;
+use crate::register::Aligned;
 use crate::state::LANES;
 
 /// Numbers of a block of courses.

@@ -103,13 +103,14 @@ macro_rules! simd_variant {
             use pulp::NullaryFnOnce;
 
             use super::*;
-            use crate::agent::car::register::{Aligned, commands};
+            use crate::agent::car::register::commands;
             use crate::agent::car::variants::$name::{
                 Column, Cone, Contact, Fixed, Frame, Mask, Pair, Quat, Real, Six, Sym3, Sym6, V3, add_cone, along, any,
                 below, both, by, compose, cone, cross, dot, eliminate, fixed, floor_contact, frame, get, larger,
                 largest, magnitude, minus, negated, normalised, pick, pick3, plus, put, reaction, rolling, root,
                 scaled, smaller, solve6, times, to_frame, to_world, turning, v3,
             };
+            use crate::register::Aligned;
             use crate::state::LANES;
 
             physics!();

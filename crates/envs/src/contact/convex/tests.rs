@@ -25,8 +25,8 @@ fn contact_of(a: &[f32; 15], kind_a: usize, b: &[f32; 15], kind_b: usize) -> Opt
     assert!(scratch[scratch_base + COUNT] <= 1.0);
     (scratch[scratch_base + COUNT] == 1.0).then(|| {
         let c = contact(scratch_base, 0);
-        assert_eq!([scratch[c + FIRST], scratch[c + SECOND]], [1.0, 2.0]);
-        let at = |k| scratch[c + k];
+        assert_eq!([scratch[of(c, FIRST)], scratch[of(c, SECOND)]], [1.0, 2.0]);
+        let at = |k| scratch[of(c, k)];
         [at(FRAME), at(FRAME + 1), at(FRAME + 2), at(Y), at(ARM_FIRST), at(ARM_FIRST + 1), at(ARM_FIRST + 2)]
     })
 }
