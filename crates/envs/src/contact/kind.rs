@@ -46,7 +46,7 @@ pub(crate) fn contacts_in(scratch: &[f32], scratch_base: usize) -> usize {
 pub(crate) fn contact_kinds(scratch: &[f32], scratch_base: usize) -> impl Iterator<Item = Kind> {
     (0..contacts_in(scratch, scratch_base)).map(move |index| {
         let c = contact(scratch_base, index);
-        let slots = [FIRST, SECOND].map(|side| scratch[c + side] as usize);
+        let slots = [FIRST, SECOND].map(|side| scratch[of(c, side)] as usize);
         let agent = slots.iter().any(|slot| *slot == AGENT_SLOT || *slot > STATIC_SLOT);
         let fixed = slots.contains(&STATIC_SLOT);
         let floor = fixed && scratch[of(c, FRAME + 2)] == 1.0;

@@ -43,7 +43,7 @@ macro_rules! __expand_on_cpu {
 }
 
 /// Fewer contacts are quicker one by one.
-const FEWEST: f32 = 3.0;
+const FEWEST: f32 = 2.0;
 
 /// Whether what is here is in use: always, but in tests of what a kernel does.
 #[inline(always)]
