@@ -120,6 +120,12 @@ impl<S: Simd> Lanes<S> {
         Self { simd: self.simd, values: self.simd.abs_f32s(self.values) }
     }
 
+    /// The register itself.
+    #[inline(always)]
+    pub fn values(self) -> S::f32s {
+        self.values
+    }
+
     /// The sum of all lanes: of each half's, and so on.
     #[inline(always)]
     pub fn sum(self) -> f32 {

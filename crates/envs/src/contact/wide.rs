@@ -22,7 +22,7 @@ pub(super) use sums::accumulate;
 
 use core::ops::{Add, Mul, Sub};
 
-use pulp::{Scalar256b, Simd, WithSimd};
+use pulp::{NullaryFnOnce, Scalar256b, Simd};
 
 use super::*;
 use crate::register::{LaneMask, Lanes};
@@ -61,14 +61,70 @@ pub(super) fn pays(scratch: &[f32], scratch_base: usize) -> bool {
     in_use() && scratch[scratch_base + COUNT] >= FEWEST
 }
 
-/// Does `work` with registers of [`GROUP`] numbers: the machine's, or loops.
+/// Registers of [`GROUP`] numbers.
+trait Registers: Simd {
+    /// The sum of all lanes of each: of neighbours, of their sums, of both halves.
+    fn eight_sums(self, of: [Self::f32s; GROUP]) -> [f32; GROUP];
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Registers for pulp::x86::V3 {
+    #[inline(always)]
+    fn eight_sums(self, of: [Self::f32s; GROUP]) -> [f32; GROUP] {
+        let [a, b, c, d, e, f, g, h] = of;
+        let avx = self.avx;
+        let ab = avx._mm256_hadd_ps(pulp::cast(a), pulp::cast(b));
+        let cd = avx._mm256_hadd_ps(pulp::cast(c), pulp::cast(d));
+        let ef = avx._mm256_hadd_ps(pulp::cast(e), pulp::cast(f));
+        let gh = avx._mm256_hadd_ps(pulp::cast(g), pulp::cast(h));
+        let (first, last) = (avx._mm256_hadd_ps(ab, cd), avx._mm256_hadd_ps(ef, gh));
+        let low = avx._mm256_permute2f128_ps::<0x20>(first, last);
+        let high = avx._mm256_permute2f128_ps::<0x31>(first, last);
+        pulp::cast(avx._mm256_add_ps(low, high))
+    }
+}
+
+impl Registers for Scalar256b {
+    #[inline(always)]
+    fn eight_sums(self, of: [Self::f32s; GROUP]) -> [f32; GROUP] {
+        of.map(|lanes| {
+            let lanes: [f32; GROUP] = pulp::cast(lanes);
+            let half = |k: usize| (lanes[k] + lanes[k + 1]) + (lanes[k + 2] + lanes[k + 3]);
+            half(0) + half(4)
+        })
+    }
+}
+
+/// What can be done with any registers.
+trait Work {
+    type Output;
+
+    /// To be inlined, so that it is compiled for them.
+    fn run<R: Registers>(self, simd: R) -> Self::Output;
+}
+
+struct Run<W, R> {
+    work: W,
+    simd: R,
+}
+
+impl<W: Work, R: Registers> NullaryFnOnce for Run<W, R> {
+    type Output = W::Output;
+
+    #[inline(always)]
+    fn call(self) -> W::Output {
+        self.work.run(self.simd)
+    }
+}
+
+/// Does `work` with the machine's registers, or with loops.
 #[inline(always)]
-fn dispatch<W: WithSimd>(work: W) -> W::Output {
+fn dispatch<W: Work>(work: W) -> W::Output {
     #[cfg(target_arch = "x86_64")]
     if let Some(simd) = registers() {
-        return Simd::vectorize(simd, work);
+        return simd.vectorize(Run { work, simd });
     }
-    Simd::vectorize(Scalar256b, work)
+    work.run(Scalar256b)
 }
 
 #[cfg(all(target_arch = "x86_64", not(test)))]
@@ -193,4 +249,18 @@ impl<S: Simd> Mul<Lanes<S>> for Three<S> {
     fn mul(self, factor: Lanes<S>) -> Self {
         Self { x: self.x * factor, y: self.y * factor, z: self.z * factor }
     }
+}
+
+/// The sum of all lanes of each.
+#[inline(always)]
+fn totals<R: Registers, const N: usize>(simd: R, sums: &[Lanes<R>; N]) -> [f32; N] {
+    let mut totals = [0.0; N];
+    for (totals, sums) in totals.chunks_mut(GROUP).zip(sums.chunks(GROUP)) {
+        let mut eight = [simd.splat_f32s(0.0); GROUP];
+        for (to, sum) in eight.iter_mut().zip(sums) {
+            *to = sum.values();
+        }
+        totals.copy_from_slice(&simd.eight_sums(eight)[..totals.len()]);
+    }
+    totals
 }

@@ -43,11 +43,11 @@ fn impedance_of<S: Simd>(gap: Lanes<S>) -> Lanes<S> {
     y * 0.05 + 0.9
 }
 
-impl WithSimd for Frames<'_> {
+impl Work for Frames<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
+    fn run<S: Registers>(self, simd: S) {
         let Self { scratch, scratch_base } = self;
         let like = Lanes::new(simd);
         let (zero, one, nobody) = (like.fixed(0.0), like.fixed(1.0), like.fixed(-1.0));
@@ -101,11 +101,11 @@ struct See<'a> {
     slot: usize,
 }
 
-impl WithSimd for See<'_> {
+impl Work for See<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
+    fn run<S: Registers>(self, simd: S) {
         let Self { scratch, scratch_base, slot } = self;
         let b = body(scratch_base, slot);
         if scratch[b + TOUCHES] == 0.0 {

@@ -34,12 +34,12 @@ fn edges_on<S: Simd>(normal: Lanes<S>, side: Lanes<S>, mu: Lanes<S>) -> [Lanes<S
     [plus + minus, mu * mu * (plus + minus), mu * (plus - minus)]
 }
 
-impl WithSimd for Couple<'_> {
+impl Work for Couple<'_> {
     /// Force and couple on the agent's part for each motion of the body; none where the two do not touch.
     type Output = Option<[[f32; 6]; 6]>;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> Self::Output {
+    fn run<S: Registers>(self, simd: S) -> Self::Output {
         let Self { scratch, scratch_base, own, slot } = self;
         let like = Lanes::new(simd);
         let mut sums = [[like; 6]; 6];
@@ -53,13 +53,11 @@ impl WithSimd for Couple<'_> {
                 add_pushes(&contacts, first, both, &mut sums);
             }
         }
-        let mut totals = [[0.0; 6]; 6];
-        for (totals, sums) in totals.iter_mut().zip(sums) {
-            for (total, sum) in totals.iter_mut().zip(sums) {
-                *total = sum.sum();
-            }
+        let mut all = [[0.0; 6]; 6];
+        for (to, sums) in all.iter_mut().zip(&sums) {
+            *to = totals(simd, sums);
         }
-        if touching { Some(totals) } else { None }
+        if touching { Some(all) } else { None }
     }
 }
 

@@ -31,12 +31,12 @@ const SIGNS: [[f32; GROUP]; 3] = [
     [-1.0, -1.0, -1.0, -1.0, 1.0, 1.0, 1.0, 1.0],
 ];
 
-impl WithSimd for Corners<'_> {
+impl Work for Corners<'_> {
     /// Gap, x and y of each corner below the floor, of the others no gap; nothing where none is.
     type Output = Option<[[f32; GROUP]; 3]>;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> Self::Output {
+    fn run<S: Registers>(self, simd: S) -> Self::Output {
         let geom: &[f32; 15] = self.geom.try_into().expect("a geom");
         let like = Lanes::new(simd);
         let hx = like.load(&SIGNS[0]) * geom[12];

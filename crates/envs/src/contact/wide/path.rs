@@ -49,11 +49,11 @@ struct Clear<'a> {
     slot: usize,
 }
 
-impl WithSimd for Clear<'_> {
+impl Work for Clear<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
+    fn run<S: Registers>(self, simd: S) {
         let Self { scratch, scratch_base, slot } = self;
         let like = Lanes::new(simd);
         for group in 0..groups(scratch, scratch_base) {
@@ -79,11 +79,11 @@ struct Spread<'a> {
     slot: usize,
 }
 
-impl WithSimd for Spread<'_> {
+impl Work for Spread<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
+    fn run<S: Registers>(self, simd: S) {
         let Self { scratch, scratch_base, slot } = self;
         let like = Lanes::new(simd);
         let path = body(scratch_base, slot) + PATH;
@@ -113,11 +113,11 @@ struct Advance<'a> {
     t: f32,
 }
 
-impl WithSimd for Advance<'_> {
+impl Work for Advance<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
+    fn run<S: Registers>(self, simd: S) {
         let Self { scratch, scratch_base, slot, t } = self;
         let like = Lanes::new(simd);
         for group in 0..groups(scratch, scratch_base) {
@@ -143,11 +143,11 @@ struct Along<'a> {
     t: f32,
 }
 
-impl WithSimd for Along<'_> {
+impl Work for Along<'_> {
     type Output = (f32, f32, f32);
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> (f32, f32, f32) {
+    fn run<S: Registers>(self, simd: S) -> (f32, f32, f32) {
         let Self { scratch, scratch_base, slot, t } = self;
         let like = Lanes::new(simd);
         let (zero, t) = (like.fixed(0.0), like.fixed(t));

@@ -159,11 +159,11 @@ fn terms<S: Simd>(contacts: &Pack<S>, first: LaneMask<S>, mine: LaneMask<S>, upr
     ]
 }
 
-impl WithSimd for Accumulate<'_> {
+impl Work for Accumulate<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
+    fn run<S: Registers>(self, simd: S) {
         let Self { scratch, scratch_base, slot } = self;
         let like = Lanes::new(simd);
         let mut sums = [like; SUMS];
@@ -181,8 +181,8 @@ impl WithSimd for Accumulate<'_> {
             }
         }
         let to: &mut [f32; SPAN] = (&mut scratch[scratch_base + SUM..][..SPAN]).try_into().expect("sums");
-        for (sum, at) in sums.iter().zip(&OFFSETS) {
-            to[*at] += sum.sum();
+        for (total, at) in totals(simd, &sums).into_iter().zip(OFFSETS) {
+            to[at] += total;
         }
     }
 }
