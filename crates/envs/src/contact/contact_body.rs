@@ -47,6 +47,9 @@ pub trait ContactBody: 'static + Send + Sync {
     fn joins() -> bool;
     /// Degrees of freedom, [`MOST_UNKNOWNS`] at most.
     fn unknowns() -> usize;
+    /// Whether it is one part that slides over the plane and turns about the vertical: then the sums of other motions are not
+    /// asked for.
+    fn is_planar() -> bool;
     /// Adds the force (x, y, z) and the couple (p, q, r) about the position of its record, on `part` in world axes, to the
     /// [`coupling_of`] motion `motion` of the free body that is solved together with the agent.
     fn add_coupling(
@@ -145,6 +148,10 @@ impl ContactBody for Nobody {
 
     fn unknowns() -> usize {
         0
+    }
+
+    fn is_planar() -> bool {
+        false
     }
 
     fn add_coupling(

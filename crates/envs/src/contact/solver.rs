@@ -124,7 +124,7 @@ fn newton_direction<M: ContactBody>(
             start_free(scratch, scratch_base, slot);
         }
         if scratch[body(scratch_base, own) + TOUCHES] > 0.0 {
-            accumulate(scratch, scratch_base, own);
+            accumulate::<M>(scratch, scratch_base, own);
             if agent {
                 M::finish_part(scratch, scratch_base, part);
                 if pair {

@@ -213,6 +213,10 @@ impl ContactBody for CarBody {
         SIZE
     }
 
+    fn is_planar() -> bool {
+        false
+    }
+
     fn add_coupling(
         scratch: &mut [f32],
         scratch_base: usize,

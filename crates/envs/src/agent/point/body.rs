@@ -132,6 +132,10 @@ impl ContactBody for PointBody {
         3
     }
 
+    fn is_planar() -> bool {
+        true
+    }
+
     fn add_coupling(
         scratch: &mut [f32],
         scratch_base: usize,

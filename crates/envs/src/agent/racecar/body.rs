@@ -232,6 +232,10 @@ impl ContactBody for RacecarBody {
         SIZE
     }
 
+    fn is_planar() -> bool {
+        false
+    }
+
     fn add_coupling(
         scratch: &mut [f32],
         scratch_base: usize,

@@ -10,7 +10,11 @@ pub(in crate::contact) fn couple<M: ContactBody>(
     own: usize,
     slot: usize,
 ) {
-    let sums = dispatch(Couple { scratch, scratch_base, own, slot });
+    let sums = if M::is_planar() {
+        dispatch(Couple::<true> { scratch, scratch_base, own, slot })
+    } else {
+        dispatch(Couple::<false> { scratch, scratch_base, own, slot })
+    };
     if let Some(sums) = sums {
         for (motion, [x, y, z, p, q, r]) in sums.into_iter().enumerate() {
             M::add_coupling(scratch, scratch_base, part, motion, x, y, z, p, q, r);
@@ -18,7 +22,8 @@ pub(in crate::contact) fn couple<M: ContactBody>(
     }
 }
 
-struct Couple<'a> {
+/// With `PLANAR` only what a planar agent asks for, else zeros.
+struct Couple<'a, const PLANAR: bool> {
     scratch: &'a mut [f32],
     scratch_base: usize,
     own: usize,
@@ -34,7 +39,7 @@ fn edges_on<S: Simd>(normal: Lanes<S>, side: Lanes<S>, mu: Lanes<S>) -> [Lanes<S
     [plus + minus, mu * mu * (plus + minus), mu * (plus - minus)]
 }
 
-impl Work for Couple<'_> {
+impl<const PLANAR: bool> Work for Couple<'_, PLANAR> {
     /// Force and couple on the agent's part for each motion of the body; none where the two do not touch.
     type Output = Option<[[f32; 6]; 6]>;
 
@@ -54,8 +59,12 @@ impl Work for Couple<'_> {
             }
         }
         let mut all = [[0.0; 6]; 6];
-        for (to, sums) in all.iter_mut().zip(&sums) {
-            *to = totals(simd, sums);
+        for (to, sums) in all.iter_mut().zip(sums) {
+            if PLANAR {
+                [to[0], to[1], to[5]] = totals(simd, &[sums[0], sums[1], sums[5]]);
+            } else {
+                *to = totals(simd, &sums);
+            }
         }
         if touching { Some(all) } else { None }
     }

@@ -3,11 +3,16 @@
 use super::*;
 
 /// Adds to the sums what the contacts of `slot` put into the gradient and the Hessian of its body's motion.
-pub(in crate::contact) fn accumulate(scratch: &mut [f32], scratch_base: usize, slot: usize) {
-    dispatch(Accumulate { scratch, scratch_base, slot });
+pub(in crate::contact) fn accumulate<M: ContactBody>(scratch: &mut [f32], scratch_base: usize, slot: usize) {
+    if M::is_planar() && slot == AGENT_SLOT {
+        dispatch(Accumulate::<true> { scratch, scratch_base, slot });
+    } else {
+        dispatch(Accumulate::<false> { scratch, scratch_base, slot });
+    }
 }
 
-struct Accumulate<'a> {
+/// With `PLANAR` only what a planar body asks for.
+struct Accumulate<'a, const PLANAR: bool> {
     scratch: &'a mut [f32],
     scratch_base: usize,
     slot: usize,
@@ -159,30 +164,56 @@ fn terms<S: Simd>(contacts: &Pack<S>, first: LaneMask<S>, mine: LaneMask<S>, upr
     ]
 }
 
-impl Work for Accumulate<'_> {
+impl<const PLANAR: bool> Work for Accumulate<'_, PLANAR> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Registers>(self, simd: S) {
         let Self { scratch, scratch_base, slot } = self;
-        let like = Lanes::new(simd);
-        let mut sums = [like; SUMS];
-        for group in 0..groups(scratch, scratch_base) {
-            let contacts = Pack::of(like, scratch, scratch_base, group);
-            let first = contacts.on(FIRST, slot);
-            let mine = first.either(contacts.on(SECOND, slot));
-            if mine.any() {
-                let upright = !contacts.get(FRAME + 2).equals(1.0).negated().both(mine).any();
-                let terms =
-                    if upright { terms(&contacts, first, mine, true) } else { terms(&contacts, first, mine, false) };
-                for (sum, term) in sums.iter_mut().zip(terms) {
-                    *sum += term;
+        if PLANAR {
+            // Gradient x, y, r; Hessian xx, yy, xy, rx, ry, rr.
+            add_sums(simd, scratch, scratch_base, slot, [0, 1, 5, 6, 7, 9, 18, 19, 23]);
+        } else {
+            const ALL: [usize; SUMS] = {
+                let mut all = [0; SUMS];
+                let mut k = 0;
+                while k < SUMS {
+                    all[k] = k;
+                    k += 1;
                 }
+                all
+            };
+            add_sums(simd, scratch, scratch_base, slot, ALL);
+        }
+    }
+}
+
+/// Adds the sums `which`; what the others would take is then not computed.
+#[inline(always)]
+fn add_sums<S: Registers, const N: usize>(
+    simd: S,
+    scratch: &mut [f32],
+    scratch_base: usize,
+    slot: usize,
+    which: [usize; N],
+) {
+    let like = Lanes::new(simd);
+    let mut sums = [like; N];
+    for group in 0..groups(scratch, scratch_base) {
+        let contacts = Pack::of(like, scratch, scratch_base, group);
+        let first = contacts.on(FIRST, slot);
+        let mine = first.either(contacts.on(SECOND, slot));
+        if mine.any() {
+            let upright = !contacts.get(FRAME + 2).equals(1.0).negated().both(mine).any();
+            let terms =
+                if upright { terms(&contacts, first, mine, true) } else { terms(&contacts, first, mine, false) };
+            for (sum, k) in sums.iter_mut().zip(which) {
+                *sum += terms[k];
             }
         }
-        let to: &mut [f32; SPAN] = (&mut scratch[scratch_base + SUM..][..SPAN]).try_into().expect("sums");
-        for (total, at) in totals(simd, &sums).into_iter().zip(OFFSETS) {
-            to[at] += total;
-        }
+    }
+    let to: &mut [f32; SPAN] = (&mut scratch[scratch_base + SUM..][..SPAN]).try_into().expect("sums");
+    for (total, k) in totals(simd, &sums).into_iter().zip(which) {
+        to[OFFSETS[k]] += total;
     }
 }
