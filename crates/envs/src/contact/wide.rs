@@ -1,10 +1,10 @@
 //! The contacts of one solution a group at a time, on the CPU: what `rows.rs`, `block.rs`, `path.rs`, `search.rs` and `joint.rs` do
 //! contact by contact, which is how kernels do it.
 //!
-//! Sums are taken over the contacts at each place of their groups, then over the [`GROUP`] places, halves upon halves: the same
-//! bits with registers or without. Contact by contact they are added in another order: those bits differ in the last place.
+//! Sums are taken over the contacts at each place of their groups, then over the [`GROUP`] places in one order: the same bits
+//! with registers or without. Contact by contact they are added in another order: those bits differ in the last place.
 //!
-//! No closures here: one that the compiler does not inline is compiled without the registers.
+//! No closures in what runs with registers: one that the compiler does not inline is compiled without them.
 
 mod complete;
 mod couple;
