@@ -25,7 +25,7 @@
 //! MuJoCo documentation, "Computation: constraint model"; engine 2.3.3.
 
 #[macro_use]
-mod wide;
+mod grouped;
 
 mod block;
 mod boxes;

@@ -58,7 +58,7 @@ pub(crate) fn inverse(xx: f32, yy: f32, zz: f32, xy: f32, xz: f32, yz: f32) -> (
 /// Adds to the sums what the contacts of `slot` put into the gradient and the Hessian of its body's motion.
 #[cfg_attr(feature = "gpu", cube)]
 pub(super) fn accumulate<M: ContactBody>(scratch: &mut [f32], scratch_base: usize, slot: usize) {
-    on_cpu!(wide::pays(scratch, scratch_base), wide::accumulate::<M>(scratch, scratch_base, slot));
+    on_cpu!(grouped::pays(scratch, scratch_base), grouped::accumulate::<M>(scratch, scratch_base, slot));
     let count = scratch[scratch_base + COUNT] as usize;
     let mut gx = scratch[scratch_base + SUM];
     let mut gy = scratch[scratch_base + SUM + 1];

@@ -66,7 +66,7 @@ fn edges_on(normal: f32, side: f32, mu: f32) -> Vec3 {
 /// Adds to the couplings what the contacts between the agent's `part`, whose slot is `own`, and the body in `slot` put there.
 #[cfg_attr(feature = "gpu", cube)]
 pub(super) fn couple<M: ContactBody>(scratch: &mut [f32], scratch_base: usize, part: usize, own: usize, slot: usize) {
-    on_cpu!(wide::pays(scratch, scratch_base), wide::couple::<M>(scratch, scratch_base, part, own, slot));
+    on_cpu!(grouped::pays(scratch, scratch_base), grouped::couple::<M>(scratch, scratch_base, part, own, slot));
     let count = scratch[scratch_base + COUNT] as usize;
     for index in 0..count {
         let c = contact(scratch_base, index);

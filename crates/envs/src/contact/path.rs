@@ -11,7 +11,7 @@ use super::*;
 /// Zeroes the path's part in the contacts of `slot`.
 #[cfg_attr(feature = "gpu", cube)]
 pub(super) fn clear_paths(scratch: &mut [f32], scratch_base: usize, slot: usize) {
-    on_cpu!(wide::pays(scratch, scratch_base), wide::clear_paths(scratch, scratch_base, slot));
+    on_cpu!(grouped::pays(scratch, scratch_base), grouped::clear_paths(scratch, scratch_base, slot));
     let count = scratch[scratch_base + COUNT] as usize;
     for index in 0..count {
         let c = contact(scratch_base, index);
@@ -26,7 +26,7 @@ pub(super) fn clear_paths(scratch: &mut [f32], scratch_base: usize, slot: usize)
 /// Adds the path of the body in `slot` to the paths of its contacts.
 #[cfg_attr(feature = "gpu", cube)]
 pub(super) fn spread_path<M: ContactBody>(scratch: &mut [f32], scratch_base: usize, slot: usize) {
-    on_cpu!(wide::pays(scratch, scratch_base), wide::spread_path::<M>(scratch, scratch_base, slot));
+    on_cpu!(grouped::pays(scratch, scratch_base), grouped::spread_path::<M>(scratch, scratch_base, slot));
     let parts = parts_of::<M>(slot);
     let count = scratch[scratch_base + COUNT] as usize;
     for part in 0..parts {
@@ -97,7 +97,7 @@ pub(crate) fn advance_record(scratch: &mut [f32], b: usize, t: f32) -> f32 {
 /// Moves the contacts of `slot` (or [`EVERY`]) by `t` along their paths.
 #[cfg_attr(feature = "gpu", cube)]
 pub(super) fn advance_contacts(scratch: &mut [f32], scratch_base: usize, slot: usize, t: f32) {
-    on_cpu!(wide::pays(scratch, scratch_base), wide::advance(scratch, scratch_base, slot, t));
+    on_cpu!(grouped::pays(scratch, scratch_base), grouped::advance(scratch, scratch_base, slot, t));
     let count = scratch[scratch_base + COUNT] as usize;
     for index in 0..count {
         let c = contact(scratch_base, index);

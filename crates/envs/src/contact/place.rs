@@ -18,7 +18,7 @@ pub fn load_static(scratch: &mut [f32], scratch_base: usize) {
 #[cfg_attr(feature = "gpu", cube)]
 #[inline(always)]
 pub fn copy_geom(scratch: &mut [f32], from: usize, to: usize) {
-    on_cpu!(wide::in_use(), wide::copy_geom(scratch, from, to));
+    on_cpu!(grouped::in_use(), grouped::copy_geom(scratch, from, to));
     for k in 0..15usize {
         scratch[to + k] = scratch[from + k];
     }

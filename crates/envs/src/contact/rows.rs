@@ -8,7 +8,7 @@ use super::*;
 /// Completes the pushed contacts, those of the agent and of the bodies in slots 1 ..= `bodies`.
 #[cfg_attr(feature = "gpu", cube)]
 pub(super) fn complete_contacts<M: ContactBody>(scratch: &mut [f32], scratch_base: usize, bodies: usize) {
-    on_cpu!(wide::pays(scratch, scratch_base), wide::complete::<M>(scratch, scratch_base, bodies));
+    on_cpu!(grouped::pays(scratch, scratch_base), grouped::complete::<M>(scratch, scratch_base, bodies));
     let count = scratch[scratch_base + COUNT] as usize;
     for index in 0..count {
         complete_contact(scratch, scratch_base, contact(scratch_base, index));

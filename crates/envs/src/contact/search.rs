@@ -39,7 +39,7 @@ fn edge_along(e: f32, de: f32, t: f32) -> (f32, f32, f32) {
 /// Slope, curvature and number of changed edges of the contacts of `slot` at `t` along the path.
 #[cfg_attr(feature = "gpu", cube)]
 fn contacts_along(scratch: &mut [f32], scratch_base: usize, slot: usize, t: f32) -> (f32, f32, f32) {
-    on_cpu!(wide::pays(scratch, scratch_base), wide::along(scratch, scratch_base, slot, t));
+    on_cpu!(grouped::pays(scratch, scratch_base), grouped::along(scratch, scratch_base, slot, t));
     let mut slope = 0.0f32;
     let mut curvature = 0.0f32;
     let mut changed = 0.0f32;

@@ -14,7 +14,7 @@ const CENTRE: usize = TEMPORARY + 3;
 /// The box `geom` of body `slot` against the floor z = 0: its corners below the floor.
 #[cfg_attr(feature = "gpu", cube)]
 pub fn floor_box(scratch: &mut [f32], scratch_base: usize, geom: usize, slot: usize) {
-    on_cpu!(wide::in_use(), wide::floor_box(scratch, scratch_base, geom, slot));
+    on_cpu!(grouped::in_use(), grouped::floor_box(scratch, scratch_base, geom, slot));
     let x = scratch[geom];
     let y = scratch[geom + 1];
     let z = scratch[geom + 2];

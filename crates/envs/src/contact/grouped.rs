@@ -8,16 +8,16 @@
 
 mod complete;
 mod couple;
-mod floor;
 mod path;
+mod shapes;
 mod sums;
 #[cfg(test)]
 mod tests;
 
 pub(super) use complete::complete;
 pub(super) use couple::couple;
-pub(super) use floor::{copy_geom, floor_box};
 pub(super) use path::{advance, along, clear_paths, spread_path};
+pub(super) use shapes::{copy_geom, floor_box};
 pub(super) use sums::accumulate;
 
 use core::ops::{Add, Mul, Sub};
