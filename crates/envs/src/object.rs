@@ -18,6 +18,6 @@ pub(crate) use cost::MarkHazards;
 pub use cost::{cost_of, mark_hazards, object_costs};
 pub use gremlin::{GREMLIN_HOME, GREMLIN_HOME_QUAT, drift, drift_stages, mocap_pull, orbit};
 pub use kind::{ObjectGroup, ObjectKind};
-pub use motion::{advance_bodies, obstacles_finish, obstacles_stage};
+pub use motion::{advance_objects, objects_begin, obstacles_finish, obstacles_stage};
 pub use obstacles::{alone_range, obstacles_begin, obstacles_collide};
 pub use touches::{publish_touches, touch_nothing};

@@ -197,7 +197,11 @@ pub(crate) fn end_of_solution(scratch: &[f32], scratch_base: usize) {
 #[cold]
 fn count_solution(scratch: &[f32], scratch_base: usize) {
     let nanos = lap(Part::Solver);
-    let steps = STEPS_TAKEN.replace(0);
+    count(scratch, scratch_base, STEPS_TAKEN.replace(0), nanos);
+}
+
+#[cold]
+fn count(scratch: &[f32], scratch_base: usize, steps: u64, nanos: u64) {
     let contacts = contacts_in(scratch, scratch_base);
     if contacts == 0 {
         return;
@@ -208,6 +212,17 @@ fn count_solution(scratch: &[f32], scratch_base: usize) {
     SOLVER_NANOS[class].fetch_add(nanos, Relaxed);
     for kind in contact_kinds(scratch, scratch_base) {
         KINDS[kind as usize].fetch_add(1, Relaxed);
+    }
+}
+
+/// The contacts of the environments that begin at `bases` are solved, with so many `steps` each.
+#[inline(always)]
+pub(crate) fn end_of_solutions(scratch: &[f32], bases: &[usize], steps: &[f32]) {
+    if ON.load(Relaxed) {
+        let nanos = lap(Part::Solver) / bases.len() as u64;
+        for (base, steps) in bases.iter().zip(steps) {
+            count(scratch, *base, *steps as u64, nanos);
+        }
     }
 }
 

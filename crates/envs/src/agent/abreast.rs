@@ -1,37 +1,22 @@
 //! What agents have in common that go through a step among obstacles abreast, with the bits of
 //! [`Agent::advance`](super::Agent::advance): the floor under all of them in vectors, what else touches them one by one.
 
-use core::cell::RefCell;
-
-use crate::contact::{SCRATCH_LEN, load_static};
+use crate::contact::{load_static, scratch_of, with_scratch};
 use crate::object::{obstacles_begin, publish_touches, touch_nothing};
 use crate::state::{LANES, TOUCHED, X, Y};
 
 /// Environments in the widest register.
 const WIDEST: usize = 16;
 
-thread_local! {
-    /// Working memory of the contacts of a block, kept from step to step: clearing it takes as long as a step may.
-    static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Does `work` with working memory for a block of environments, [`SCRATCH_LEN`] numbers each. Returns whether it was done: not
-/// on a machine without vector registers.
-pub(super) fn with_scratch(work: impl FnOnce(&mut [f32])) -> bool {
+/// Does `work` with working memory for a block of environments. Returns whether it was done: not on a machine without vector
+/// registers.
+pub(super) fn in_scratch(work: impl FnOnce(&mut [f32])) -> bool {
     // Every machine that has the wider registers has these.
-    if pulp::x86::V3::try_new().is_none() {
-        return false;
+    let can = pulp::x86::V3::try_new().is_some();
+    if can {
+        with_scratch(work);
     }
-    SCRATCH.with_borrow_mut(|scratch| {
-        scratch.resize(SCRATCH_LEN * LANES, 0.0);
-        work(scratch);
-    });
-    true
-}
-
-/// Where the working memory of the `k`th environment begins.
-pub(super) const fn scratch_of(k: usize) -> usize {
-    k * SCRATCH_LEN
+    can
 }
 
 /// The agents in `lanes` at the beginning of a step, each with working memory from [`scratch_of`] its place on.

@@ -10,6 +10,7 @@
 //!
 //! Constants: safety-gymnasium 1.0.0 `assets/xmls/point.xml`, compiled by MuJoCo 2.3.3.
 
+mod abreast;
 pub(crate) mod body;
 mod simd;
 
@@ -194,6 +195,51 @@ pub(super) fn accelerometer(force_x: f32, force_y: f32, torque: f32) -> (f32, f3
     (FREE_XX * force_x, FREE_YY * force_y + FREE_YT * torque)
 }
 
+/// Loads the Point where it is, world frame, under a smooth force (x, y) \[N\] and torque \[N m\] in its own: contacts are solved in
+/// the world frame.
+#[cfg_attr(feature = "gpu", cube)]
+fn load_point(
+    scratch: &mut [f32],
+    scratch_base: usize,
+    x: f32,
+    y: f32,
+    cos: f32,
+    sin: f32,
+    vx: f32,
+    vy: f32,
+    omega: f32,
+    force_x: f32,
+    force_y: f32,
+    torque: f32,
+) {
+    load_planar_body(
+        scratch,
+        scratch_base,
+        x,
+        y,
+        HEIGHT,
+        cos,
+        sin,
+        vx,
+        vy,
+        omega,
+        cos * force_x - sin * force_y,
+        sin * force_x + cos * force_y,
+        torque,
+        MASS_F,
+        MOMENT_F,
+        INERTIA_F,
+    );
+}
+
+/// What the contacts push the Point with, in its own frame, once `write_agent_force` has told.
+#[cfg_attr(feature = "gpu", cube)]
+fn contact_push(scratch: &mut [f32], scratch_base: usize, cos: f32, sin: f32) -> (f32, f32, f32) {
+    let x = scratch[scratch_base + AGENT_FORCE];
+    let y = scratch[scratch_base + AGENT_FORCE + 1];
+    (cos * x + sin * y, cos * y - sin * x, scratch[scratch_base + AGENT_FORCE + 2])
+}
+
 /// The Point agent.
 pub struct Point;
 
@@ -258,24 +304,19 @@ impl Agent for Point {
             let mut force_y = smooth_y;
             let mut torque = smooth_torque;
             if obstacles > 0 {
-                // Contacts are solved in the world frame.
-                load_planar_body(
+                load_point(
                     scratch,
                     scratch_base,
                     start_x + dx,
                     start_y + dy,
-                    HEIGHT,
                     cos,
                     sin,
                     vx,
                     vy,
                     omega,
-                    cos * force_x - sin * force_y,
-                    sin * force_x + cos * force_y,
+                    force_x,
+                    force_y,
                     torque,
-                    MASS_F,
-                    MOMENT_F,
-                    INERTIA_F,
                 );
                 // The forward pass at the end sees the mocap bodies where the last substep put them.
                 let substep = if moves { pass } else { SUBSTEPS - 1 };
@@ -285,11 +326,10 @@ impl Agent for Point {
                 if moves {
                     obstacles_finish(params, state, base, STEP, scratch, scratch_base);
                 }
-                let push_x = scratch[scratch_base + AGENT_FORCE];
-                let push_y = scratch[scratch_base + AGENT_FORCE + 1];
-                force_x += cos * push_x + sin * push_y;
-                force_y += cos * push_y - sin * push_x;
-                torque += scratch[scratch_base + AGENT_FORCE + 2];
+                let (push_x, push_y, push_torque) = contact_push(scratch, scratch_base, cos, sin);
+                force_x += push_x;
+                force_y += push_y;
+                torque += push_torque;
                 touched = touched.max(scratch[scratch_base + CONTACT_TOUCH]);
             }
             if moves {

@@ -20,17 +20,17 @@ pub(crate) trait SimdAgent: Agent {
     /// One step of all agents of a block over the bare floor under `action [lanes, action_dim]`.
     fn advance_free(state: &mut [f32], action: &[f32]);
 
-    /// [`Agent::advance`] of the environments `lanes` of a block, in which something may be met.
+    /// [`Agent::advance`] of the environments `among` of a block, in which something may be met, and
+    /// [`advance_objects`](crate::object::advance_objects) of those in which objects move `alone`.
     fn advance_among(
         params: &[f32],
         state: &mut [f32],
-        lanes: &[usize],
+        among: &[usize],
+        alone: &[usize],
         action: &[f32],
         action_dim: usize,
         scratch: &mut [f32],
-    ) {
-        advance_lane_by_lane::<Self>(params, state, lanes, action, action_dim, scratch);
-    }
+    );
 
     /// [`Agent::observe`] of the first `obs.len() / obs_dim` agents of a block, each to its row of `obs`, and
     /// [`Agent::frame`] of them; those of the other lanes mean nothing.

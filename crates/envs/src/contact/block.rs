@@ -159,12 +159,9 @@ pub(super) fn accumulate<M: ContactBody>(scratch: &mut [f32], scratch_base: usiz
                 brx += mrx;
                 bry += mry;
                 brz += mrz + twist_1;
-                cpp += k5;
-                cpp += r.y * mpz - r.z * mpy - 2.0 * roll_2 * r.y;
-                cqq += k4;
-                cqq += r.z * mqx - r.x * mqz - 2.0 * roll_1 * r.x;
-                crr += k3;
-                crr += r.x * mry - r.y * mrx;
+                cpp += k5 + (r.y * mpz - r.z * mpy - 2.0 * roll_2 * r.y);
+                cqq += k4 + (r.z * mqx - r.x * mqz - 2.0 * roll_1 * r.x);
+                crr += k3 + (r.x * mry - r.y * mrx);
                 cpq += r.z * mpx - r.x * mpz + roll_2 * r.x + roll_1 * r.y;
                 cpr += r.x * mpy - r.y * mpx + twist_1 * r.y;
                 cqr += r.x * mqy - r.y * mqx - twist_1 * r.x;
@@ -181,9 +178,9 @@ pub(super) fn accumulate<M: ContactBody>(scratch: &mut [f32], scratch_base: usiz
                 gx += f.x;
                 gy += f.y;
                 gz += f.z;
-                gp += moment.x + t0 * n.x + t1 * u.x + t2 * v.x;
-                gq += moment.y + t0 * n.y + t1 * u.y + t2 * v.y;
-                gr += moment.z + t0 * n.z + t1 * u.z + t2 * v.z;
+                gp += moment.x + (t0 * n.x + t1 * u.x + t2 * v.x);
+                gq += moment.y + (t0 * n.y + t1 * u.y + t2 * v.y);
+                gr += moment.z + (t0 * n.z + t1 * u.z + t2 * v.z);
                 let q = vec3(
                     k0 * n.x + q1 * u.x + q2 * v.x,
                     k0 * n.y + q1 * u.y + q2 * v.y,
@@ -226,18 +223,15 @@ pub(super) fn accumulate<M: ContactBody>(scratch: &mut [f32], scratch_base: usiz
                 bry += mry + h.z * n.y;
                 brz += mrz + h.z * n.z;
                 let j = cross(&r, &n);
-                cpp += k3 * n.x * n.x + k4 * u.x * u.x + k5 * v.x * v.x;
-                cpp += r.y * mpz - r.z * mpy + 2.0 * h.x * j.x;
-                cqq += k3 * n.y * n.y + k4 * u.y * u.y + k5 * v.y * v.y;
-                cqq += r.z * mqx - r.x * mqz + 2.0 * h.y * j.y;
-                crr += k3 * n.z * n.z + k4 * u.z * u.z + k5 * v.z * v.z;
-                crr += r.x * mry - r.y * mrx + 2.0 * h.z * j.z;
-                cpq += k3 * n.x * n.y + k4 * u.x * u.y + k5 * v.x * v.y;
-                cpq += r.z * mpx - r.x * mpz + h.x * j.y + h.y * j.x;
-                cpr += k3 * n.x * n.z + k4 * u.x * u.z + k5 * v.x * v.z;
-                cpr += r.x * mpy - r.y * mpx + h.x * j.z + h.z * j.x;
-                cqr += k3 * n.y * n.z + k4 * u.y * u.z + k5 * v.y * v.z;
-                cqr += r.x * mqy - r.y * mqx + h.y * j.z + h.z * j.y;
+                cpp += (k3 * n.x * n.x + k4 * u.x * u.x + k5 * v.x * v.x) + (r.y * mpz - r.z * mpy + 2.0 * h.x * j.x);
+                cqq += (k3 * n.y * n.y + k4 * u.y * u.y + k5 * v.y * v.y) + (r.z * mqx - r.x * mqz + 2.0 * h.y * j.y);
+                crr += (k3 * n.z * n.z + k4 * u.z * u.z + k5 * v.z * v.z) + (r.x * mry - r.y * mrx + 2.0 * h.z * j.z);
+                cpq += (k3 * n.x * n.y + k4 * u.x * u.y + k5 * v.x * v.y)
+                    + (r.z * mpx - r.x * mpz + h.x * j.y + h.y * j.x);
+                cpr += (k3 * n.x * n.z + k4 * u.x * u.z + k5 * v.x * v.z)
+                    + (r.x * mpy - r.y * mpx + h.x * j.z + h.z * j.x);
+                cqr += (k3 * n.y * n.z + k4 * u.y * u.z + k5 * v.y * v.z)
+                    + (r.x * mqy - r.y * mqx + h.y * j.z + h.z * j.y);
             }
         }
     }

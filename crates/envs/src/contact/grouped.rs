@@ -14,11 +14,11 @@ mod sums;
 #[cfg(test)]
 mod tests;
 
-pub(super) use complete::complete;
-pub(super) use couple::couple;
-pub(super) use path::{advance, along, clear_paths, spread_path};
+pub(super) use complete::{complete, frame};
+pub(super) use couple::{add_pushes, couple};
+pub(super) use path::{advance, along, clear_paths, edges_along, seen, spread_path};
 pub(super) use shapes::{copy_geom, floor_box};
-pub(super) use sums::accumulate;
+pub(super) use sums::{SUMS, accumulate, terms};
 
 use core::ops::{Add, Mul, Sub};
 
@@ -62,7 +62,7 @@ pub(super) fn pays(scratch: &[f32], scratch_base: usize) -> bool {
 }
 
 /// Registers of [`GROUP`] numbers.
-trait Registers: Simd {
+pub(super) trait Registers: Simd {
     /// The sum of all lanes of each: of neighbours, of their sums, of both halves.
     fn eight_sums(self, of: [Self::f32s; GROUP]) -> [f32; GROUP];
 }
@@ -96,7 +96,7 @@ impl Registers for Scalar256b {
 }
 
 /// What can be done with any registers.
-trait Work {
+pub(super) trait Work {
     type Output;
 
     /// To be inlined, so that it is compiled for them.
@@ -119,7 +119,7 @@ impl<W: Work, R: Registers> NullaryFnOnce for Run<W, R> {
 
 /// Does `work` with the machine's registers, or with loops.
 #[inline(always)]
-fn dispatch<W: Work>(work: W) -> W::Output {
+pub(super) fn dispatch<W: Work>(work: W) -> W::Output {
     #[cfg(target_arch = "x86_64")]
     if let Some(simd) = registers() {
         return simd.vectorize(Run { work, simd });
@@ -139,9 +139,9 @@ use tests::registers;
 const GROUP_LEN: usize = GROUP * CONTACT_LEN;
 
 /// The contacts of a group.
-struct Pack<'a, S: Simd> {
-    group: &'a mut [f32; GROUP_LEN],
-    like: Lanes<S>,
+pub(super) struct Pack<'a, S: Simd> {
+    pub group: &'a mut [f32; GROUP_LEN],
+    pub like: Lanes<S>,
 }
 
 /// Groups that the contacts of an environment fill, the last one perhaps in part.
@@ -161,23 +161,23 @@ impl<'a, S: Simd> Pack<'a, S> {
 
     /// Number `number` of each.
     #[inline(always)]
-    fn get(&self, number: usize) -> Lanes<S> {
+    pub fn get(&self, number: usize) -> Lanes<S> {
         self.like.load(&self.group[number * GROUP..])
     }
 
     #[inline(always)]
-    fn put(&mut self, number: usize, value: Lanes<S>) {
+    pub fn put(&mut self, number: usize, value: Lanes<S>) {
         value.store(&mut self.group[number * GROUP..]);
     }
 
     /// Three numbers from `number` on.
     #[inline(always)]
-    fn get3(&self, number: usize) -> Three<S> {
+    pub fn get3(&self, number: usize) -> Three<S> {
         Three { x: self.get(number), y: self.get(number + 1), z: self.get(number + 2) }
     }
 
     #[inline(always)]
-    fn put3(&mut self, number: usize, value: Three<S>) {
+    pub fn put3(&mut self, number: usize, value: Three<S>) {
         self.put(number, value.x);
         self.put(number + 1, value.y);
         self.put(number + 2, value.z);
@@ -185,7 +185,7 @@ impl<'a, S: Simd> Pack<'a, S> {
 
     /// Normal and tangents.
     #[inline(always)]
-    fn axes(&self) -> [Three<S>; 3] {
+    pub fn axes(&self) -> [Three<S>; 3] {
         [self.get3(FRAME), self.get3(FRAME + 3), self.get3(FRAME + 6)]
     }
 
@@ -198,10 +198,10 @@ impl<'a, S: Simd> Pack<'a, S> {
 
 /// A vector of each of some contacts, world axes.
 #[derive(Clone, Copy)]
-struct Three<S: Simd> {
-    x: Lanes<S>,
-    y: Lanes<S>,
-    z: Lanes<S>,
+pub(super) struct Three<S: Simd> {
+    pub x: Lanes<S>,
+    pub y: Lanes<S>,
+    pub z: Lanes<S>,
 }
 
 impl<S: Simd> Three<S> {
@@ -212,17 +212,17 @@ impl<S: Simd> Three<S> {
     }
 
     #[inline(always)]
-    fn pick(self, mask: LaneMask<S>, other: Self) -> Self {
+    pub fn pick(self, mask: LaneMask<S>, other: Self) -> Self {
         Self { x: self.x.pick(mask, other.x), y: self.y.pick(mask, other.y), z: self.z.pick(mask, other.z) }
     }
 
     #[inline(always)]
-    fn dot(self, other: Self) -> Lanes<S> {
+    pub fn dot(self, other: Self) -> Lanes<S> {
         self.x * other.x + self.y * other.y + self.z * other.z
     }
 
     #[inline(always)]
-    fn cross(self, b: Self) -> Self {
+    pub fn cross(self, b: Self) -> Self {
         Self { x: self.y * b.z - self.z * b.y, y: self.z * b.x - self.x * b.z, z: self.x * b.y - self.y * b.x }
     }
 }

@@ -131,9 +131,9 @@ pub(super) fn couple<M: ContactBody>(scratch: &mut [f32], scratch_base: usize, p
                         f.x,
                         f.y,
                         f.z,
-                        moment.x + t0 * n.x + t1 * u.x + t2 * v.x,
-                        moment.y + t0 * n.y + t1 * u.y + t2 * v.y,
-                        moment.z + t0 * n.z + t1 * u.z + t2 * v.z,
+                        moment.x + (t0 * n.x + t1 * u.x + t2 * v.x),
+                        moment.y + (t0 * n.y + t1 * u.y + t2 * v.y),
+                        moment.z + (t0 * n.z + t1 * u.z + t2 * v.z),
                     );
                 }
             }

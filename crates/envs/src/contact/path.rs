@@ -6,6 +6,7 @@ use cubecl::prelude::*;
 use super::rows::add_motion;
 use super::search::concerns;
 use super::solver::{LEVER, arm_of, parts_of, side_of, slot_of};
+use super::vector::vec3;
 use super::*;
 
 /// Zeroes the path's part in the contacts of `slot`.
@@ -36,7 +37,9 @@ pub(super) fn spread_path<M: ContactBody>(scratch: &mut [f32], scratch_base: usi
             let c = contact(scratch_base, index);
             let side = side_of(scratch, c, own);
             if side != 0.0 {
-                add_motion(scratch, c, DY, arm_of(side), path, side);
+                let v = vec3(scratch[path], scratch[path + 1], scratch[path + 2]);
+                let w = vec3(scratch[path + 3], scratch[path + 4], scratch[path + 5]);
+                add_motion(scratch, c, DY, arm_of(side), &v, &w, side);
             }
         }
     }

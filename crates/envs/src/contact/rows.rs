@@ -3,6 +3,7 @@
 #[cfg(feature = "gpu")]
 use cubecl::prelude::*;
 
+use super::vector::{Vec3, cross, vec3};
 use super::*;
 
 /// Completes the pushed contacts, those of the agent and of the bodies in slots 1 ..= `bodies`.
@@ -57,36 +58,44 @@ fn complete_contact(scratch: &mut [f32], scratch_base: usize, c: usize) {
     scratch[of(c, MU + 2)] = torsion;
     scratch[of(c, MU + 3)] = roll;
     scratch[of(c, MU + 4)] = roll;
-    for i in 0..6 {
+    scratch[of(c, Y)] = STIFFNESS * d * gap;
+    for i in 1..6 {
         scratch[of(c, Y + i)] = 0.0;
     }
     for side in 0..2usize {
-        let second = side == 0;
+        let second = side == 1;
         let b = if second { b2 } else { b1 };
         let arm = if second { ARM_SECOND } else { ARM_FIRST };
         let sign = if second { 1.0f32 } else { -1.0f32 };
         if b != body(scratch_base, STATIC_SLOT) {
-            add_motion(scratch, c, Y, arm, b + VEL, sign * DAMPING);
-            add_motion(scratch, c, Y, arm, b + ACC, sign);
+            let v = vec3(
+                DAMPING * scratch[b + VEL] + scratch[b + ACC],
+                DAMPING * scratch[b + VEL + 1] + scratch[b + ACC + 1],
+                DAMPING * scratch[b + VEL + 2] + scratch[b + ACC + 2],
+            );
+            let w = vec3(
+                DAMPING * scratch[b + VEL + 3] + scratch[b + ACC + 3],
+                DAMPING * scratch[b + VEL + 4] + scratch[b + ACC + 4],
+                DAMPING * scratch[b + VEL + 5] + scratch[b + ACC + 5],
+            );
+            add_motion(scratch, c, Y, arm, &v, &w, sign);
         }
     }
-    scratch[of(c, Y)] += STIFFNESS * d * gap;
 }
 
-/// Adds `factor` times the motion (3 linear, 3 angular numbers at `motion`) of a body whose lever arm are its numbers from `arm` on,
-/// seen in contact `c`'s frame, to its six numbers from number `to` on.
+/// Adds the motion of a body, linear `v` and angular `w`, whose lever arm are contact `c`'s numbers from `arm` on, seen in the
+/// contact's frame, to its six numbers from number `to` on, with the sign `sign`.
 #[cfg_attr(feature = "gpu", cube)]
 #[inline]
-pub(super) fn add_motion(scratch: &mut [f32], c: usize, to: usize, arm: usize, motion: usize, factor: f32) {
-    let rx = scratch[of(c, arm)];
-    let ry = scratch[of(c, arm + 1)];
-    let rz = scratch[of(c, arm + 2)];
-    let wx = factor * scratch[motion + 3];
-    let wy = factor * scratch[motion + 4];
-    let wz = factor * scratch[motion + 5];
-    let vx = factor * scratch[motion] + wy * rz - wz * ry;
-    let vy = factor * scratch[motion + 1] + wz * rx - wx * rz;
-    let vz = factor * scratch[motion + 2] + wx * ry - wy * rx;
+pub(super) fn add_motion(scratch: &mut [f32], c: usize, to: usize, arm: usize, v: &Vec3, w: &Vec3, sign: f32) {
+    let r = vec3(scratch[of(c, arm)], scratch[of(c, arm + 1)], scratch[of(c, arm + 2)]);
+    let swing = cross(w, &r);
+    let vx = sign * (v.x + swing.x);
+    let vy = sign * (v.y + swing.y);
+    let vz = sign * (v.z + swing.z);
+    let wx = sign * w.x;
+    let wy = sign * w.y;
+    let wz = sign * w.z;
     if scratch[of(c, FRAME + 2)] == 1.0 {
         // Normal z, tangents y and -x: the floor's.
         scratch[of(c, to)] += vz;

@@ -5,7 +5,7 @@ use cubecl::prelude::*;
 
 use super::*;
 
-const SEARCH_STEPS: usize = 12;
+pub(super) const SEARCH_STEPS: usize = 12;
 /// The last slot before the agent's further parts.
 pub(super) const LAST_OTHER: f32 = STATIC_SLOT as f32;
 /// Stands for every body where a slot is asked for.
@@ -50,16 +50,22 @@ fn contacts_along(scratch: &mut [f32], scratch_base: usize, slot: usize, t: f32)
             let stiff = scratch[of(c, STIFF)];
             let y0 = scratch[of(c, Y)];
             let d0 = scratch[of(c, DY)];
+            let mut own_slope = 0.0f32;
+            let mut own_curvature = 0.0f32;
             for i in 0..5 {
                 let mu = scratch[of(c, MU + i)];
                 let y = mu * scratch[of(c, Y + 1 + i)];
                 let d = mu * scratch[of(c, DY + 1 + i)];
                 let (slope_1, curvature_1, changed_1) = edge_along(y0 + y, d0 + d, t);
                 let (slope_2, curvature_2, changed_2) = edge_along(y0 - y, d0 - d, t);
-                slope += stiff * (slope_1 + slope_2);
-                curvature += stiff * (curvature_1 + curvature_2);
+                own_slope += slope_1;
+                own_slope += slope_2;
+                own_curvature += curvature_1;
+                own_curvature += curvature_2;
                 changed += changed_1 + changed_2;
             }
+            slope += stiff * own_slope;
+            curvature += stiff * own_curvature;
         }
     }
     (slope, curvature, changed)

@@ -11,15 +11,15 @@ use super::rows::complete_contacts;
 use super::search::{EVERY, line_search};
 use super::*;
 
-const NEWTON_STEPS: usize = 20;
-const CONJUGATE_STEPS: usize = 60;
-const SWEEPS: usize = 8;
+pub(super) const NEWTON_STEPS: usize = 20;
+pub(super) const CONJUGATE_STEPS: usize = 60;
+pub(super) const SWEEPS: usize = 8;
 /// A block is solved when its Newton decrement is below mass * this \[(m/s^2)^2\]: 2e-6 m/s in a substep.
-const DECREMENT: f32 = 1e-6;
+pub(super) const DECREMENT: f32 = 1e-6;
 /// The same where bodies are solved together: 2e-5 m/s in a substep.
-const JOINT_DECREMENT: f32 = 1e-4;
+pub(super) const JOINT_DECREMENT: f32 = 1e-4;
 /// Sweeps end when no acceleration moved by more than the root of this \[(m/s^2)^2\]: 1e-4 m/s in a substep.
-const SWEEP_MOVE: f32 = 2.5e-3;
+pub(super) const SWEEP_MOVE: f32 = 2.5e-3;
 /// Accelerations beyond this count as diverged \[m/s^2\].
 const ABSURD: f32 = 1e9;
 /// Squared lever arm at which a change of angular acceleration counts as linear \[m^2\].
@@ -291,6 +291,7 @@ fn partner_of<M: ContactBody>(scratch: &mut [f32], scratch_base: usize, bodies: 
 /// [`solve`] for the bodies that the scratch says are active, [`LINKED`] where it says so.
 #[cfg_attr(feature = "gpu", cube)]
 pub fn solve_active<M: ContactBody>(scratch: &mut [f32], scratch_base: usize) {
+    on_cpu!(abreast::fits::<M>(scratch, scratch_base), abreast::solve_one::<M>(scratch, scratch_base));
     let bodies = scratch[scratch_base + ACTIVE] as usize;
     let linked = scratch[scratch_base + LINKED] > 0.0;
     solve::<M>(scratch, scratch_base, bodies, linked);

@@ -6,7 +6,8 @@ use cubecl::prelude::*;
 use super::obstacles::{obstacles_begin, obstacles_collide};
 use super::touches::{publish_touches, touch_nothing};
 use crate::contact::{
-    ACC, ACTIVE, ASLEEP, INDEX, Nobody, STAGED, STAGED_LEN, VEL, body, move_free_body, place_free_body, solve_active,
+    ACC, ACTIVE, AGENT_SLOT, ASLEEP, INDEX, Nobody, STAGED, STAGED_LEN, TOUCHES, VEL, body, move_free_body,
+    place_free_body, scratch_of, solve_each, with_scratch,
 };
 use crate::params::{PARAM_BODY_FIELDS, PARAM_BODY_FIRST, PARAM_STAGES, PARAM_SUBSTEP};
 use crate::state::{LANES, TOUCHED};
@@ -78,23 +79,47 @@ pub fn obstacles_stage(
     }
 }
 
-/// Moves the free objects of one environment, whose agent meets none of them in this step.
-pub fn advance_bodies(params: &[f32], state: &mut [f32], base: usize, scratch: &mut [f32], scratch_base: usize) {
-    if obstacles_begin(params, state, base, OUT_OF_REACH, scratch, scratch_base) > 0 {
-        let stages = params[PARAM_STAGES] as u32;
-        for round in 0..10 * stages {
-            let substep = (round / stages) as f32;
-            obstacles_collide::<Nobody>(params, state, base, substep, scratch, scratch_base);
-            solve_active::<Nobody>(scratch, scratch_base);
-            if stages > 1 {
-                obstacles_stage(params, state, base, round % stages, params[PARAM_SUBSTEP], scratch, scratch_base);
+/// Chooses the free objects that a step must simulate where the agent meets none of them; whether there are any.
+pub fn objects_begin(params: &[f32], state: &mut [f32], base: usize, scratch: &mut [f32], scratch_base: usize) -> bool {
+    let any = obstacles_begin(params, state, base, OUT_OF_REACH, scratch, scratch_base) > 0;
+    // Of an agent that was there before.
+    scratch[body(scratch_base, AGENT_SLOT) + TOUCHES] = 0.0;
+    any
+}
+
+/// Moves the free objects of the environments `lanes` of a block, whose agents meet none of them in this step.
+pub fn advance_objects(params: &[f32], state: &mut [f32], lanes: &[usize]) {
+    if lanes.is_empty() {
+        return;
+    }
+    with_scratch(|scratch| {
+        let mut all = [(0, 0); LANES];
+        let mut count = 0;
+        for (k, &lane) in lanes.iter().enumerate() {
+            if objects_begin(params, state, lane, scratch, scratch_of(k)) {
+                all[count] = (lane, scratch_of(k));
+                count += 1;
             } else {
-                obstacles_finish(params, state, base, params[PARAM_SUBSTEP], scratch, scratch_base);
+                touch_nothing(state, lane);
             }
         }
-        publish_touches(params, state, base, scratch, scratch_base);
-        state[base + TOUCHED * LANES] = 0.0;
-    } else {
-        touch_nothing(state, base);
-    }
+        let (all, stages, step) = (&all[..count], params[PARAM_STAGES] as u32, params[PARAM_SUBSTEP]);
+        for round in 0..10 * stages {
+            for &(lane, base) in all {
+                obstacles_collide::<Nobody>(params, state, lane, (round / stages) as f32, scratch, base);
+            }
+            solve_each::<Nobody>(scratch, all.iter().map(|(_, base)| *base));
+            for &(lane, base) in all {
+                if stages > 1 {
+                    obstacles_stage(params, state, lane, round % stages, step, scratch, base);
+                } else {
+                    obstacles_finish(params, state, lane, step, scratch, base);
+                }
+            }
+        }
+        for &(lane, base) in all {
+            publish_touches(params, state, lane, scratch, base);
+            state[lane + TOUCHED * LANES] = 0.0;
+        }
+    });
 }

@@ -10,8 +10,8 @@ use super::variants::scalar::{
 };
 use super::variants::{avx2, avx512};
 use super::{ACTION_DIM, REACH, STATE_FIELDS, publish};
-use crate::agent::abreast::{filled_up, scratch_of, set_out, with_scratch};
-use crate::contact::diverged;
+use crate::agent::abreast::{filled_up, in_scratch, set_out};
+use crate::contact::{diverged, scratch_of};
 use crate::object::obstacles_finish;
 use crate::register::Aligned;
 use crate::state::{AGENT_OWN, LANES};
@@ -24,7 +24,7 @@ const ACCS: usize = 11;
 /// One environment step of the cars in `lanes` of a block under `action [cars of the block, 2]`. Returns whether it was taken:
 /// not on a machine without vector registers.
 pub(super) fn advance(params: &[f32], state: &mut [f32], lanes: &[usize], action: &[f32]) -> bool {
-    with_scratch(|scratch| advance_in(params, state, lanes, action, scratch))
+    in_scratch(|scratch| advance_in(params, state, lanes, action, scratch))
 }
 
 fn advance_in(params: &[f32], state: &mut [f32], lanes: &[usize], action: &[f32], scratch: &mut [f32]) {

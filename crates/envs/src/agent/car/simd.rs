@@ -10,6 +10,7 @@ use super::variants::{avx2, avx512};
 use super::{ACTION_DIM, Car, HEIGHT, LIFT, POSE, REACH, scalar};
 use crate::agent::simd::{advance_lane_by_lane, publish_block, sense_lane_by_lane};
 use crate::agent::{Footprint, FrameLanes, Patch, SimdAgent};
+use crate::object::advance_objects;
 use crate::state::LANES;
 
 /// Height of the chassis' upper edges above its origin, for what a tilt moves them sideways \[m\].
@@ -37,16 +38,18 @@ impl SimdAgent for Car {
     fn advance_among(
         params: &[f32],
         state: &mut [f32],
-        lanes: &[usize],
+        among: &[usize],
+        alone: &[usize],
         action: &[f32],
         action_dim: usize,
         scratch: &mut [f32],
     ) {
+        advance_objects(params, state, alone);
         #[cfg(target_arch = "x86_64")]
-        if lanes.len() > 1 && abreast::advance(params, state, lanes, action) {
+        if among.len() > 1 && abreast::advance(params, state, among, action) {
             return;
         }
-        advance_lane_by_lane::<Self>(params, state, lanes, action, action_dim, scratch);
+        advance_lane_by_lane::<Self>(params, state, among, action, action_dim, scratch);
     }
 
     fn sense_block(state: &mut [f32], obs: &mut [f32], obs_dim: usize, frames: &mut FrameLanes) {

@@ -3,7 +3,8 @@
 use pulp::NullaryFnOnce;
 
 use super::{
-    ACC_X, ACC_Y, ACTION_DIM, Point, REACH, SUBSTEPS, accelerometer, integrate, motor_force, servo_error, smooth_force,
+    ACC_X, ACC_Y, ACTION_DIM, Point, REACH, SUBSTEPS, abreast, accelerometer, integrate, motor_force, servo_error,
+    smooth_force,
 };
 use crate::agent::{Footprint, Patch, SimdAgent};
 use crate::lanes::{Lane, row, row_mut, with_simd};
@@ -24,6 +25,18 @@ impl SimdAgent for Point {
         let mut free = Free::load(state, action);
         with_simd(Advance(&mut free));
         free.store(state);
+    }
+
+    fn advance_among(
+        params: &[f32],
+        state: &mut [f32],
+        among: &[usize],
+        alone: &[usize],
+        action: &[f32],
+        _action_dim: usize,
+        _scratch: &mut [f32],
+    ) {
+        abreast::advance(params, state, among, alone, action);
     }
 
     fn tilt_margin(_state: &mut [f32], _lane: usize) -> Option<f32> {

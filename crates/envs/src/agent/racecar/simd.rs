@@ -10,6 +10,7 @@ use super::{ACTION_DIM, HEIGHT, LIFT, POSE, REACH, Racecar, scalar};
 use crate::agent::car::register::in_vectors;
 use crate::agent::simd::{advance_lane_by_lane, publish_block};
 use crate::agent::{Footprint, Patch, SimdAgent};
+use crate::object::advance_objects;
 use crate::state::LANES;
 
 /// Height of the bumper's upper edge above the origin, for what a tilt moves it sideways \[m\].
@@ -39,16 +40,18 @@ impl SimdAgent for Racecar {
     fn advance_among(
         params: &[f32],
         state: &mut [f32],
-        lanes: &[usize],
+        among: &[usize],
+        alone: &[usize],
         action: &[f32],
         action_dim: usize,
         scratch: &mut [f32],
     ) {
+        advance_objects(params, state, alone);
         #[cfg(target_arch = "x86_64")]
-        if lanes.len() > 1 && abreast::advance(params, state, lanes, action) {
+        if among.len() > 1 && abreast::advance(params, state, among, action) {
             return;
         }
-        advance_lane_by_lane::<Self>(params, state, lanes, action, action_dim, scratch);
+        advance_lane_by_lane::<Self>(params, state, among, action, action_dim, scratch);
     }
 
     fn tilt_margin(state: &mut [f32], lane: usize) -> Option<f32> {

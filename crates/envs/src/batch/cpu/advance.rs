@@ -13,7 +13,7 @@ use crate::agent::{AgentModel, SimdAgent};
 use crate::lanes::{row, with_simd};
 use crate::math::{square, wrap_angle};
 use crate::object::ObjectKind;
-use crate::object::{advance_bodies, alone_range, touch_nothing};
+use crate::object::{alone_range, touch_nothing};
 use crate::params::{
     PARAM_BODIES, PARAM_BODY_FIELDS, PARAM_BODY_FIRST, PARAM_BODY_KIND, PARAM_BODY_REACH, PARAM_SOLID_FIRST,
     PARAM_SOLID_RADIUS, PARAM_SOLIDS,
@@ -79,14 +79,14 @@ pub(super) fn advance_block<A: SimdAgent + AgentModel>(
     }
     spent!(Sorting);
     let mut free = [false; LANES];
-    let mut among = Vec::with_capacity(lanes);
+    let (mut among, mut alone) = (Vec::with_capacity(lanes), Vec::with_capacity(lanes));
     for lane in 0..lanes {
         if kinds[lane] == Surroundings::Free {
             free[lane] = state[IDLE * LANES + lane] > 0.5;
             if free[lane] {
                 touch_nothing(state, lane);
             } else {
-                advance_bodies(params, state, lane, scratch, 0);
+                alone.push(lane);
             }
         } else {
             for (i, kept) in before[lane][..agent_fields::<A>()].iter().enumerate() {
@@ -95,7 +95,7 @@ pub(super) fn advance_block<A: SimdAgent + AgentModel>(
             among.push(lane);
         }
     }
-    A::advance_among(params, state, &among, action, action_dim, scratch);
+    A::advance_among(params, state, &among, &alone, action, action_dim, scratch);
     drift_lanes(params, state, &free);
     spent!(ObjectMotion);
 }

@@ -50,47 +50,55 @@ impl Work for Frames<'_> {
     fn run<S: Registers>(self, simd: S) {
         let Self { scratch, scratch_base } = self;
         let like = Lanes::new(simd);
-        let (zero, one, nobody) = (like.fixed(0.0), like.fixed(1.0), like.fixed(-1.0));
         let count = scratch[scratch_base + COUNT];
         for group in 0..groups(scratch, scratch_base) {
             let first = (group * GROUP) as f32;
             let mut contacts = Pack::of(like, scratch, scratch_base, group);
             let there = like.load(&PLACES).below(like.fixed(count - first));
             for side in [FIRST, SECOND] {
-                contacts.put(side, contacts.get(side).pick(there, nobody));
+                contacts.put(side, contacts.get(side).pick(there, like.fixed(-1.0)));
             }
-            let n = contacts.get3(FRAME).pick(there, Three { x: zero, y: zero, z: one });
-            // MuJoCo's tangents: world y, or world z where the normal is near y, made orthogonal to the normal.
-            let flat = n.y.magnitude().below(like.fixed(0.5));
-            let along = n.y.pick(flat, n.z);
-            let sy = one.pick(flat, zero);
-            let t = Three { x: -along * n.x, y: sy - along * n.y, z: (one - sy) - along * n.z };
-            let t = t * (one / t.dot(t).root());
-            contacts.put3(FRAME, n);
-            contacts.put3(FRAME + 3, t);
-            contacts.put3(FRAME + 6, n.cross(t));
-            let none = Three { x: zero, y: zero, z: zero };
-            let point = contacts.get3(ARM_FIRST).pick(there, none);
-            contacts.put3(ARM_FIRST, point);
-            contacts.put3(ARM_SECOND, point);
-            let gap = contacts.get(Y).pick(there, zero);
-            let d = impedance_of(gap);
-            let mu = contacts.get(MU).pick(there, one);
-            let torsion = contacts.get(MU + 1).pick(there, zero);
-            let roll = contacts.get(MU + 2).pick(there, zero);
-            let weight = contacts.get(MU + 3).pick(there, one);
-            contacts.put(STIFF, d / ((one - d) * 2.0 * mu * mu * (mu * mu + 1.0) * weight));
-            for (k, friction) in [mu, mu, torsion, roll, roll].into_iter().enumerate() {
-                contacts.put(MU + k, friction);
-            }
-            contacts.put(Y, d * STIFFNESS * gap);
-            for k in 1..6 {
-                contacts.put(Y + k, zero);
-            }
-            for k in 0..6 {
-                contacts.put(DY + k, zero);
-            }
+            frame(&mut contacts, there);
         }
+    }
+}
+
+/// Frames, stiffness and frictions of `contacts`, their gaps' part of y, and the points in the places of the arms. Those that are
+/// not `there` become such as trouble no sum.
+#[inline(always)]
+pub(in crate::contact) fn frame<S: Simd>(contacts: &mut Pack<S>, there: LaneMask<S>) {
+    let like = contacts.like;
+    let (zero, one) = (like.fixed(0.0), like.fixed(1.0));
+    let n = contacts.get3(FRAME).pick(there, Three { x: zero, y: zero, z: one });
+    // MuJoCo's tangents: world y, or world z where the normal is near y, made orthogonal to the normal.
+    let flat = n.y.magnitude().below(like.fixed(0.5));
+    let along = n.y.pick(flat, n.z);
+    let sy = one.pick(flat, zero);
+    let t = Three { x: -along * n.x, y: sy - along * n.y, z: (one - sy) - along * n.z };
+    let t = t * (one / t.dot(t).root());
+    contacts.put3(FRAME, n);
+    contacts.put3(FRAME + 3, t);
+    contacts.put3(FRAME + 6, n.cross(t));
+    let none = Three { x: zero, y: zero, z: zero };
+    let point = contacts.get3(ARM_FIRST).pick(there, none);
+    contacts.put3(ARM_FIRST, point);
+    contacts.put3(ARM_SECOND, point);
+    let gap = contacts.get(Y).pick(there, zero);
+    let d = impedance_of(gap);
+    let mu = contacts.get(MU).pick(there, one);
+    let torsion = contacts.get(MU + 1).pick(there, zero);
+    let roll = contacts.get(MU + 2).pick(there, zero);
+    let weight = contacts.get(MU + 3).pick(there, one);
+    contacts.put(STIFF, d / ((one - d) * 2.0 * mu * mu * (mu * mu + 1.0) * weight));
+    for (k, friction) in [mu, mu, torsion, roll, roll].into_iter().enumerate() {
+        contacts.put(MU + k, friction);
+    }
+    contacts.put(Y, d * STIFFNESS * gap);
+    for k in 1..6 {
+        contacts.put(Y + k, zero);
+    }
+    for k in 0..6 {
+        contacts.put(DY + k, zero);
     }
 }
 

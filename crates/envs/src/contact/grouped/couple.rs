@@ -55,7 +55,9 @@ impl<const PLANAR: bool> Work for Couple<'_, PLANAR> {
             let both = first.either(contacts.on(FIRST, slot).both(contacts.on(SECOND, own)));
             if both.any() {
                 touching = true;
-                add_pushes(&contacts, first, both, &mut sums);
+                let (arm_first, arm_second) = (contacts.get3(ARM_FIRST), contacts.get3(ARM_SECOND));
+                let (r, q) = (arm_first.pick(first, arm_second), arm_second.pick(first, arm_first));
+                add_pushes(&contacts, r, q, both, &mut sums);
             }
         }
         let mut all = [[0.0; 6]; 6];
@@ -79,11 +81,16 @@ struct Edges<S: Simd> {
     each: [[Lanes<S>; 3]; 5],
 }
 
-/// Adds, for each motion of the body, the forces of the contacts of `both`; of those `first` the agent's part is the first body.
+/// Adds, for each motion of the body, the forces of the contacts of `both`, whose lever arms are the agent's `r` and the body's
+/// `q`.
 #[inline(always)]
-fn add_pushes<S: Simd>(contacts: &Pack<S>, first: LaneMask<S>, both: LaneMask<S>, sums: &mut [[Lanes<S>; 6]; 6]) {
-    let (arm_first, arm_second) = (contacts.get3(ARM_FIRST), contacts.get3(ARM_SECOND));
-    let (r, q) = (arm_first.pick(first, arm_second), arm_second.pick(first, arm_first));
+pub(in crate::contact) fn add_pushes<S: Simd>(
+    contacts: &Pack<S>,
+    r: Three<S>,
+    q: Three<S>,
+    both: LaneMask<S>,
+    sums: &mut [[Lanes<S>; 6]; 6],
+) {
     let [n, u, v] = contacts.axes();
     let y0 = contacts.get(Y);
     let (mu, twist, roll) = (contacts.get(MU), contacts.get(MU + 2), contacts.get(MU + 3));

@@ -17,8 +17,23 @@ fn concerned<S: Simd>(contacts: &Pack<S>, slot: usize) -> LaneMask<S> {
     concerned
 }
 
-/// Adds the six numbers of a `motion`, linear and angular, of the body at the end of the lever arms `arm`, seen in the contacts'
-/// frames, to their numbers from `to` on, where `mask`, with the sign `sign`.
+/// The six numbers of a `motion`, linear and angular, of the body at the end of the lever arms `arm`, seen in the contacts'
+/// frames, with the sign `sign`.
+#[inline(always)]
+pub(in crate::contact) fn seen<S: Simd>(
+    axes: [Three<S>; 3],
+    arm: Three<S>,
+    motion: [Three<S>; 2],
+    sign: Lanes<S>,
+) -> [Lanes<S>; 6] {
+    let [linear, angular] = motion;
+    let v = (linear + angular.cross(arm)) * sign;
+    let w = angular * sign;
+    let [n, t, u] = axes;
+    [n.dot(v), t.dot(v), u.dot(v), n.dot(w), t.dot(w), u.dot(w)]
+}
+
+/// Adds what is [`seen`] of a motion to the contacts' numbers from `to` on, where `mask`.
 #[inline(always)]
 pub(super) fn add_motion<S: Simd>(
     contacts: &mut Pack<S>,
@@ -28,14 +43,32 @@ pub(super) fn add_motion<S: Simd>(
     sign: Lanes<S>,
     mask: LaneMask<S>,
 ) {
-    let [linear, angular] = motion;
-    let v = (linear + angular.cross(arm)) * sign;
-    let w = angular * sign;
-    for (k, axis) in contacts.axes().into_iter().enumerate() {
-        let (slide, turn) = (contacts.get(to + k), contacts.get(to + 3 + k));
-        contacts.put(to + k, (slide + axis.dot(v)).pick(mask, slide));
-        contacts.put(to + 3 + k, (turn + axis.dot(w)).pick(mask, turn));
+    for (k, number) in seen(contacts.axes(), arm, motion, sign).into_iter().enumerate() {
+        let before = contacts.get(to + k);
+        contacts.put(to + k, (before + number).pick(mask, before));
     }
+}
+
+/// Slope, curvature and whether an edge changed sides of each of `contacts` at `t` along the path.
+#[inline(always)]
+pub(in crate::contact) fn edges_along<S: Simd>(contacts: &Pack<S>, t: Lanes<S>) -> (Lanes<S>, Lanes<S>, LaneMask<S>) {
+    let zero = t.fixed(0.0);
+    let (y0, d0) = (contacts.get(Y), contacts.get(DY));
+    let (mut own_slope, mut own_curvature) = (zero, zero);
+    let mut crossed = zero.below(zero);
+    for i in 0..5 {
+        let mu = contacts.get(MU + i);
+        let (y, d) = (mu * contacts.get(Y + 1 + i), mu * contacts.get(DY + 1 + i));
+        for (e, de) in [(y0 + y, d0 + d), (y0 - y, d0 - d)] {
+            let now = e + t * de;
+            let on = now.below(zero);
+            own_slope += (now * de).pick(on, zero);
+            own_curvature += (de * de).pick(on, zero);
+            crossed = crossed.either(on.differs(e.below(zero)));
+        }
+    }
+    let stiff = contacts.get(STIFF);
+    (stiff * own_slope, stiff * own_curvature, crossed)
 }
 
 /// Zeroes the path's part in the contacts of `slot`.
@@ -156,23 +189,9 @@ impl Work for Along<'_> {
         for group in 0..groups(scratch, scratch_base) {
             let contacts = Pack::of(like, scratch, scratch_base, group);
             let concerned = concerned(&contacts, slot);
-            let (y0, d0) = (contacts.get(Y), contacts.get(DY));
-            let (mut own_slope, mut own_curvature) = (zero, zero);
-            let mut crossed = concerned.both(concerned.negated());
-            for i in 0..5 {
-                let mu = contacts.get(MU + i);
-                let (y, d) = (mu * contacts.get(Y + 1 + i), mu * contacts.get(DY + 1 + i));
-                for (e, de) in [(y0 + y, d0 + d), (y0 - y, d0 - d)] {
-                    let now = e + t * de;
-                    let on = now.below(zero);
-                    own_slope += (now * de).pick(on, zero);
-                    own_curvature += (de * de).pick(on, zero);
-                    crossed = crossed.either(on.differs(e.below(zero)));
-                }
-            }
-            let stiff = contacts.get(STIFF);
-            slope += (stiff * own_slope).pick(concerned, zero);
-            curvature += (stiff * own_curvature).pick(concerned, zero);
+            let (own_slope, own_curvature, crossed) = edges_along(&contacts, t);
+            slope += own_slope.pick(concerned, zero);
+            curvature += own_curvature.pick(concerned, zero);
             changed |= crossed.both(concerned).any();
         }
         (slope.sum(), curvature.sum(), if changed { 1.0 } else { 0.0 })

@@ -19,7 +19,7 @@ struct Accumulate<'a, const PLANAR: bool> {
 }
 
 /// Gradient 6, Hessian: linear 6, angular by linear 9, angular 6.
-const SUMS: usize = 27;
+pub(in crate::contact) const SUMS: usize = 27;
 
 /// Numbers from the first to the last of them in the scratch.
 const SPAN: usize = 42;
@@ -42,14 +42,19 @@ fn six<S: Simd>(a: Lanes<S>, b: Lanes<S>, c: Lanes<S>, d: Lanes<S>, e: Lanes<S>,
     a * b + c * d + e * f
 }
 
-/// What `contacts` put there, those alone that are `mine`; `upright` says that those are with the floor.
+/// What `contacts` put there, those alone that are `mine`: the body is on their `side` (-1 the first, 1 the second), with the
+/// lever arm `r`; `upright` says that those are with the floor.
 #[inline(always)]
-fn terms<S: Simd>(contacts: &Pack<S>, first: LaneMask<S>, mine: LaneMask<S>, upright: bool) -> [Lanes<S>; SUMS] {
-    let like = contacts.like;
-    let (zero, one) = (like.fixed(0.0), like.fixed(1.0));
+pub(in crate::contact) fn terms<S: Simd>(
+    contacts: &Pack<S>,
+    side: Lanes<S>,
+    r: Three<S>,
+    mine: LaneMask<S>,
+    upright: bool,
+) -> [Lanes<S>; SUMS] {
+    let zero = contacts.like.fixed(0.0);
     let none = Three { x: zero, y: zero, z: zero };
-    let side = like.fixed(-1.0).pick(first, one);
-    let r = contacts.get3(ARM_FIRST).pick(first, contacts.get3(ARM_SECOND)).pick(mine, none);
+    let r = r.pick(mine, none);
     let stiff = contacts.get(STIFF).pick(mine, zero);
     let y0 = contacts.get(Y).pick(mine, zero);
     let (mu, twist, roll) = (contacts.get(MU), contacts.get(MU + 2), contacts.get(MU + 3));
@@ -205,8 +210,10 @@ fn add_sums<S: Registers, const N: usize>(
         let mine = first.either(contacts.on(SECOND, slot));
         if mine.any() {
             let upright = !contacts.get(FRAME + 2).equals(1.0).negated().both(mine).any();
+            let side = like.fixed(-1.0).pick(first, like.fixed(1.0));
+            let r = contacts.get3(ARM_FIRST).pick(first, contacts.get3(ARM_SECOND));
             let terms =
-                if upright { terms(&contacts, first, mine, true) } else { terms(&contacts, first, mine, false) };
+                if upright { terms(&contacts, side, r, mine, true) } else { terms(&contacts, side, r, mine, false) };
             for (sum, k) in sums.iter_mut().zip(which) {
                 *sum += terms[k];
             }

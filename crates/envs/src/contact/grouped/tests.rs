@@ -64,6 +64,19 @@ fn drive<A: Agent, T: Task>(spec: &NavigationSpec) -> Vec<f32> {
     apart
 }
 
+/// Side by side with others every environment has the numbers of `solver.rs` contact by contact: those of kernels.
+#[test]
+fn environments_abreast_have_the_bits_of_kernels() {
+    for id in ["PointPush1", "PointButton1"] {
+        let spec = find(id).unwrap();
+        let run = for_kind!(spec.agent, spec.level.task, drive);
+        let apart = run(&spec);
+        assert!(apart.len() > 150, "{id}: {} steps in contact", apart.len());
+        let off = apart.iter().filter(|off| **off > 0.0).count();
+        assert_eq!(off, 0, "{id}: {off} of {} steps, {:e} apart", apart.len(), apart[apart.len() - 1]);
+    }
+}
+
 #[test]
 fn groups_have_the_bits_of_loops_and_nearly_those_of_kernels() {
     for id in ["PointPush1", "PointGoal2", "PointButton1", "CarPush1", "RacecarPush1"] {

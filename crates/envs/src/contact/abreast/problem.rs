@@ -1,0 +1,175 @@
+//! What eight environments' solutions are made of, number by number side by side.
+
+use super::*;
+
+/// One number of each environment.
+pub(super) type Eight = [f32; GROUP];
+/// A contact of each environment: the same numbers as in the scratch, but the sides' signs in the place of their slots and the
+/// agent's arm before the object's.
+pub(super) type Contact = [f32; GROUP * CONTACT_LEN];
+
+/// The number of a contact with the agent's side: -1 where it is the first body, 1 where the second, else 0.
+pub(super) const AGENT_SIDE: usize = FIRST;
+/// The same of the object.
+pub(super) const OBJECT_SIDE: usize = SECOND;
+/// The agent's lever arm.
+pub(super) const AGENT_ARM: usize = ARM_FIRST;
+/// The object's lever arm.
+pub(super) const OBJECT_ARM: usize = ARM_SECOND;
+
+/// A planar agent moves along x and y and about z.
+const PLANAR: [usize; 3] = [0, 1, 5];
+
+/// Numbers of the agents.
+#[derive(Default)]
+pub(super) struct Agents {
+    pub position: [Eight; 3],
+    pub velocity: [Eight; 3],
+    pub acceleration: [Eight; 3],
+    pub free: [Eight; 3],
+    pub mass: Eight,
+    /// Mass times com offset x, y, moment about the origin.
+    pub inertia: [Eight; 3],
+    /// Contacts.
+    pub touches: Eight,
+}
+
+/// Numbers of the objects.
+#[derive(Default)]
+pub(super) struct Objects {
+    pub position: [Eight; 3],
+    pub velocity: [Eight; 6],
+    pub acceleration: [Eight; 6],
+    pub free: [Eight; 6],
+    pub mass: Eight,
+    pub inertia: [Eight; 6],
+    /// Contacts.
+    pub touches: Eight,
+}
+
+/// The problems of up to eight environments.
+pub(super) struct Problem {
+    pub agents: Agents,
+    pub objects: Objects,
+    /// 1 where agent and object are solved together.
+    pub pairs: Eight,
+    /// The slots of the objects; slot 1 where no object has contacts.
+    slots: [usize; GROUP],
+    /// Contacts with anything but the floor; so many of each environment.
+    pub contacts: Vec<Contact>,
+    pub contact_counts: Eight,
+    /// Contacts of the objects with the floor.
+    pub floor: Vec<Contact>,
+    pub floor_counts: Eight,
+}
+
+impl Problem {
+    pub fn new() -> Self {
+        Self {
+            agents: Agents::default(),
+            objects: Objects::default(),
+            pairs: [0.0; GROUP],
+            slots: [1; GROUP],
+            contacts: vec![[0.0; GROUP * CONTACT_LEN]; MAX_CONTACTS],
+            contact_counts: [0.0; GROUP],
+            floor: vec![[0.0; GROUP * CONTACT_LEN]; MAX_CONTACTS],
+            floor_counts: [0.0; GROUP],
+        }
+    }
+
+    /// Takes over what the solver needs of the environments at `bases`; the places left over get the last one's bodies without
+    /// contacts.
+    pub fn gather(&mut self, scratch: &[f32], bases: &[usize]) {
+        for place in 0..GROUP {
+            let there = place < bases.len();
+            let base = bases[place.min(bases.len() - 1)];
+            self.gather_bodies(scratch, base, place);
+            let (contacts, floor) = if there { self.gather_contacts(scratch, base, place) } else { (0, 0) };
+            self.contact_counts[place] = contacts as f32;
+            self.floor_counts[place] = floor as f32;
+            if !there {
+                (self.agents.touches[place], self.objects.touches[place]) = (0.0, 0.0);
+            }
+        }
+    }
+
+    /// A body without contacts is none, its record may be of long ago: one at rest stands in its place, whose Hessian has an inverse.
+    fn gather_bodies(&mut self, scratch: &[f32], base: usize, place: usize) {
+        let Self { agents, objects, pairs, slots, .. } = self;
+        let touched = (1..=scratch[base + ACTIVE] as usize).find(|slot| scratch[body(base, *slot) + TOUCHES] > 0.0);
+        slots[place] = touched.unwrap_or(1);
+        let (a, b) = (body(base, AGENT_SLOT), body(base, slots[place]));
+        agents.touches[place] = scratch[a + TOUCHES];
+        objects.touches[place] = touched.map_or(0.0, |_| scratch[b + TOUCHES]);
+        pairs[place] = scratch[base + LINKED];
+        let (touched, met) = (agents.touches[place] > 0.0, objects.touches[place] > 0.0);
+        let agent = |number: usize| if touched { scratch[a + number] } else { 0.0 };
+        let object = |number: usize| if met { scratch[b + number] } else { 0.0 };
+        for k in 0..3 {
+            agents.position[k][place] = agent(GEOM + k);
+            agents.inertia[k][place] = if touched || k < 2 { agent(INERTIA + k) } else { 1.0 };
+            objects.position[k][place] = object(GEOM + k);
+        }
+        for (k, motion) in PLANAR.into_iter().enumerate() {
+            agents.velocity[k][place] = agent(VEL + motion);
+            agents.acceleration[k][place] = agent(ACC + motion);
+            agents.free[k][place] = agent(FREE + motion);
+        }
+        for k in 0..6 {
+            objects.velocity[k][place] = object(VEL + k);
+            objects.acceleration[k][place] = object(ACC + k);
+            objects.free[k][place] = object(FREE + k);
+            objects.inertia[k][place] = if met || k > 2 { object(INERTIA + k) } else { 1.0 };
+        }
+        agents.mass[place] = if touched { scratch[a + MASS] } else { 1.0 };
+        objects.mass[place] = if met { scratch[b + MASS] } else { 1.0 };
+    }
+
+    /// Returns how many contacts there are, and how many with the floor, which were pushed last.
+    fn gather_contacts(&mut self, scratch: &[f32], base: usize, place: usize) -> (usize, usize) {
+        let count = scratch[base + COUNT] as usize;
+        let is_floor = |index: usize| {
+            let c = contact(base, index);
+            scratch[of(c, FRAME + 2)] == 1.0 && scratch[of(c, FIRST)] == STATIC_SLOT as f32
+        };
+        let mut others = count;
+        while others > 0 && is_floor(others - 1) {
+            others -= 1;
+        }
+        for index in 0..count {
+            let c = contact(base, index);
+            let to = if index < others { &mut self.contacts[index] } else { &mut self.floor[index - others] };
+            let (first, second) = (scratch[of(c, FIRST)], scratch[of(c, SECOND)]);
+            let side = |slot: f32| f32::from(u8::from(second == slot)) - f32::from(u8::from(first == slot));
+            to[AGENT_SIDE * GROUP + place] = side(AGENT_SLOT as f32);
+            to[OBJECT_SIDE * GROUP + place] = side(self.slots[place] as f32);
+            for number in (FRAME..FRAME + 3).chain(ARM_FIRST..ARM_FIRST + 3).chain([Y]).chain(MU..MU + 4) {
+                to[number * GROUP + place] = scratch[of(c, number)];
+            }
+        }
+        (others, count - others)
+    }
+
+    /// Puts the accelerations back.
+    pub fn scatter(&self, scratch: &mut [f32], bases: &[usize]) {
+        for (place, base) in bases.iter().copied().enumerate() {
+            let (a, b) = (body(base, AGENT_SLOT), body(base, self.slots[place]));
+            if self.agents.touches[place] > 0.0 {
+                for (k, motion) in PLANAR.into_iter().enumerate() {
+                    scratch[a + ACC + motion] = self.agents.acceleration[k][place];
+                }
+            }
+            if self.objects.touches[place] > 0.0 {
+                for k in 0..6 {
+                    scratch[b + ACC + k] = self.objects.acceleration[k][place];
+                }
+            }
+        }
+    }
+
+    /// The most contacts that one of the environments has, and the most with the floor.
+    pub fn longest(&self) -> (usize, usize) {
+        let most = |counts: &Eight| counts.iter().fold(0.0f32, |most, count| most.max(*count)) as usize;
+        (most(&self.contact_counts), most(&self.floor_counts))
+    }
+}
