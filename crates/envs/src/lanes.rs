@@ -7,6 +7,15 @@ use crate::state::LANES;
 /// One number of each environment of a block.
 pub(crate) type Lane = [f32; LANES];
 
+/// An environment of some blocks that lie one behind the other.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Place {
+    /// Where its numbers are in the blocks' state: field f at `base + f * LANES`.
+    pub base: usize,
+    /// Its number among the environments of the blocks.
+    pub number: usize,
+}
+
 /// Field `field` of every environment of the block.
 #[inline(always)]
 pub(crate) fn row(state: &[f32], field: usize) -> &Lane {

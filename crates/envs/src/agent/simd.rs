@@ -4,7 +4,7 @@ use pulp::NullaryFnOnce;
 
 use super::Agent;
 use super::frame::FrameLanes;
-use crate::lanes::{Lane, row, row_mut, with_simd};
+use crate::lanes::{Lane, Place, row, row_mut, with_simd};
 use crate::math::{SIXTEENTH, sixteenths, wrap_angle};
 use crate::state::{COS, SIN, YAW, Z};
 
@@ -20,13 +20,13 @@ pub(crate) trait SimdAgent: Agent {
     /// One step of all agents of a block over the bare floor under `action [lanes, action_dim]`.
     fn advance_free(state: &mut [f32], action: &[f32]);
 
-    /// [`Agent::advance`] of the environments `among` of a block, in which something may be met, and
+    /// [`Agent::advance`] of the environments `among` of some blocks, in which something may be met, and
     /// [`advance_objects`](crate::object::advance_objects) of those in which objects move `alone`.
     fn advance_among(
         params: &[f32],
         state: &mut [f32],
-        among: &[usize],
-        alone: &[usize],
+        among: &[Place],
+        alone: &[Place],
         action: &[f32],
         action_dim: usize,
         scratch: &mut [f32],
@@ -84,13 +84,13 @@ impl Patch {
 pub(super) fn advance_lane_by_lane<A: Agent + ?Sized>(
     params: &[f32],
     state: &mut [f32],
-    lanes: &[usize],
+    places: &[Place],
     action: &[f32],
     action_dim: usize,
     scratch: &mut [f32],
 ) {
-    for &lane in lanes {
-        A::advance(params, state, lane, action, lane * action_dim, scratch, 0);
+    for place in places {
+        A::advance(params, state, place.base, action, place.number * action_dim, scratch, 0);
     }
 }
 

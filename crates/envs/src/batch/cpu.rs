@@ -10,7 +10,7 @@ use compute::cpu::{Memory, View, is_cpu, tensor};
 use rayon::prelude::*;
 
 pub use self::block::reset_first;
-use self::block::{reset_block, step_block};
+use self::block::{reset_block, step_blocks};
 use super::{Batch, Stepped};
 use crate::kinds::for_kind;
 use crate::state::LANES;
@@ -40,6 +40,9 @@ pub fn reset(batch: &mut Batch, staggered: bool) -> Option<Tensor<2>> {
     batch.set_state(state.into_tensor());
     Some(tensor(obs, [batch.num_envs, batch.obs_dim]))
 }
+
+/// Blocks that a task takes at most: their environments in contact fill the registers together.
+const MOST_BLOCKS: usize = 8;
 
 /// A block's part of every row of scalars: those that all levels have, and those of further constraints.
 type Parts<'a> = ([&'a mut [f32]; SCALARS], Vec<&'a mut [f32]>);
@@ -79,32 +82,35 @@ pub fn step_into(
     let (common, further) = scalars.split_at_mut(n * SCALARS);
     let mut rows: Vec<_> = common.chunks_exact_mut(n).map(|row| row.chunks_mut(LANES)).collect();
     let mut further: Vec<_> = further.chunks_exact_mut(n).map(|row| row.chunks_mut(LANES)).collect();
-    let parts: Vec<Parts> = (0..n.div_ceil(LANES))
+    let mut parts: Vec<Parts> = (0..n.div_ceil(LANES))
         .map(|_| {
             let common = core::array::from_fn(|row| rows[row].next().expect("one part per block"));
             (common, further.iter_mut().map(|row| row.next().expect("one part per block")).collect())
         })
         .collect();
 
+    let blocks = n.div_ceil(LANES).div_ceil(rayon::current_num_threads()).clamp(1, MOST_BLOCKS);
+    let stretch = blocks * LANES;
     state
         .values_mut()
-        .par_chunks_mut(batch.state_dim * LANES)
-        .zip(action.par_chunks(batch.action_dim * LANES))
-        .zip(obs.par_chunks_mut(obs_dim * LANES))
-        .zip(final_obs.par_chunks_mut(obs_dim * LANES))
-        .zip(parts)
+        .par_chunks_mut(batch.state_dim * stretch)
+        .zip(action.par_chunks(batch.action_dim * stretch))
+        .zip(obs.par_chunks_mut(obs_dim * stretch))
+        .zip(final_obs.par_chunks_mut(obs_dim * stretch))
+        .zip(parts.par_chunks_mut(blocks))
         .enumerate()
         .for_each_init(
-            || vec![0.0; SCRATCH],
-            |scratch, (i, ((((state, action), obs), final_obs), (mut common, mut further)))| {
-                let mut few = [0.0; SCALARS * LANES];
-                let mut many = vec![0.0; if further.is_empty() { 0 } else { rows_of_scalars * LANES }];
-                let out = if further.is_empty() { &mut few[..] } else { &mut many[..] };
-                let (params, first_env, action_dim) = (&batch.params, i * LANES, batch.action_dim);
-                let step = for_kind!(batch.agent, batch.task, step_block);
+            || (vec![0.0; SCRATCH], Vec::new()),
+            |(scratch, out), (i, ((((state, action), obs), final_obs), parts))| {
+                let block_len = rows_of_scalars * LANES;
+                out.resize(parts.len() * block_len, 0.0);
+                let (params, first_env, action_dim) = (&batch.params, i * stretch, batch.action_dim);
+                let step = for_kind!(batch.agent, batch.task, step_blocks);
                 step(params, state, first_env, action, action_dim, obs, final_obs, obs_dim, out, scratch);
-                for (part, row) in common.iter_mut().chain(&mut further).zip(out.chunks_exact(LANES)) {
-                    part.copy_from_slice(&row[..part.len()]);
+                for ((common, further), out) in parts.iter_mut().zip(out.chunks_exact(block_len)) {
+                    for (part, row) in common.iter_mut().chain(further).zip(out.chunks_exact(LANES)) {
+                        part.copy_from_slice(&row[..part.len()]);
+                    }
                 }
             },
         );

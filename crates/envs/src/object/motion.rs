@@ -9,6 +9,7 @@ use crate::contact::{
     ACC, ACTIVE, AGENT_SLOT, ASLEEP, INDEX, Nobody, STAGED, STAGED_LEN, TOUCHES, VEL, body, move_free_body,
     place_free_body, scratch_of, solve_each, with_scratch,
 };
+use crate::lanes::Place;
 use crate::params::{PARAM_BODY_FIELDS, PARAM_BODY_FIRST, PARAM_STAGES, PARAM_SUBSTEP};
 use crate::state::{LANES, TOUCHED};
 
@@ -87,20 +88,24 @@ pub fn objects_begin(params: &[f32], state: &mut [f32], base: usize, scratch: &m
     any
 }
 
-/// Moves the free objects of the environments `lanes` of a block, whose agents meet none of them in this step.
-pub fn advance_objects(params: &[f32], state: &mut [f32], lanes: &[usize]) {
-    if lanes.is_empty() {
-        return;
+/// Moves the free objects of the environments at `places`, whose agents meet none of them in this step.
+pub fn advance_objects(params: &[f32], state: &mut [f32], places: &[Place]) {
+    for places in places.chunks(LANES) {
+        advance_together(params, state, places);
     }
+}
+
+/// [`advance_objects`] of a block's number of environments at most.
+fn advance_together(params: &[f32], state: &mut [f32], places: &[Place]) {
     with_scratch(|scratch| {
         let mut all = [(0, 0); LANES];
         let mut count = 0;
-        for (k, &lane) in lanes.iter().enumerate() {
-            if objects_begin(params, state, lane, scratch, scratch_of(k)) {
-                all[count] = (lane, scratch_of(k));
+        for (k, place) in places.iter().enumerate() {
+            if objects_begin(params, state, place.base, scratch, scratch_of(k)) {
+                all[count] = (place.base, scratch_of(k));
                 count += 1;
             } else {
-                touch_nothing(state, lane);
+                touch_nothing(state, place.base);
             }
         }
         let (all, stages, step) = (&all[..count], params[PARAM_STAGES] as u32, params[PARAM_SUBSTEP]);

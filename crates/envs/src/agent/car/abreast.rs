@@ -10,8 +10,9 @@ use super::variants::scalar::{
 };
 use super::variants::{avx2, avx512};
 use super::{ACTION_DIM, REACH, STATE_FIELDS, publish};
-use crate::agent::abreast::{filled_up, in_scratch, set_out};
+use crate::agent::abreast::{filled_up, set_out, together};
 use crate::contact::{diverged, scratch_of};
+use crate::lanes::Place;
 use crate::object::obstacles_finish;
 use crate::register::Aligned;
 use crate::state::{AGENT_OWN, LANES};
@@ -21,21 +22,21 @@ const BLOCK: usize = (AGENT_OWN + STATE_FIELDS) * LANES;
 /// Unknowns of the floor problem.
 const ACCS: usize = 11;
 
-/// One environment step of the cars in `lanes` of a block under `action [cars of the block, 2]`. Returns whether it was taken:
-/// not on a machine without vector registers.
-pub(super) fn advance(params: &[f32], state: &mut [f32], lanes: &[usize], action: &[f32]) -> bool {
-    in_scratch(|scratch| advance_in(params, state, lanes, action, scratch))
+/// One environment step of the cars at `places` under `action [cars of the blocks, 2]`. Returns those left over: all, on a machine
+/// without vector registers, or a single one.
+pub(super) fn advance<'a>(params: &[f32], state: &mut [f32], places: &'a [Place], action: &[f32]) -> &'a [Place] {
+    together(places, |places, scratch| advance_in(params, state, places, action, scratch))
 }
 
-fn advance_in(params: &[f32], state: &mut [f32], lanes: &[usize], action: &[f32], scratch: &mut [f32]) {
+fn advance_in(params: &[f32], state: &mut [f32], places: &[Place], action: &[f32], scratch: &mut [f32]) {
     let (mut now, mut next) = (&mut [0.0; BLOCK], &mut [0.0; BLOCK]);
     let mut accs = [0.0; ACCS * LANES];
     let mut torques = Aligned([0.0; 2 * LANES]);
-    let cars = &mut set_out(params, state, lanes, REACH, is_tilted, scratch)[..lanes.len()];
-    for (k, lane) in filled_up(lanes) {
-        keep(load(0.0, state, lane), now, k);
+    let cars = &mut set_out(params, state, places, REACH, is_tilted, scratch)[..places.len()];
+    for (k, place) in filled_up(places) {
+        keep(load(0.0, state, place.base), now, k);
         for (side, row) in torques.0.chunks_exact_mut(LANES).enumerate() {
-            row[k] = action[lane * ACTION_DIM + side].min(STRONGEST).max(-STRONGEST);
+            row[k] = action[place.number * ACTION_DIM + side].min(STRONGEST).max(-STRONGEST);
         }
     }
     for round in 0..ROUNDS {
@@ -44,7 +45,7 @@ fn advance_in(params: &[f32], state: &mut [f32], lanes: &[usize], action: &[f32]
             now: &mut now[..],
             next: &mut next[..],
             torques: &torques,
-            cars: lanes.len(),
+            cars: places.len(),
             moves: moves,
             accs: &mut accs
         });
@@ -54,7 +55,7 @@ fn advance_in(params: &[f32], state: &mut [f32], lanes: &[usize], action: &[f32]
             let base = scratch_of(k);
             let mut motion = recall(0.0, &mut now[..], k);
             let f = frame(motion.pose);
-            if find_contacts(motion, f, car.x, car.y, round, params, state, car.lane, scratch, base) {
+            if find_contacts(motion, f, car.x, car.y, round, params, state, car.base, scratch, base) {
                 let p = problem(motion, f, torques.0[k], torques.0[LANES + k]);
                 if solve_contacts(motion, f, p, acc_of(&accs, k), scratch, base) {
                     car.touched = true;
@@ -70,15 +71,15 @@ fn advance_in(params: &[f32], state: &mut [f32], lanes: &[usize], action: &[f32]
             }
             spent!(AgentMotion);
             if moves {
-                obstacles_finish(params, state, car.lane, STEP, scratch, base);
+                obstacles_finish(params, state, car.base, STEP, scratch, base);
             }
         }
         swap(&mut now, &mut next);
     }
     for (k, car) in cars.iter().enumerate() {
-        store(recall(0.0, &mut now[..], k), state, car.lane);
+        store(recall(0.0, &mut now[..], k), state, car.base);
         car.end(params, state, scratch, scratch_of(k));
-        publish(state, car.lane);
+        publish(state, car.base);
     }
 }
 

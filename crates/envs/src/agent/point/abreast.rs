@@ -7,16 +7,21 @@ use super::{
     motor_force, servo_error, smooth_force,
 };
 use crate::contact::{CONTACT_TOUCH, Nobody, scratch_of, solve_each, with_scratch};
+use crate::lanes::Place;
 use crate::math::{sin_cos, wrap_angle};
 use crate::object::{
     objects_begin, obstacles_begin, obstacles_collide, obstacles_finish, publish_touches, touch_nothing,
 };
 use crate::state::{COS, DX, DY, LANES, OMEGA, SIN, TOUCHED, VX, VY, X, Y, YAW};
 
+/// Environments that go through a step together.
+const TOGETHER: usize = LANES;
+
 /// A Point on its way through a step, or objects without one.
 #[derive(Clone, Copy)]
 struct Underway {
-    lane: usize,
+    /// Where its numbers are in the state.
+    base: usize,
     /// None where the Point meets nothing: its motion stands already.
     point: Option<Course>,
     /// Whether obstacles are near.
@@ -33,28 +38,27 @@ struct Course {
     touched: f32,
 }
 
-/// One environment step of the Points in the lanes `among` of a block under `action [lanes, 2]`, and of the objects in the lanes
-/// `alone`, whose Points have moved already.
-pub(super) fn advance(params: &[f32], state: &mut [f32], among: &[usize], alone: &[usize], action: &[f32]) {
-    with_scratch(|scratch| {
-        let mut all = [Underway { lane: 0, point: None, met: false }; LANES];
-        let all = &mut all[..among.len() + alone.len()];
-        for (k, (going, &lane)) in all.iter_mut().zip(among.iter().chain(alone)).enumerate() {
-            let base = scratch_of(k);
-            *going = if k < among.len() {
-                let met = obstacles_begin(params, state, lane, REACH, scratch, base) > 0;
-                Underway { lane, point: Some(Course::set_out(state, lane, action)), met }
-            } else {
-                Underway { lane, point: None, met: objects_begin(params, state, lane, scratch, base) }
-            };
-        }
-        for pass in 0..=SUBSTEPS {
-            substep(params, state, all, pass, scratch);
-        }
-        for (k, going) in all.iter().enumerate() {
-            going.arrive(params, state, scratch, scratch_of(k));
-        }
-    });
+/// One environment step of the Points at `among` under `action [Points of the blocks, 2]`, and of the objects at `alone`, whose Points
+/// have moved already.
+pub(super) fn advance(params: &[f32], state: &mut [f32], among: &[Place], alone: &[Place], action: &[f32]) {
+    let mut left = among.iter().map(|place| (place, true)).chain(alone.iter().map(|place| (place, false))).peekable();
+    while left.peek().is_some() {
+        with_scratch(|scratch| {
+            let mut all = [Underway { base: 0, point: None, met: false }; TOGETHER];
+            let mut count = 0;
+            for (k, (place, has_point)) in left.by_ref().take(TOGETHER).enumerate() {
+                all[k] = Underway::set_out(params, state, *place, has_point, action, scratch, scratch_of(k));
+                count += 1;
+            }
+            let all = &mut all[..count];
+            for pass in 0..=SUBSTEPS {
+                substep(params, state, all, pass, scratch);
+            }
+            for (k, going) in all.iter().enumerate() {
+                going.arrive(params, state, scratch, scratch_of(k));
+            }
+        });
+    }
 }
 
 /// The substep `pass` of all. The last one moves nothing: MuJoCo ends a step with a forward pass, so sensors and contact flags are
@@ -63,16 +67,16 @@ fn substep(params: &[f32], state: &mut [f32], all: &mut [Underway], pass: u32, s
     let moves = pass < SUBSTEPS;
     let takes_part = |going: &Underway| going.met && (moves || going.point.is_some());
     for (k, going) in all.iter_mut().enumerate() {
-        let base = scratch_of(k);
+        let own = scratch_of(k);
         if let Some(course) = &mut going.point {
             if !moves {
-                course.face(state, going.lane);
+                course.face(state, going.base);
             }
             if going.met {
                 let (at, push) = (course.now, course.smooth_force());
                 load_point(
                     scratch,
-                    base,
+                    own,
                     course.start[0] + at.dx,
                     course.start[1] + at.dy,
                     at.cos,
@@ -86,33 +90,33 @@ fn substep(params: &[f32], state: &mut [f32], all: &mut [Underway], pass: u32, s
                 );
                 // The forward pass at the end sees the mocap bodies where the last substep put them.
                 let substep = pass.min(SUBSTEPS - 1) as f32;
-                obstacles_collide::<PointBody>(params, state, going.lane, substep, scratch, base);
+                obstacles_collide::<PointBody>(params, state, going.base, substep, scratch, own);
             }
         } else if takes_part(going) {
-            obstacles_collide::<Nobody>(params, state, going.lane, pass as f32, scratch, base);
+            obstacles_collide::<Nobody>(params, state, going.base, pass as f32, scratch, own);
         }
     }
     let solved = all.iter().enumerate().filter(|(_, going)| takes_part(going)).map(|(k, _)| scratch_of(k));
     solve_each::<PointBody>(scratch, solved);
     for (k, going) in all.iter_mut().enumerate() {
-        let base = scratch_of(k);
+        let own = scratch_of(k);
         if going.met && moves {
-            obstacles_finish(params, state, going.lane, STEP, scratch, base);
+            obstacles_finish(params, state, going.base, STEP, scratch, own);
         }
         if let Some(course) = &mut going.point {
             let mut push = course.smooth_force();
             if going.met {
-                write_agent_force(scratch, base);
-                let (x, y, torque) = contact_push(scratch, base, course.now.cos, course.now.sin);
+                write_agent_force(scratch, own);
+                let (x, y, torque) = contact_push(scratch, own, course.now.cos, course.now.sin);
                 push = (push.0 + x, push.1 + y, push.2 + torque);
-                course.touched = course.touched.max(scratch[base + CONTACT_TOUCH]);
+                course.touched = course.touched.max(scratch[own + CONTACT_TOUCH]);
             }
             if moves {
                 course.go_on(push);
             } else {
                 let (forward, left) = accelerometer(push.0, push.1, push.2);
-                state[ACC_X * LANES + going.lane] = forward;
-                state[ACC_Y * LANES + going.lane] = left;
+                state[ACC_X * LANES + going.base] = forward;
+                state[ACC_Y * LANES + going.base] = left;
             }
         }
         spent!(AgentMotion);
@@ -120,9 +124,9 @@ fn substep(params: &[f32], state: &mut [f32], all: &mut [Underway], pass: u32, s
 }
 
 impl Course {
-    fn set_out(state: &[f32], lane: usize, action: &[f32]) -> Self {
-        let get = |field: usize| state[field * LANES + lane];
-        let command = &action[lane * ACTION_DIM..][..ACTION_DIM];
+    fn set_out(state: &[f32], place: Place, action: &[f32]) -> Self {
+        let get = |field: usize| state[field * LANES + place.base];
+        let command = &action[place.number * ACTION_DIM..][..ACTION_DIM];
         let turn = command[1].max(-1.0).min(1.0);
         let omega = get(OMEGA);
         let now = Motion {
@@ -140,10 +144,10 @@ impl Course {
     }
 
     /// Takes the full sine and cosine of the yaw at the step's end.
-    fn face(&mut self, state: &mut [f32], lane: usize) {
-        let yaw = wrap_angle(state[YAW * LANES + lane] + self.now.dyaw);
+    fn face(&mut self, state: &mut [f32], base: usize) {
+        let yaw = wrap_angle(state[YAW * LANES + base] + self.now.dyaw);
         (self.now.sin, self.now.cos) = sin_cos(yaw);
-        state[YAW * LANES + lane] = yaw;
+        state[YAW * LANES + base] = yaw;
     }
 
     fn smooth_force(&self) -> (f32, f32, f32) {
@@ -158,14 +162,33 @@ impl Course {
 }
 
 impl Underway {
-    fn arrive(&self, params: &[f32], state: &mut [f32], scratch: &mut [f32], base: usize) {
-        let lane = self.lane;
-        if self.met {
-            publish_touches(params, state, lane, scratch, base);
+    /// The environment at `place`, whose working memory begins at `own`.
+    fn set_out(
+        params: &[f32],
+        state: &mut [f32],
+        place: Place,
+        has_point: bool,
+        action: &[f32],
+        scratch: &mut [f32],
+        own: usize,
+    ) -> Self {
+        let base = place.base;
+        if has_point {
+            let met = obstacles_begin(params, state, base, REACH, scratch, own) > 0;
+            Self { base, point: Some(Course::set_out(state, place, action)), met }
         } else {
-            touch_nothing(state, lane);
+            Self { base, point: None, met: objects_begin(params, state, base, scratch, own) }
         }
-        state[TOUCHED * LANES + lane] = self.point.map_or(0.0, |course| course.touched);
+    }
+
+    fn arrive(&self, params: &[f32], state: &mut [f32], scratch: &mut [f32], own: usize) {
+        let base = self.base;
+        if self.met {
+            publish_touches(params, state, base, scratch, own);
+        } else {
+            touch_nothing(state, base);
+        }
+        state[TOUCHED * LANES + base] = self.point.map_or(0.0, |course| course.touched);
         let Some(Course { now, start, .. }) = self.point else { return };
         for (field, value) in [
             (X, start[0] + now.dx),
@@ -178,7 +201,7 @@ impl Underway {
             (DX, now.dx),
             (DY, now.dy),
         ] {
-            state[field * LANES + lane] = value;
+            state[field * LANES + base] = value;
         }
     }
 }

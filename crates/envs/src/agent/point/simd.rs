@@ -7,7 +7,7 @@ use super::{
     smooth_force,
 };
 use crate::agent::{Footprint, Patch, SimdAgent};
-use crate::lanes::{Lane, row, row_mut, with_simd};
+use crate::lanes::{Lane, Place, row, row_mut, with_simd};
 use crate::math::{sin_cos, wrap_angle};
 use crate::state::{COS, DX, DY, LANES, OMEGA, SIN, VX, VY, X, Y, YAW};
 
@@ -30,8 +30,8 @@ impl SimdAgent for Point {
     fn advance_among(
         params: &[f32],
         state: &mut [f32],
-        among: &[usize],
-        alone: &[usize],
+        among: &[Place],
+        alone: &[Place],
         action: &[f32],
         _action_dim: usize,
         _scratch: &mut [f32],

@@ -10,6 +10,7 @@ use super::{ACTION_DIM, HEIGHT, LIFT, POSE, REACH, Racecar, scalar};
 use crate::agent::car::register::in_vectors;
 use crate::agent::simd::{advance_lane_by_lane, publish_block};
 use crate::agent::{Footprint, Patch, SimdAgent};
+use crate::lanes::Place;
 use crate::object::advance_objects;
 use crate::state::LANES;
 
@@ -40,17 +41,15 @@ impl SimdAgent for Racecar {
     fn advance_among(
         params: &[f32],
         state: &mut [f32],
-        among: &[usize],
-        alone: &[usize],
+        among: &[Place],
+        alone: &[Place],
         action: &[f32],
         action_dim: usize,
         scratch: &mut [f32],
     ) {
         advance_objects(params, state, alone);
         #[cfg(target_arch = "x86_64")]
-        if among.len() > 1 && abreast::advance(params, state, among, action) {
-            return;
-        }
+        let among = abreast::advance(params, state, among, action);
         advance_lane_by_lane::<Self>(params, state, among, action, action_dim, scratch);
     }
 

@@ -1,4 +1,4 @@
-//! Moves the agents of a block: in vectors where nothing is met, lane by lane where something is.
+//! Moves the agents of a block in vectors where nothing is met, and tells where something may be.
 //!
 //! Most agents are near some object and yet meet none of them, so the vectors move all of them first, and what came of
 //! it tells: an agent that was clear of everything before and is after, by more than it can have strayed in between,
@@ -8,9 +8,8 @@
 use pulp::NullaryFnOnce;
 
 use super::clearance::{Detail, clearance};
-use super::gremlins::drift_lanes;
 use crate::agent::{AgentModel, SimdAgent};
-use crate::lanes::{row, with_simd};
+use crate::lanes::{Place, row, with_simd};
 use crate::math::{square, wrap_angle};
 use crate::object::ObjectKind;
 use crate::object::{alone_range, touch_nothing};
@@ -51,15 +50,26 @@ const fn agent_fields<A: AgentModel>() -> usize {
     AGENT_OWN + A::STATE_FIELDS - AGENT
 }
 
-/// [`Agent::advance`] of the first `lanes` environments of a block.
-pub(super) fn advance_block<A: SimdAgent + AgentModel>(
+/// The environments of some blocks that the vectors leave over.
+#[derive(Default)]
+pub(super) struct Rest {
+    /// Those whose agents may meet something.
+    pub among: Vec<Place>,
+    /// Those whose agents have met nothing, and whose objects move.
+    pub alone: Vec<Place>,
+}
+
+/// [`Agent::advance`] of those of a block's first `action.len() / action_dim` environments whose agents meet nothing, and adds the others
+/// to the `rest`; the block's first environment is `first`. Returns in which of them nothing moves but the agent.
+pub(super) fn advance_freely<A: SimdAgent + AgentModel>(
     params: &[f32],
     state: &mut [f32],
     action: &[f32],
     action_dim: usize,
-    lanes: usize,
-    scratch: &mut [f32],
-) {
+    first: Place,
+    rest: &mut Rest,
+) -> [bool; LANES] {
+    let lanes = action.len() / action_dim;
     let mut kinds = classify::<A>(params, state, lanes);
     spent!(Sorting);
     let mut before = [[0.0; MOST_FIELDS]; LANES];
@@ -79,25 +89,23 @@ pub(super) fn advance_block<A: SimdAgent + AgentModel>(
     }
     spent!(Sorting);
     let mut free = [false; LANES];
-    let (mut among, mut alone) = (Vec::with_capacity(lanes), Vec::with_capacity(lanes));
     for lane in 0..lanes {
+        let place = Place { base: first.base + lane, number: first.number + lane };
         if kinds[lane] == Surroundings::Free {
             free[lane] = state[IDLE * LANES + lane] > 0.5;
             if free[lane] {
                 touch_nothing(state, lane);
             } else {
-                alone.push(lane);
+                rest.alone.push(place);
             }
         } else {
             for (i, kept) in before[lane][..agent_fields::<A>()].iter().enumerate() {
                 state[(AGENT + i) * LANES + lane] = *kept;
             }
-            among.push(lane);
+            rest.among.push(place);
         }
     }
-    A::advance_among(params, state, &among, &alone, action, action_dim, scratch);
-    drift_lanes(params, state, &free);
-    spent!(ObjectMotion);
+    free
 }
 
 fn classify<A: SimdAgent + AgentModel>(params: &[f32], state: &mut [f32], lanes: usize) -> [Surroundings; LANES] {

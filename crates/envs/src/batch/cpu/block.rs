@@ -1,4 +1,5 @@
-//! The CPU's path through a block: 32 environments in step, so that the compiler can use vectors.
+//! The CPU's path through some blocks: 32 environments of each in step, so that the compiler can use vectors, and of all blocks
+//! together those that meet something.
 //!
 //! Nothing is computed here that the scalar bodies do not define: loops over lanes call the same inline
 //! functions, in the same order, with no fused multiply-adds, so every lane has the bits the scalar step
@@ -8,9 +9,10 @@ use core::marker::PhantomData;
 
 use pulp::NullaryFnOnce;
 
-use super::advance::advance_block;
+use super::advance::{Rest, advance_freely};
+use super::gremlins::drift_lanes;
 use crate::agent::{Agent, AgentModel, FrameLanes, SimdAgent};
-use crate::lanes::{row, with_simd};
+use crate::lanes::{Place, row, with_simd};
 use crate::layout::{place_fixed, sample_layout_simd};
 use crate::lidar::{LIDAR_BINS, echo, mark};
 use crate::object::MarkHazards;
@@ -23,9 +25,10 @@ use crate::state::{LANES, X, Y};
 use crate::step::{begin_episode, finish_step, observe, settle_episode};
 use crate::task::Task;
 
-/// A step ([`Agent::advance`], then [`crate::step::end_step`]) of the first `obs.len() / obs_dim` environments of a block;
-/// `scalars` is `[scalars, 32]`, see [`crate::step`]; `scratch` is memory of [`crate::step::SCRATCH`] numbers, whatever is in it.
-pub(super) fn step_block<A: SimdAgent + AgentModel, T: Task>(
+/// A step ([`Agent::advance`], then [`crate::step::end_step`]) of the first `obs.len() / obs_dim` environments of one or more whole
+/// blocks; `scalars` is `[blocks, scalars, 32]`, see [`crate::step`]; `scratch` is memory of [`crate::step::SCRATCH`] numbers, whatever
+/// is in it.
+pub(super) fn step_blocks<A: SimdAgent + AgentModel, T: Task>(
     params: &[f32],
     state: &mut [f32],
     first_env: usize,
@@ -38,8 +41,37 @@ pub(super) fn step_block<A: SimdAgent + AgentModel, T: Task>(
     scratch: &mut [f32],
 ) {
     parts::begin();
+    let envs = obs.len() / obs_dim;
+    let blocks = envs.div_ceil(LANES);
+    let (block_len, scalars_len) = (state.len() / blocks, scalars.len() / blocks);
+    let mut rest = Rest::default();
+    let mut free = Vec::with_capacity(blocks);
+    let actions = action.chunks(action_dim * LANES);
+    for (block, (state, action)) in state.chunks_exact_mut(block_len).zip(actions).enumerate() {
+        let first = Place { base: block * block_len, number: block * LANES };
+        free.push(advance_freely::<A>(params, state, action, action_dim, first, &mut rest));
+    }
+    A::advance_among(params, state, &rest.among, &rest.alone, action, action_dim, scratch);
+    let parts = state.chunks_exact_mut(block_len).zip(scalars.chunks_exact_mut(scalars_len));
+    let parts = parts.zip(obs.chunks_mut(obs_dim * LANES)).zip(final_obs.chunks_mut(obs_dim * LANES));
+    for (block, (((state, scalars), obs), final_obs)) in parts.enumerate() {
+        drift_lanes(params, state, &free[block]);
+        spent!(ObjectMotion);
+        end_block::<A, T>(params, state, first_env + block * LANES, obs, final_obs, obs_dim, scalars);
+    }
+}
+
+/// What follows the physics, [`crate::step::end_step`], of a block.
+fn end_block<A: SimdAgent + AgentModel, T: Task>(
+    params: &[f32],
+    state: &mut [f32],
+    first_env: usize,
+    obs: &mut [f32],
+    final_obs: &mut [f32],
+    obs_dim: usize,
+    scalars: &mut [f32],
+) {
     let lanes = obs.len() / obs_dim;
-    advance_block::<A>(params, state, action, action_dim, lanes, scratch);
     with_simd(MarkHazards { params, state });
     let mut done = [false; LANES];
     for (lane, done) in done[..lanes].iter_mut().enumerate() {
@@ -207,7 +239,18 @@ mod tests {
             let action: Vec<f32> = (0..lanes as u32 * 2)
                 .map(|i| crate::rng::unit(crate::rng::bits(1, 2, i, t / 10, 0)) * 2.2 - 1.1)
                 .collect();
-            step_block::<A, T>(&params, &mut blocked, 64, &action, 2, &mut obs, &mut last, dim, &mut scalars, &mut own);
+            step_blocks::<A, T>(
+                &params,
+                &mut blocked,
+                64,
+                &action,
+                2,
+                &mut obs,
+                &mut last,
+                dim,
+                &mut scalars,
+                &mut own,
+            );
             for lane in 0..lanes {
                 A::advance(&params, &mut single, lane, &action, 2 * lane, &mut scratch, 0);
                 end_step::<A, T>(
