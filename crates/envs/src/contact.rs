@@ -48,7 +48,7 @@ mod solver;
 pub(crate) mod tests;
 mod vector;
 
-pub(crate) use abreast::{scratch_of, solve_each, with_scratch};
+pub(crate) use abreast::{MOST_TOGETHER, scratch_of, solve_each, with_scratch};
 pub(crate) use block::{SUM, clear_sums, inverse, matrix, write_direction, write_six};
 pub use boxes::box_box;
 pub use contact_body::{ContactBody, Nobody, agent_touches};

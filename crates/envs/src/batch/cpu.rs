@@ -42,7 +42,7 @@ pub fn reset(batch: &mut Batch, staggered: bool) -> Option<Tensor<2>> {
 }
 
 /// Blocks that a task takes at most: their environments in contact fill the registers together.
-const MOST_BLOCKS: usize = 8;
+const MOST_BLOCKS: usize = 32;
 
 /// A block's part of every row of scalars: those that all levels have, and those of further constraints.
 type Parts<'a> = ([&'a mut [f32]; SCALARS], Vec<&'a mut [f32]>);

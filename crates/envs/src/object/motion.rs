@@ -6,8 +6,8 @@ use cubecl::prelude::*;
 use super::obstacles::{obstacles_begin, obstacles_collide};
 use super::touches::{publish_touches, touch_nothing};
 use crate::contact::{
-    ACC, ACTIVE, AGENT_SLOT, ASLEEP, INDEX, Nobody, STAGED, STAGED_LEN, TOUCHES, VEL, body, move_free_body,
-    place_free_body, scratch_of, solve_each, with_scratch,
+    ACC, ACTIVE, AGENT_SLOT, ASLEEP, INDEX, MOST_TOGETHER, Nobody, STAGED, STAGED_LEN, TOUCHES, VEL, body,
+    move_free_body, place_free_body, scratch_of, solve_each, with_scratch,
 };
 use crate::lanes::Place;
 use crate::params::{PARAM_BODY_FIELDS, PARAM_BODY_FIRST, PARAM_STAGES, PARAM_SUBSTEP};
@@ -90,15 +90,15 @@ pub fn objects_begin(params: &[f32], state: &mut [f32], base: usize, scratch: &m
 
 /// Moves the free objects of the environments at `places`, whose agents meet none of them in this step.
 pub fn advance_objects(params: &[f32], state: &mut [f32], places: &[Place]) {
-    for places in places.chunks(LANES) {
+    for places in places.chunks(MOST_TOGETHER) {
         advance_together(params, state, places);
     }
 }
 
-/// [`advance_objects`] of a block's number of environments at most.
+/// [`advance_objects`] of [`MOST_TOGETHER`] environments at most.
 fn advance_together(params: &[f32], state: &mut [f32], places: &[Place]) {
     with_scratch(|scratch| {
-        let mut all = [(0, 0); LANES];
+        let mut all = [(0, 0); MOST_TOGETHER];
         let mut count = 0;
         for (k, place) in places.iter().enumerate() {
             if objects_begin(params, state, place.base, scratch, scratch_of(k)) {

@@ -6,16 +6,13 @@ use super::{
     ACC_X, ACC_Y, ACTION_DIM, Motion, REACH, STEP, SUBSTEPS, accelerometer, contact_push, integrate, load_point,
     motor_force, servo_error, smooth_force,
 };
-use crate::contact::{CONTACT_TOUCH, Nobody, scratch_of, solve_each, with_scratch};
+use crate::contact::{CONTACT_TOUCH, MOST_TOGETHER, Nobody, scratch_of, solve_each, with_scratch};
 use crate::lanes::Place;
 use crate::math::{sin_cos, wrap_angle};
 use crate::object::{
     objects_begin, obstacles_begin, obstacles_collide, obstacles_finish, publish_touches, touch_nothing,
 };
 use crate::state::{COS, DX, DY, LANES, OMEGA, SIN, TOUCHED, VX, VY, X, Y, YAW};
-
-/// Environments that go through a step together.
-const TOGETHER: usize = LANES;
 
 /// A Point on its way through a step, or objects without one.
 #[derive(Clone, Copy)]
@@ -44,9 +41,9 @@ pub(super) fn advance(params: &[f32], state: &mut [f32], among: &[Place], alone:
     let mut left = among.iter().map(|place| (place, true)).chain(alone.iter().map(|place| (place, false))).peekable();
     while left.peek().is_some() {
         with_scratch(|scratch| {
-            let mut all = [Underway { base: 0, point: None, met: false }; TOGETHER];
+            let mut all = [Underway { base: 0, point: None, met: false }; MOST_TOGETHER];
             let mut count = 0;
-            for (k, (place, has_point)) in left.by_ref().take(TOGETHER).enumerate() {
+            for (k, (place, has_point)) in left.by_ref().take(MOST_TOGETHER).enumerate() {
                 all[k] = Underway::set_out(params, state, *place, has_point, action, scratch, scratch_of(k));
                 count += 1;
             }
