@@ -215,13 +215,13 @@ fn count(scratch: &[f32], scratch_base: usize, steps: u64, nanos: u64) {
     }
 }
 
-/// The contacts of the environments that begin at `bases` are solved, with so many `steps` each.
+/// The contacts of several environments are solved: where their scratch begins, and the steps that each took.
 #[inline(always)]
-pub(crate) fn end_of_solutions(scratch: &[f32], bases: &[usize], steps: &[f32]) {
+pub(crate) fn end_of_solutions(scratch: &[f32], solved: impl ExactSizeIterator<Item = (usize, u32)>) {
     if ON.load(Relaxed) {
-        let nanos = lap(Part::Solver) / bases.len() as u64;
-        for (base, steps) in bases.iter().zip(steps) {
-            count(scratch, *base, *steps as u64, nanos);
+        let nanos = lap(Part::Solver) / solved.len() as u64;
+        for (base, steps) in solved {
+            count(scratch, base, u64::from(steps), nanos);
         }
     }
 }

@@ -1,33 +1,35 @@
-//! Solutions of up to eight environments at a time, on the CPU: contact k of each of them in a register, where `grouped.rs` has
-//! eight contacts of one.
+//! Solutions of eight environments at a time, on the CPU: contact k of each of them in a register, where `grouped.rs` has eight
+//! contacts of one. Whose solution is found makes room for the next.
 //!
-//! It is for a planar agent, or none, and one free object at most that have contacts, which is what is solved most often. Every environment's numbers
-//! are those of `solver.rs`, contact by contact: the same bits, whatever is solved beside it.
+//! It is for a planar agent, or none, and one free object at most that have contacts, which is what is solved most often. Every
+//! environment's numbers are those of `solver.rs`, contact by contact: the same bits, whatever is solved beside it.
 
 mod bodies;
 mod contacts;
-mod minimise;
+mod newton;
 mod problem;
+mod queue;
 mod search;
 
 use std::cell::RefCell;
 
-use self::minimise::Solve;
-use self::problem::Problem;
+use self::queue::{Queue, Solve, Waiting};
 use super::grouped::{dispatch, in_use};
 use super::*;
-use crate::state::LANES;
+
+/// Environments that have working memory at a time, and wait for their solutions together.
+pub(crate) const MOST_TOGETHER: usize = 128;
 
 thread_local! {
-    static PROBLEM: RefCell<Problem> = RefCell::new(Problem::new());
-    /// Working memory of the contacts of a block, kept from step to step: clearing it takes as long as a step may.
+    static QUEUE: RefCell<Queue> = RefCell::new(Queue::new());
+    /// Working memory of the contacts of several environments, kept from step to step: clearing it takes as long as a step may.
     static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Does `work` with working memory for a block of environments, [`SCRATCH_LEN`] numbers each.
+/// Does `work` with working memory for [`MOST_TOGETHER`] environments, [`SCRATCH_LEN`] numbers each.
 pub(crate) fn with_scratch(work: impl FnOnce(&mut [f32])) {
     SCRATCH.with_borrow_mut(|scratch| {
-        scratch.resize(SCRATCH_LEN * LANES, 0.0);
+        scratch.resize(SCRATCH_LEN * MOST_TOGETHER, 0.0);
         work(scratch);
     });
 }
@@ -51,28 +53,28 @@ pub(super) fn fits<M: ContactBody>(scratch: &mut [f32], scratch_base: usize) -> 
 pub(super) fn solve_one<M: ContactBody>(scratch: &mut [f32], scratch_base: usize) {
     forget_nobody::<M>(scratch, scratch_base);
     if scratch[scratch_base + COUNT] > 0.0 {
-        solve_together(scratch, &[scratch_base]);
+        solve_waiting(scratch, &mut [Waiting::at(scratch, scratch_base)]);
     }
 }
 
 /// [`solve_active`] of each of the environments that begin at `bases`.
 pub(crate) fn solve_each<M: ContactBody>(scratch: &mut [f32], bases: impl IntoIterator<Item = usize>) {
-    let (mut waiting, mut count) = ([0; GROUP], 0);
+    let (mut waiting, mut count) = ([Waiting::default(); MOST_TOGETHER], 0);
     for base in bases {
         if !fits::<M>(scratch, base) {
             solve_active::<M>(scratch, base);
         } else if scratch[base + COUNT] > 0.0 {
             forget_nobody::<M>(scratch, base);
-            waiting[count] = base;
+            waiting[count] = Waiting::at(scratch, base);
             count += 1;
-            if count == GROUP {
-                solve_together(scratch, &waiting);
+            if count == MOST_TOGETHER {
+                solve_waiting(scratch, &mut waiting);
                 count = 0;
             }
         }
     }
     if count > 0 {
-        solve_together(scratch, &waiting[..count]);
+        solve_waiting(scratch, &mut waiting[..count]);
     }
 }
 
@@ -84,12 +86,9 @@ fn forget_nobody<M: ContactBody>(scratch: &mut [f32], scratch_base: usize) {
     }
 }
 
-/// Solves at most [`GROUP`] environments that [`fits`] and have contacts.
-fn solve_together(scratch: &mut [f32], bases: &[usize]) {
-    PROBLEM.with_borrow_mut(|problem| {
-        problem.gather(scratch, bases);
-        let steps = dispatch(Solve(problem));
-        problem.scatter(scratch, bases);
-        crate::parts::end_of_solutions(scratch, bases, &steps);
-    });
+/// Solves the environments that wait, those beside each other that are alike: whose contacts are fewer waits for the others'.
+fn solve_waiting(scratch: &mut [f32], waiting: &mut [Waiting]) {
+    waiting.sort_unstable_by(|a, b| b.cmp(a));
+    QUEUE.with_borrow_mut(|queue| dispatch(Solve { scratch: &mut *scratch, queue, waiting: &mut *waiting }));
+    crate::parts::end_of_solutions(scratch, waiting.iter().map(|done| (done.base, done.steps)));
 }

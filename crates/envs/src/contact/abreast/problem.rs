@@ -32,6 +32,8 @@ pub(super) struct Agents {
     pub inertia: [Eight; 3],
     /// Contacts.
     pub touches: Eight,
+    /// 1 where it is being solved.
+    pub solved: Eight,
 }
 
 /// Numbers of the objects.
@@ -45,14 +47,94 @@ pub(super) struct Objects {
     pub inertia: [Eight; 6],
     /// Contacts.
     pub touches: Eight,
+    /// 1 where it is being solved.
+    pub solved: Eight,
+}
+
+/// Copies a place of some numbers.
+fn copy_place<const N: usize>(to: &mut [Eight; N], place: usize, from: &[Eight; N], other: usize) {
+    for (to, from) in to.iter_mut().zip(from) {
+        to[place] = from[other];
+    }
+}
+
+macro_rules! take_over {
+    ($numbers:ident) => {
+        impl $numbers {
+            fn take_over(&mut self, place: usize, other: &Self, from: usize) {
+                copy_place(&mut self.position, place, &other.position, from);
+                copy_place(&mut self.velocity, place, &other.velocity, from);
+                copy_place(&mut self.acceleration, place, &other.acceleration, from);
+                copy_place(&mut self.free, place, &other.free, from);
+                copy_place(&mut self.inertia, place, &other.inertia, from);
+                self.mass[place] = other.mass[from];
+                self.touches[place] = other.touches[from];
+                self.solved[place] = other.solved[from];
+            }
+        }
+    };
+}
+take_over!(Agents);
+take_over!(Objects);
+
+/// Numbers of a contact that the steps read.
+const ALL: [usize; 29] = numbers_of(&[AGENT_SIDE..DY, STIFF..MU + 5]);
+/// The same of one with the floor.
+const UPRIGHT: [usize; 16] = numbers_of(&[OBJECT_SIDE..OBJECT_SIDE + 1, OBJECT_ARM..DY, STIFF..MU + 5]);
+/// What a contact that is none must have of zeros.
+const NONE: [usize; 8] = numbers_of(&[AGENT_SIDE..OBJECT_SIDE + 1, Y..DY]);
+
+const fn numbers_of<const N: usize>(ranges: &[core::ops::Range<usize>]) -> [usize; N] {
+    let mut numbers = [0; N];
+    let (mut range, mut count) = (0, 0);
+    while range < ranges.len() {
+        let mut number = ranges[range].start;
+        while number < ranges[range].end {
+            numbers[count] = number;
+            number += 1;
+            count += 1;
+        }
+        range += 1;
+    }
+    assert!(count == N);
+    numbers
+}
+
+/// Puts the `count` contacts at `from` of `others` in the place of those that are solved, of which the first `used` are in use.
+fn take_contacts<const N: usize>(
+    contacts: &mut [Contact],
+    used: &mut usize,
+    place: usize,
+    others: &[Contact],
+    count: f32,
+    from: usize,
+    numbers: &[usize; N],
+) {
+    let count = count as usize;
+    for contact in &mut contacts[(*used).min(count)..count] {
+        for number in NONE {
+            contact[number * GROUP..][..GROUP].fill(0.0);
+        }
+    }
+    *used = (*used).max(count);
+    for (contact, other) in contacts[..count].iter_mut().zip(others) {
+        for number in numbers {
+            contact[number * GROUP + place] = other[number * GROUP + from];
+        }
+    }
+    for contact in &mut contacts[count..*used] {
+        for number in NONE {
+            contact[number * GROUP + place] = 0.0;
+        }
+    }
 }
 
 /// The problems of up to eight environments.
 pub(super) struct Problem {
     pub agents: Agents,
     pub objects: Objects,
-    /// 1 where agent and object are solved together.
-    pub pairs: Eight,
+    /// Squared change of the accelerations over the present bodies \[(m/s^2)^2\].
+    pub moved: Eight,
     /// The slots of the objects; slot 1 where no object has contacts.
     slots: [usize; GROUP],
     /// Contacts with anything but the floor; so many of each environment.
@@ -61,6 +143,9 @@ pub(super) struct Problem {
     /// Contacts of the objects with the floor.
     pub floor: Vec<Contact>,
     pub floor_counts: Eight,
+    /// Places of `contacts` and `floor` that hold contacts, or none made of zeros.
+    contacts_used: usize,
+    floor_used: usize,
 }
 
 impl Problem {
@@ -68,41 +153,53 @@ impl Problem {
         Self {
             agents: Agents::default(),
             objects: Objects::default(),
-            pairs: [0.0; GROUP],
+            moved: [0.0; GROUP],
             slots: [1; GROUP],
             contacts: vec![[0.0; GROUP * CONTACT_LEN]; MAX_CONTACTS],
             contact_counts: [0.0; GROUP],
             floor: vec![[0.0; GROUP * CONTACT_LEN]; MAX_CONTACTS],
             floor_counts: [0.0; GROUP],
+            contacts_used: 0,
+            floor_used: 0,
         }
     }
 
-    /// Takes over what the solver needs of the environments at `bases`; the places left over get the last one's bodies without
-    /// contacts.
-    pub fn gather(&mut self, scratch: &[f32], bases: &[usize]) {
-        for place in 0..GROUP {
-            let there = place < bases.len();
-            let base = bases[place.min(bases.len() - 1)];
+    /// Takes over what the solver needs of the environment at `base`, or nothing.
+    pub fn gather(&mut self, scratch: &[f32], base: Option<usize>, place: usize) {
+        let (contacts, floor) = base.map_or((0, 0), |base| {
             self.gather_bodies(scratch, base, place);
-            let (contacts, floor) = if there { self.gather_contacts(scratch, base, place) } else { (0, 0) };
-            self.contact_counts[place] = contacts as f32;
-            self.floor_counts[place] = floor as f32;
-            if !there {
-                (self.agents.touches[place], self.objects.touches[place]) = (0.0, 0.0);
-            }
+            self.gather_contacts(scratch, base, place)
+        });
+        self.contact_counts[place] = contacts as f32;
+        self.floor_counts[place] = floor as f32;
+        if base.is_none() {
+            self.clear(place);
         }
+    }
+
+    /// Leaves `place` empty.
+    pub fn clear(&mut self, place: usize) {
+        let Self { agents, objects, moved, .. } = self;
+        (agents.touches[place], objects.touches[place]) = (0.0, 0.0);
+        (agents.solved[place], objects.solved[place]) = (0.0, 0.0);
+        moved[place] = 0.0;
+        (self.contact_counts[place], self.floor_counts[place]) = (0.0, 0.0);
     }
 
     /// A body without contacts is none, its record may be of long ago: one at rest stands in its place, whose Hessian has an inverse.
     fn gather_bodies(&mut self, scratch: &[f32], base: usize, place: usize) {
-        let Self { agents, objects, pairs, slots, .. } = self;
+        let Self { agents, objects, moved, slots, .. } = self;
         let touched = (1..=scratch[base + ACTIVE] as usize).find(|slot| scratch[body(base, *slot) + TOUCHES] > 0.0);
         slots[place] = touched.unwrap_or(1);
         let (a, b) = (body(base, AGENT_SLOT), body(base, slots[place]));
         agents.touches[place] = scratch[a + TOUCHES];
         objects.touches[place] = touched.map_or(0.0, |_| scratch[b + TOUCHES]);
-        pairs[place] = scratch[base + LINKED];
         let (touched, met) = (agents.touches[place] > 0.0, objects.touches[place] > 0.0);
+        // The object first, or both together.
+        let pair = touched && met && scratch[base + LINKED] > 0.0;
+        objects.solved[place] = f32::from(u8::from(met));
+        agents.solved[place] = f32::from(u8::from(pair || !met));
+        moved[place] = 0.0;
         let agent = |number: usize| if touched { scratch[a + number] } else { 0.0 };
         let object = |number: usize| if met { scratch[b + number] } else { 0.0 };
         for k in 0..3 {
@@ -150,21 +247,37 @@ impl Problem {
         (others, count - others)
     }
 
-    /// Puts the accelerations back.
-    pub fn scatter(&self, scratch: &mut [f32], bases: &[usize]) {
-        for (place, base) in bases.iter().copied().enumerate() {
-            let (a, b) = (body(base, AGENT_SLOT), body(base, self.slots[place]));
-            if self.agents.touches[place] > 0.0 {
-                for (k, motion) in PLANAR.into_iter().enumerate() {
-                    scratch[a + ACC + motion] = self.agents.acceleration[k][place];
-                }
-            }
-            if self.objects.touches[place] > 0.0 {
-                for k in 0..6 {
-                    scratch[b + ACC + k] = self.objects.acceleration[k][place];
-                }
+    /// Puts the accelerations of the environment at `base` back.
+    pub fn scatter(&self, scratch: &mut [f32], base: usize, place: usize) {
+        let (a, b) = (body(base, AGENT_SLOT), body(base, self.slots[place]));
+        if self.agents.touches[place] > 0.0 {
+            for (k, motion) in PLANAR.into_iter().enumerate() {
+                scratch[a + ACC + motion] = self.agents.acceleration[k][place];
             }
         }
+        if self.objects.touches[place] > 0.0 {
+            for k in 0..6 {
+                scratch[b + ACC + k] = self.objects.acceleration[k][place];
+            }
+        }
+    }
+
+    /// All contacts are complete, and no other than these are in the memory that counts.
+    pub fn begin(&mut self) {
+        (self.contacts_used, self.floor_used) = self.longest();
+    }
+
+    /// Puts what is ready at `from` of `other` in the place of what is solved.
+    pub fn take_over(&mut self, place: usize, other: &Self, from: usize) {
+        self.agents.take_over(place, &other.agents, from);
+        self.objects.take_over(place, &other.objects, from);
+        self.slots[place] = other.slots[from];
+        self.moved[place] = 0.0;
+        let (count, floor) = (other.contact_counts[from], other.floor_counts[from]);
+        take_contacts(&mut self.contacts, &mut self.contacts_used, place, &other.contacts, count, from, &ALL);
+        take_contacts(&mut self.floor, &mut self.floor_used, place, &other.floor, floor, from, &UPRIGHT);
+        self.contact_counts[place] = count;
+        self.floor_counts[place] = floor;
     }
 
     /// The most contacts that one of the environments has, and the most with the floor.
