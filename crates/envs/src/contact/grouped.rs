@@ -14,7 +14,7 @@ mod sums;
 #[cfg(test)]
 mod tests;
 
-pub(super) use complete::{complete, frame};
+pub(super) use complete::{complete, frame, soften};
 pub(super) use couple::{add_pushes, couple};
 pub(super) use path::{advance, along, clear_paths, edges_along, seen, spread_path};
 pub(super) use shapes::{copy_geom, floor_box};

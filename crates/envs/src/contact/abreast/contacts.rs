@@ -3,7 +3,7 @@
 use super::bodies::{Motion, Planar};
 use super::problem::{AGENT_ARM, AGENT_SIDE, Contact, OBJECT_ARM, OBJECT_SIDE, Problem};
 use super::*;
-use crate::contact::grouped::{Pack, SUMS, Three, add_pushes, frame, seen, terms};
+use crate::contact::grouped::{Pack, SUMS, Three, add_pushes, frame, seen, soften, terms};
 use crate::register::{LaneMask, Lanes};
 use pulp::Simd;
 
@@ -35,6 +35,7 @@ pub(super) fn complete<S: Simd>(like: Lanes<S>, problem: &mut Problem, agents: [
         let agent = contacts.get(AGENT_SIDE).pick(there, like);
         let object = contacts.get(OBJECT_SIDE).pick(there, like);
         frame(&mut contacts, there);
+        soften(&mut contacts, there);
         let point = contacts.get3(ARM_FIRST);
         let (agent_arm, object_arm) = (point - agent_position, point - object_position);
         add_seen(&mut contacts, Y, agent_arm, agents, agent);
@@ -48,7 +49,7 @@ pub(super) fn complete<S: Simd>(like: Lanes<S>, problem: &mut Problem, agents: [
     for k in 0..floor {
         let there = like.fixed(k as f32).below(counts);
         let mut contacts = pack(like, &mut problem.floor[k]);
-        frame(&mut contacts, there);
+        soften(&mut contacts, there);
         let arm = contacts.get3(ARM_FIRST) - object_position;
         let side = like.fixed(1.0).pick(there, like.fixed(0.0));
         contacts.put3(OBJECT_ARM, arm);

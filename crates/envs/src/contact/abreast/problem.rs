@@ -233,14 +233,19 @@ impl Problem {
         while others > 0 && is_floor(others - 1) {
             others -= 1;
         }
-        for index in 0..count {
-            let c = contact(base, index);
-            let to = if index < others { &mut self.contacts[index] } else { &mut self.floor[index - others] };
+        for index in 0..others {
+            let (c, to) = (contact(base, index), &mut self.contacts[index]);
             let (first, second) = (scratch[of(c, FIRST)], scratch[of(c, SECOND)]);
             let side = |slot: f32| f32::from(u8::from(second == slot)) - f32::from(u8::from(first == slot));
             to[AGENT_SIDE * GROUP + place] = side(AGENT_SLOT as f32);
             to[OBJECT_SIDE * GROUP + place] = side(self.slots[place] as f32);
             for number in (FRAME..FRAME + 3).chain(ARM_FIRST..ARM_FIRST + 3).chain([Y]).chain(MU..MU + 4) {
+                to[number * GROUP + place] = scratch[of(c, number)];
+            }
+        }
+        for index in others..count {
+            let (c, to) = (contact(base, index), &mut self.floor[index - others]);
+            for number in (ARM_FIRST..ARM_FIRST + 3).chain([Y]).chain(MU..MU + 4) {
                 to[number * GROUP + place] = scratch[of(c, number)];
             }
         }

@@ -33,13 +33,11 @@ pub(super) fn line_search<S: Simd>(
     let mut uncrossed = like.below(like);
     let enough = along.slope * -along.tolerance;
     for search in 0..SEARCH_STEPS {
-        let (mut slope, mut curvature, mut crossed) = (like, like, like.below(like));
-        for contact in contacts.iter_mut().chain(floor.iter_mut()) {
-            let (own_slope, own_curvature, own_crossed) = edges_along(&pack(like, contact), t);
-            slope += own_slope;
-            curvature += own_curvature;
-            crossed = crossed.either(own_crossed);
-        }
+        let (slope, curvature, crossed) = if search == 0 {
+            contacts_along::<S, true>(contacts, floor, t)
+        } else {
+            contacts_along::<S, false>(contacts, floor, t)
+        };
         let slope = slope + along.inertia.0 + t * along.inertia.1;
         let found = enough.below(slope.magnitude()).negated();
         if search == 0 {
@@ -58,4 +56,24 @@ pub(super) fn line_search<S: Simd>(
         t = next.pick(searching, t);
     }
     (t, uncrossed)
+}
+
+/// Slope and curvature of the contacts at `t` along the path, and, if `CROSSINGS` are asked for, whether any edge changed sides.
+#[inline(always)]
+fn contacts_along<S: Simd, const CROSSINGS: bool>(
+    contacts: &mut [Contact],
+    floor: &mut [Contact],
+    t: Lanes<S>,
+) -> (Lanes<S>, Lanes<S>, LaneMask<S>) {
+    let zero = t.fixed(0.0);
+    let (mut slope, mut curvature, mut crossed) = (zero, zero, zero.below(zero));
+    for list in [contacts, floor] {
+        for contact in list {
+            let (own_slope, own_curvature, own_crossed) = edges_along::<S, CROSSINGS>(&pack(zero, contact), t);
+            slope += own_slope;
+            curvature += own_curvature;
+            crossed = crossed.either(own_crossed);
+        }
+    }
+    (slope, curvature, crossed)
 }

@@ -59,12 +59,12 @@ impl Work for Frames<'_> {
                 contacts.put(side, contacts.get(side).pick(there, like.fixed(-1.0)));
             }
             frame(&mut contacts, there);
+            soften(&mut contacts, there);
         }
     }
 }
 
-/// Frames, stiffness and frictions of `contacts`, their gaps' part of y, and the points in the places of the arms. Those that are
-/// not `there` become such as trouble no sum.
+/// Frames of `contacts`. Those that are not `there` become such as trouble no sum.
 #[inline(always)]
 pub(in crate::contact) fn frame<S: Simd>(contacts: &mut Pack<S>, there: LaneMask<S>) {
     let like = contacts.like;
@@ -79,6 +79,14 @@ pub(in crate::contact) fn frame<S: Simd>(contacts: &mut Pack<S>, there: LaneMask
     contacts.put3(FRAME, n);
     contacts.put3(FRAME + 3, t);
     contacts.put3(FRAME + 6, n.cross(t));
+}
+
+/// Stiffness and frictions of `contacts`, their gaps' part of y, and the points in the places of the arms. Those that are not `there`
+/// become such as trouble no sum.
+#[inline(always)]
+pub(in crate::contact) fn soften<S: Simd>(contacts: &mut Pack<S>, there: LaneMask<S>) {
+    let like = contacts.like;
+    let (zero, one) = (like.fixed(0.0), like.fixed(1.0));
     let none = Three { x: zero, y: zero, z: zero };
     let point = contacts.get3(ARM_FIRST).pick(there, none);
     contacts.put3(ARM_FIRST, point);

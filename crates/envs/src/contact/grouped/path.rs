@@ -49,9 +49,12 @@ pub(super) fn add_motion<S: Simd>(
     }
 }
 
-/// Slope, curvature and whether an edge changed sides of each of `contacts` at `t` along the path.
+/// Slope, curvature and, if `CROSSINGS` are asked for, whether an edge changed sides of each of `contacts` at `t` along the path.
 #[inline(always)]
-pub(in crate::contact) fn edges_along<S: Simd>(contacts: &Pack<S>, t: Lanes<S>) -> (Lanes<S>, Lanes<S>, LaneMask<S>) {
+pub(in crate::contact) fn edges_along<S: Simd, const CROSSINGS: bool>(
+    contacts: &Pack<S>,
+    t: Lanes<S>,
+) -> (Lanes<S>, Lanes<S>, LaneMask<S>) {
     let zero = t.fixed(0.0);
     let (y0, d0) = (contacts.get(Y), contacts.get(DY));
     let (mut own_slope, mut own_curvature) = (zero, zero);
@@ -62,9 +65,12 @@ pub(in crate::contact) fn edges_along<S: Simd>(contacts: &Pack<S>, t: Lanes<S>) 
         for (e, de) in [(y0 + y, d0 + d), (y0 - y, d0 - d)] {
             let now = e + t * de;
             let on = now.below(zero);
-            own_slope += (now * de).pick(on, zero);
-            own_curvature += (de * de).pick(on, zero);
-            crossed = crossed.either(on.differs(e.below(zero)));
+            let de = de.pick(on, zero);
+            own_slope += now * de;
+            own_curvature += de * de;
+            if CROSSINGS {
+                crossed = crossed.either(on.differs(e.below(zero)));
+            }
         }
     }
     let stiff = contacts.get(STIFF);
@@ -189,7 +195,7 @@ impl Work for Along<'_> {
         for group in 0..groups(scratch, scratch_base) {
             let contacts = Pack::of(like, scratch, scratch_base, group);
             let concerned = concerned(&contacts, slot);
-            let (own_slope, own_curvature, crossed) = edges_along(&contacts, t);
+            let (own_slope, own_curvature, crossed) = edges_along::<S, true>(&contacts, t);
             slope += own_slope.pick(concerned, zero);
             curvature += own_curvature.pick(concerned, zero);
             changed |= crossed.both(concerned).any();
