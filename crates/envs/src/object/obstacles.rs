@@ -8,7 +8,7 @@ use cubecl::prelude::*;
 
 use super::body::is_idle;
 use super::gremlin::{drift_all, orbit, weld};
-use super::pair::{PILLAR, apart, bound_of, collide, place_body_geom, place_solid};
+use super::pair::{PILLAR, ROOM, apart, bound_of, collide, place_body_geom, place_solid};
 use crate::contact::{
     ACC, ACTIVE, AGENT_SLOT, ASLEEP, BOX, CONTACT_TOUCH, COUNT, CYLINDER, ContactBody, FREE, GEOM, INDEX, LINKED,
     MAX_BODIES, OTHER_GEOM, SPARE_GEOM, SPHERE, STATIC_SLOT, TOUCH_BUTTONS, TOUCH_COSTS, TOUCHES, body, floor_box,
@@ -233,6 +233,7 @@ pub fn obstacles_collide<M: ContactBody>(
             let roll = if agent { M::geom_roll(geom) } else { ROLL };
             let x = scratch[scratch_base + SPARE_GEOM];
             let y = scratch[scratch_base + SPARE_GEOM + 1];
+            let z = scratch[scratch_base + SPARE_GEOM + 2];
             let partners = active - slot + solids;
             for partner in 0..partners {
                 let other = slot + 1 + partner;
@@ -259,12 +260,12 @@ pub fn obstacles_collide<M: ContactBody>(
                         let mut near = true;
                         if body_geoms > 1 {
                             // Of a push box' five geoms most are far from what its whole is near.
-                            let own = if agent { bound } else { bound_of(half, geom) };
+                            let own = if agent { bound + ROOM } else { bound_of(half, geom) };
                             let mut reach = own + solid_radius;
                             let mut squared = dx * dx + dy * dy;
                             if is_body {
-                                reach = own + bound_of(half, other_geom);
-                                squared = apart(scratch, scratch_base, other_slot, other_geom, x, y);
+                                reach = own;
+                                squared = apart(scratch, scratch_base, other_slot, other_geom, x, y, z);
                             }
                             near = squared < reach * reach;
                         }

@@ -19,7 +19,7 @@ const PILLAR_HALF_HEIGHT: f32 = 0.5;
 const BOX_BOUND: f32 = 1.732_051;
 const COLUMN_BOUND: f32 = 1.224_745;
 /// Beyond all rounding of places \[m\].
-const ROOM: f32 = 1e-3;
+pub(super) const ROOM: f32 = 1e-3;
 /// Writes geom `index` of the free object in `slot` to `to`: the box itself, or a corner column of the push box.
 #[cfg_attr(feature = "gpu", cube)]
 pub(super) fn place_body_geom(scratch: &mut [f32], scratch_base: usize, slot: usize, index: usize, to: usize) {
@@ -37,20 +37,36 @@ pub(super) fn place_body_geom(scratch: &mut [f32], scratch_base: usize, slot: us
     }
 }
 
-/// Squared distance, seen from above, between (`x`, `y`) and the centre of geom `index` of the free object in `slot`.
+/// Squared distance between (`x`, `y`, `z`) and geom `index` of the free object in `slot`.
 #[cfg_attr(feature = "gpu", cube)]
-pub(super) fn apart(scratch: &mut [f32], scratch_base: usize, slot: usize, index: usize, x: f32, y: f32) -> f32 {
+pub(super) fn apart(
+    scratch: &mut [f32],
+    scratch_base: usize,
+    slot: usize,
+    index: usize,
+    x: f32,
+    y: f32,
+    z: f32,
+) -> f32 {
     let geom = body(scratch_base, slot) + GEOM;
-    let mut dx = scratch[geom] - x;
-    let mut dy = scratch[geom + 1] - y;
+    let half = scratch[geom + 12];
+    let dx = x - scratch[geom];
+    let dy = y - scratch[geom + 1];
+    let dz = z - scratch[geom + 2];
+    // In the object's frame.
+    let mut ahead = scratch[geom + 3] * dx + scratch[geom + 6] * dy + scratch[geom + 9] * dz;
+    let mut left = scratch[geom + 4] * dx + scratch[geom + 7] * dy + scratch[geom + 10] * dz;
+    let up = scratch[geom + 5] * dx + scratch[geom + 8] * dy + scratch[geom + 11] * dz;
+    let mut side = half;
     if index > 0 {
-        let half = scratch[geom + 12];
-        let out_x = if index < 3 { half } else { -half };
-        let out_y = if index % 2 == 1 { half } else { -half };
-        dx += scratch[geom + 3] * out_x + scratch[geom + 4] * out_y;
-        dy += scratch[geom + 6] * out_x + scratch[geom + 7] * out_y;
+        ahead -= if index < 3 { half } else { -half };
+        left -= if index % 2 == 1 { half } else { -half };
+        side = COLUMN * half;
     }
-    dx * dx + dy * dy
+    let out_ahead = (ahead.abs() - side).max(0.0);
+    let out_left = (left.abs() - side).max(0.0);
+    let out_up = (up.abs() - half).max(0.0);
+    out_ahead * out_ahead + out_left * out_left + out_up * out_up
 }
 
 /// Radius of a ball about the centre of geom `index` of a push box of half size `half` that holds it, and a little room.
