@@ -8,7 +8,7 @@ use cubecl::prelude::*;
 
 use super::body::is_idle;
 use super::gremlin::{drift_all, orbit, weld};
-use super::pair::{PILLAR, ROOM, apart, bound_of, collide, place_body_geom, place_solid};
+use super::pair::{PILLAR, ROOM, apart, collide, lean_room, place_body_geom, place_solid};
 use crate::contact::{
     ACC, ACTIVE, AGENT_SLOT, ASLEEP, BOX, CONTACT_TOUCH, COUNT, CYLINDER, ContactBody, FREE, GEOM, INDEX, LINKED,
     MAX_BODIES, OTHER_GEOM, SPARE_GEOM, SPHERE, STATIC_SLOT, TOUCH_BUTTONS, TOUCH_COSTS, TOUCHES, body, floor_box,
@@ -189,7 +189,6 @@ pub fn obstacles_collide<M: ContactBody>(
     let kind = params[PARAM_BODY_KIND];
     let body_geoms = if kind == PUSH_BOX { 5usize } else { 1usize };
     let body_reach = params[PARAM_BODY_REACH];
-    let half = params[PARAM_BODY_HALF];
     let body_weight = 1.0 / params[PARAM_BODY_MASS].max(1e-9);
     let solids = params[PARAM_SOLIDS] as usize;
     let first_solid = base + (params[PARAM_SOLID_FIRST] as usize) * LANES;
@@ -202,12 +201,13 @@ pub fn obstacles_collide<M: ContactBody>(
     scratch[scratch_base + CONTACT_TOUCH] = 0.0;
     scratch[scratch_base + TOUCH_COSTS] = 0.0;
     scratch[scratch_base + TOUCH_BUTTONS] = 0.0;
-    let (out_x, out_y) = orbit(state[base + AGE * LANES], substep, params[PARAM_SUBSTEP]);
     for slot in 1..(active + 1) {
-        let b = body(scratch_base, slot);
-        scratch[b + TOUCHES] = 0.0;
-        if kind == GREMLIN {
-            let at = first_body + (scratch[b + INDEX] as usize) * fields * LANES;
+        scratch[body(scratch_base, slot) + TOUCHES] = 0.0;
+    }
+    if kind == GREMLIN {
+        let (out_x, out_y) = orbit(state[base + AGE * LANES], substep, params[PARAM_SUBSTEP]);
+        for slot in 1..(active + 1) {
+            let at = first_body + (scratch[body(scratch_base, slot) + INDEX] as usize) * fields * LANES;
             weld(params, state, at, scratch, scratch_base, slot, out_x, out_y);
         }
     }
@@ -260,12 +260,15 @@ pub fn obstacles_collide<M: ContactBody>(
                         let mut near = true;
                         if body_geoms > 1 {
                             // Of a push box' five geoms most are far from what its whole is near.
-                            let own = if agent { bound + ROOM } else { bound_of(half, geom) };
-                            let mut reach = own + solid_radius;
+                            let mut reach = bound + ROOM;
                             let mut squared = dx * dx + dy * dy;
                             if is_body {
-                                reach = own;
                                 squared = apart(scratch, scratch_base, other_slot, other_geom, x, y, z);
+                            } else if agent {
+                                reach += solid_radius;
+                            } else {
+                                reach = solid_radius + lean_room(scratch, scratch_base, slot);
+                                squared = apart(scratch, scratch_base, slot, geom, other_x, other_y, z);
                             }
                             near = squared < reach * reach;
                         }

@@ -15,9 +15,6 @@ use crate::state::LANES;
 pub(super) const PILLAR: f32 = ObjectKind::Pillar.code();
 /// Half the height of a pillar \[m\].
 const PILLAR_HALF_HEIGHT: f32 = 0.5;
-/// Half diagonals of a cube and of a column of it, in the cube's half sizes.
-const BOX_BOUND: f32 = 1.732_051;
-const COLUMN_BOUND: f32 = 1.224_745;
 /// Beyond all rounding of places \[m\].
 pub(super) const ROOM: f32 = 1e-3;
 /// Writes geom `index` of the free object in `slot` to `to`: the box itself, or a corner column of the push box.
@@ -69,12 +66,14 @@ pub(super) fn apart(
     out_ahead * out_ahead + out_left * out_left + out_up * out_up
 }
 
-/// Radius of a ball about the centre of geom `index` of a push box of half size `half` that holds it, and a little room.
+/// What the lean of the push box in `slot` can bring its geoms nearer to an upright axis than they are to the axis at the box' own
+/// height, and a little room \[m\].
 #[cfg_attr(feature = "gpu", cube)]
-#[inline(always)]
-pub(super) fn bound_of(half: f32, index: usize) -> f32 {
-    let slim = half * COLUMN_BOUND + ROOM;
-    if index > 0 { slim } else { half * BOX_BOUND + ROOM }
+pub(super) fn lean_room(scratch: &mut [f32], scratch_base: usize, slot: usize) -> f32 {
+    let geom = body(scratch_base, slot) + GEOM;
+    let x = scratch[geom + 5];
+    let y = scratch[geom + 8];
+    ROOM + 4.0 * scratch[geom + 12] * (x * x + y * y).sqrt()
 }
 
 /// Writes the solid at `at` to `to`: an upright cylinder or a ball on the floor.
@@ -145,4 +144,71 @@ fn kind_rank(kind: usize) -> usize {
     let round = if kind == CYLINDER { 1usize } else { 0usize };
     let flat = if kind == BOX { 2usize } else { round };
     if kind == HULL { 3usize } else { flat }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contact::{COUNT, SCRATCH_LEN, load_free_body, set_surface};
+    use crate::rng;
+
+    const HALF: f32 = 0.2;
+    const BALL: f32 = 0.1;
+
+    /// A push box that leans by up to 0.3 at the origin, `trial` tells how.
+    fn leaning(scratch: &mut [f32], trial: u32) {
+        let unit = |number: u32| 2.0 * rng::unit(rng::bits(11, number, trial, 0, 0)) - 1.0;
+        let (turn, x, y) = (3.0 * unit(0), 0.15 * unit(1), 0.15 * unit(2));
+        let (w, z) = ((0.5 * turn).cos(), (0.5 * turn).sin());
+        let scale = 1.0 / (w * w + z * z + x * x + y * y).sqrt();
+        let mut state = [0.0; 13 * LANES];
+        for (field, value) in [(2, HALF), (3, w * scale), (4, x * scale), (5, y * scale), (6, z * scale)] {
+            state[field * LANES] = value;
+        }
+        load_free_body(&mut state, 0, LANES, scratch, 0, 1, 1.0, 0.01, 0.01, HALF);
+    }
+
+    /// Whatever touches is near: what is left out would not have been touched.
+    #[test]
+    fn what_touches_a_push_box_is_near_it() {
+        let mut scratch = vec![0.0; SCRATCH_LEN];
+        let mut touching = [0; 3];
+        for trial in 0..6000 {
+            leaning(&mut scratch, trial);
+            set_surface(&mut scratch, 0, 1.0, 0.005, 0.0001, 1.0);
+            let unit = |number: u32| 2.0 * rng::unit(rng::bits(13, number, trial, 0, 0)) - 1.0;
+            let (x, y, z) = (0.6 * unit(0), 0.6 * unit(1), 0.1);
+            let (sin, cos) = (3.0 * unit(2)).sin_cos();
+            for (which, (kind, sizes, bound)) in [
+                (SPHERE, [BALL, 0.0, 0.0], BALL),
+                (BOX, [0.05; 3], 0.086_602_54),
+                (CYLINDER, [0.2, PILLAR_HALF_HEIGHT, 0.0], 0.2),
+            ]
+            .into_iter()
+            .enumerate()
+            {
+                for geom in 0..5 {
+                    place_body_geom(&mut scratch, 0, 1, geom, SPARE_GEOM);
+                    let height = if kind == CYLINDER { PILLAR_HALF_HEIGHT } else { z };
+                    let other = [x, y, height, cos, -sin, 0.0, sin, cos, 0.0, 0.0, 0.0, 1.0];
+                    scratch[OTHER_GEOM..][..12].copy_from_slice(&other);
+                    scratch[OTHER_GEOM + 12..][..3].copy_from_slice(&sizes);
+                    scratch[COUNT] = 0.0;
+                    let own_z = scratch[SPARE_GEOM + 2];
+                    collide(&mut scratch, 0, 1, BOX, 0, kind, false);
+                    if scratch[COUNT] == 0.0 {
+                        continue;
+                    }
+                    touching[which] += 1;
+                    let (reach, squared) = if kind == CYLINDER {
+                        (bound + lean_room(&mut scratch, 0, 1), apart(&mut scratch, 0, 1, geom, x, y, own_z))
+                    } else {
+                        (bound + ROOM, apart(&mut scratch, 0, 1, geom, x, y, z))
+                    };
+                    assert!(squared < reach * reach, "trial {trial}, kind {kind}, geom {geom}: {squared} {reach}");
+                }
+            }
+        }
+        assert!(touching.iter().all(|count| *count > 500), "{touching:?}");
+    }
 }
