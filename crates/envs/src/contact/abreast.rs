@@ -10,6 +10,8 @@ mod newton;
 mod problem;
 mod queue;
 mod search;
+#[cfg(test)]
+mod tests;
 
 use std::cell::RefCell;
 

@@ -12,7 +12,7 @@ mod path;
 mod shapes;
 mod sums;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 pub(super) use complete::{complete, frame, soften};
 pub(super) use couple::{add_pushes, couple};
