@@ -23,7 +23,8 @@ use super::*;
 pub(crate) const MOST_TOGETHER: usize = 128;
 
 thread_local! {
-    static QUEUE: RefCell<Queue> = RefCell::new(Queue::new());
+    /// On the heap: a library that is loaded into another program, as Python's module is, has next to no room among a thread's own.
+    static QUEUE: RefCell<Box<Queue>> = RefCell::new(Box::new(Queue::new()));
     /// Working memory of the contacts of several environments, kept from step to step: clearing it takes as long as a step may.
     static SCRATCH: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
