@@ -14,6 +14,9 @@
 //! decay is proportional. (The decay of the best forecast follows from `rho` too, Muth 1960; it is not used, since the noise of
 //! rollouts that follow each other within an episode is itself correlated and seems smaller than it is.) Differences are of
 //! logarithms, since costs fall by a factor of ten in a run.
+//!
+//! Where `rho` is above 0.15 the costs follow each other: the last change says where they are going, and a controller that acts on
+//! the cost a few iterations ahead ([`CostAverage::ahead`]) does not swing as it does on the cost alone.
 
 use compute::State;
 
@@ -23,6 +26,8 @@ use crate::error::SafeRlError;
 const MEMORY: f64 = 0.97;
 /// Correlation of successive differences from which noise rules.
 const NOISE: f64 = -0.15;
+/// Correlation up to which a change says nothing of the next, and from which it is believed.
+const SWING: [f64; 2] = [0.15, 0.25];
 /// What is added to a cost before its logarithm is taken, as a share of the limit.
 const OFFSET: f64 = 0.1;
 
@@ -36,6 +41,8 @@ const OFFSET: f64 = 0.1;
 /// // Falling steadily, without noise: the last cost is what the policy costs.
 /// assert_eq!(average.update(35.0), Some(35.0));
 /// assert_eq!(average.update(30.0), Some(30.0));
+/// // It will have fallen to the limit in an iteration.
+/// assert_eq!(average.ahead(Some(35.0), 1.0), Some(25.0));
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct CostAverage {
@@ -79,9 +86,27 @@ impl CostAverage {
 
     /// How far noise rules the costs so far: 0 where they trend or swing, 1 where they are noise around a policy that stands still.
     pub fn noise(&self) -> f64 {
+        (self.correlation() / NOISE).clamp(0.0, 1.0)
+    }
+
+    /// How far the costs so far follow each other: 1 where they trend or swing, 0 where a change says nothing of the next.
+    pub fn swing(&self) -> f64 {
+        let [low, high] = SWING;
+        ((self.correlation() - low) / (high - low)).clamp(0.0, 1.0)
+    }
+
+    /// The average as it will be after so many iterations, if what moves it goes on: as far ahead as [`swing`](Self::swing) warrants, along the
+    /// change from `before`, what it was an iteration ago. Not below 0, and `None` before a first cost.
+    pub fn ahead(&self, before: Option<f64>, iterations: f64) -> Option<f64> {
+        let now = self.average?;
+        let change = before.map_or(0.0, |before| now - before);
+        Some((now + iterations * self.swing() * change).max(now.min(0.0)))
+    }
+
+    /// That of successive differences; 0 while there are none.
+    fn correlation(&self) -> f64 {
         let [product, square] = self.moments;
-        let rho = if square > 0.0 { product / square } else { 0.0 };
-        (rho / NOISE).clamp(0.0, 1.0)
+        if square > 0.0 { product / square } else { 0.0 }
     }
 
     fn observe(&mut self, cost: f64) {
@@ -191,6 +216,28 @@ mod tests {
             Some(25.0 * f64::exp(*sum))
         }));
         assert!(walk < 0.5, "a random walk: {walk}");
+    }
+
+    #[test]
+    fn only_costs_that_follow_each_other_are_looked_ahead() {
+        let swing = |costs: &mut dyn Iterator<Item = f64>| {
+            let mut average = CostAverage::new(25.0, 0.8);
+            costs.take(300).for_each(|cost| {
+                average.update(cost);
+            });
+            average
+        };
+        let wave = |i: i32| 25.0 + 20.0 * f64::sin(f64::from(i) * 0.3);
+        let swinging = swing(&mut (0..).map(wave));
+        assert_eq!((swinging.swing(), swinging.noise()), (1.0, 0.0));
+        let (before, now) = (wave(298), wave(299));
+        assert_eq!(swinging.ahead(Some(before), 3.0), Some(now + 3.0 * (now - before)));
+        assert_eq!(swinging.ahead(Some(before), 0.0), Some(now));
+        assert_eq!(swinging.ahead(None, 3.0), Some(now), "nothing is known of a change");
+        assert_eq!(swinging.ahead(Some(now + 100.0), 3.0), Some(0.0), "no cost is negative");
+        let noisy = swing(&mut noise(1).map(|x| 25.0 + 10.0 * x));
+        assert_eq!((noisy.swing(), noisy.ahead(Some(3.0), 3.0)), (0.0, noisy.get()));
+        assert_eq!(CostAverage::new(25.0, 0.8).ahead(None, 3.0), None);
     }
 
     #[test]

@@ -73,6 +73,9 @@ pub struct KfcpoConfig {
     /// Longest average of the episodic cost that the margin is computed from, as a decay: as much of it is used as the cost's
     /// noise warrants; 0 takes the last rollout alone.
     pub cost_decay: f64,
+    /// Iterations that the episodic cost is looked ahead along its last change, where costs follow each other and are no noise (from
+    /// 40 % of the run on); 0 steers by the cost as it is.
+    pub cost_lead: f64,
     /// Decay of the moving average of the gradients; 0 takes the minibatch's alone.
     pub gradient_decay: f64,
     /// How old in the mean the iterates are whose mean is the policy that is deployed, as a share of those so far; 0 deploys the
@@ -110,6 +113,7 @@ impl Default for KfcpoConfig {
             log_std_hold: 0.6,
             log_std_band: 0.3,
             cost_decay: 0.8,
+            cost_lead: 3.0,
             gradient_decay: 0.8,
             policy_average: 0.05,
             limit_share: 0.88,
@@ -154,6 +158,7 @@ impl Section for KfcpoConfig {
         within("kfcpo.log_std_hold", self.log_std_hold, 0.0, 1.0)?;
         within("kfcpo.log_std_band", self.log_std_band, 0.0, 7.0)?;
         within("kfcpo.cost_decay", self.cost_decay, 0.0, 0.9999)?;
+        within("kfcpo.cost_lead", self.cost_lead, 0.0, 100.0)?;
         within("kfcpo.gradient_decay", self.gradient_decay, 0.0, 0.9999)?;
         within("kfcpo.policy_average", self.policy_average, 0.0, 1.0)?;
         within("kfcpo.limit_share", self.limit_share, 0.1, 1.5)
