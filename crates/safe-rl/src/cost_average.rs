@@ -15,8 +15,10 @@
 //! rollouts that follow each other within an episode is itself correlated and seems smaller than it is.) Differences are of
 //! logarithms, since costs fall by a factor of ten in a run.
 //!
-//! Where `rho` is above 0.15 the costs follow each other: the last change says where they are going, and a controller that acts on
-//! the cost a few iterations ahead ([`CostAverage::ahead`]) does not swing as it does on the cost alone.
+//! Where `rho` is above 0.25 the costs follow each other: the last change says where they are going, and a controller that acts on
+//! the cost a few iterations ahead ([`CostAverage::ahead`]) does not swing about the limit as it does on the cost alone. Not before
+//! the cost has come down to the limit once: until then every cost trends, and where it goes is known. What has been found to swing
+//! is taken to do so from then on, as far as it is no noise: what is damped no longer looks like a swing.
 
 use compute::State;
 
@@ -26,8 +28,10 @@ use crate::error::SafeRlError;
 const MEMORY: f64 = 0.97;
 /// Correlation of successive differences from which noise rules.
 const NOISE: f64 = -0.15;
-/// Correlation up to which a change says nothing of the next, and from which it is believed.
-const SWING: [f64; 2] = [0.15, 0.25];
+/// Cost, in limits, from which one is on its way down to the limit.
+const BEYOND: f64 = 1.5;
+/// Correlation from which costs about the limit swing.
+const SWING: f64 = 0.25;
 /// What is added to a cost before its logarithm is taken, as a share of the limit.
 const OFFSET: f64 = 0.1;
 
@@ -41,11 +45,18 @@ const OFFSET: f64 = 0.1;
 /// // Falling steadily, without noise: the last cost is what the policy costs.
 /// assert_eq!(average.update(35.0), Some(35.0));
 /// assert_eq!(average.update(30.0), Some(30.0));
-/// // It will have fallen to the limit in an iteration.
-/// assert_eq!(average.ahead(Some(35.0), 1.0), Some(25.0));
+/// // It has not come to its limit yet, and is not looked ahead; then it is.
+/// assert_eq!(average.ahead(Some(35.0), 1.0), Some(30.0));
+/// assert_eq!(average.update(25.0), Some(25.0));
+/// assert_eq!(average.ahead(Some(30.0), 1.0), Some(20.0));
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct CostAverage {
+    limit: f64,
+    /// Whether the cost has been far beyond its limit, has come down to it since, and has swung about it since then.
+    beyond: bool,
+    reached: bool,
+    swings: bool,
     /// Added to a cost before its logarithm is taken.
     offset: f64,
     /// The longest average, as a decay.
@@ -61,7 +72,17 @@ impl CostAverage {
     /// An average for a cost of this limit, whose decay is at most `longest` (in `[0, 1)`; 0 takes the last rollout alone).
     pub fn new(limit: f64, longest: f64) -> Self {
         let offset = OFFSET * limit.max(1.0);
-        Self { offset, longest, average: None, last: [f64::NAN; 2], moments: [0.0; 2] }
+        Self {
+            limit,
+            beyond: false,
+            reached: false,
+            swings: false,
+            offset,
+            longest,
+            average: None,
+            last: [f64::NAN; 2],
+            moments: [0.0; 2],
+        }
     }
 
     /// One iteration: takes in the rollout's cost, which is left out where it is not finite; returns the average, `None` before a first cost.
@@ -69,7 +90,11 @@ impl CostAverage {
         if cost.is_finite() {
             self.observe(cost);
             let decay = self.decay();
-            self.average = Some(self.average.map_or(cost, |old| decay * old + (1.0 - decay) * cost));
+            let average = self.average.map_or(cost, |old| decay * old + (1.0 - decay) * cost);
+            self.beyond |= average > BEYOND * self.limit;
+            self.reached |= self.beyond && average <= self.limit;
+            self.swings |= self.reached && self.correlation() > SWING;
+            self.average = Some(average);
         }
         self.average
     }
@@ -89,10 +114,9 @@ impl CostAverage {
         (self.correlation() / NOISE).clamp(0.0, 1.0)
     }
 
-    /// How far the costs so far follow each other: 1 where they trend or swing, 0 where a change says nothing of the next.
+    /// How far the costs swing about their limit: 0 where they are noise, or have not been found to swing; 1 where they are no noise.
     pub fn swing(&self) -> f64 {
-        let [low, high] = SWING;
-        ((self.correlation() - low) / (high - low)).clamp(0.0, 1.0)
+        if self.swings { 1.0 - self.noise() } else { 0.0 }
     }
 
     /// The average as it will be after so many iterations, if what moves it goes on: as far ahead as [`swing`](Self::swing) warrants, along the
@@ -142,16 +166,22 @@ impl CostAverage {
         self.average = Some(state.get_f64("average")?).filter(|average| average.is_finite());
         self.last = [state.get_f64("last")?, state.get_f64("difference")?];
         self.moments = [state.get_f64("product")?, state.get_f64("square")?];
+        self.beyond = state.get_f64("beyond")? > 0.0;
+        self.reached = state.get_f64("reached")? > 0.0;
+        self.swings = state.get_f64("swings")? > 0.0;
         Ok(())
     }
 
-    fn entries(&self) -> [(&'static str, f64); 5] {
+    fn entries(&self) -> [(&'static str, f64); 8] {
         [
             ("average", self.average.unwrap_or(f64::NAN)),
             ("last", self.last[0]),
             ("difference", self.last[1]),
             ("product", self.moments[0]),
             ("square", self.moments[1]),
+            ("beyond", f64::from(u8::from(self.beyond))),
+            ("reached", f64::from(u8::from(self.reached))),
+            ("swings", f64::from(u8::from(self.swings))),
         ]
     }
 }
@@ -228,6 +258,10 @@ mod tests {
             average
         };
         let wave = |i: i32| 25.0 + 20.0 * f64::sin(f64::from(i) * 0.3);
+        let above = swing(&mut (0..).map(|i| 26.0 + wave(i)));
+        assert_eq!((above.swing(), above.noise()), (0.0, 0.0), "it has never come down to the limit");
+        let below = swing(&mut (0..).map(|i| 0.5 * wave(i)));
+        assert_eq!(below.swing(), 0.0, "it has never been beyond it");
         let swinging = swing(&mut (0..).map(wave));
         assert_eq!((swinging.swing(), swinging.noise()), (1.0, 0.0));
         let (before, now) = (wave(298), wave(299));

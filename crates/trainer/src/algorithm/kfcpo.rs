@@ -13,7 +13,7 @@ mod settings;
 
 pub use settings::{Curvature, KfcpoConfig, Steering};
 
-use super::{Algorithm, AlgorithmInfo, Context, CostEstimate, Progress, Setup, Update};
+use super::{Algorithm, AlgorithmInfo, Context, CostEstimate, Setup, Update};
 use crate::comm::Comm;
 use crate::config::{Actions, SectionInfo};
 use crate::policy::{Policy, PolicyPass};
@@ -38,11 +38,6 @@ pub const INFO: AlgorithmInfo = AlgorithmInfo {
     weights: InitialWeights::Orthogonal,
     build: |setup| Ok(Box::new(Kfcpo::new(setup)?)),
 };
-
-/// Share of the run from which a cost that swings is looked ahead.
-const LOOK_AHEAD_FROM: f64 = 0.4;
-/// Iterations before which too little is known of how costs follow each other.
-const LEAST_COSTS: u64 = 100;
 
 /// The algorithm's state between iterations.
 pub struct Kfcpo {
@@ -265,10 +260,8 @@ impl Kfcpo {
     }
 
     /// Takes in the costs of the last rollout; returns how to weigh reward and safety, per constraint.
-    fn steer(&mut self, costs: &[CostEstimate], progress: Progress) -> Vec<MarginWeights> {
-        // At first every cost trends, towards what the task costs: that is no swing about the limit.
-        let known = progress.fraction >= LOOK_AHEAD_FROM && progress.iteration >= LEAST_COSTS;
-        let lead = if known { self.config.cost_lead } else { 0.0 };
+    fn steer(&mut self, costs: &[CostEstimate]) -> Vec<MarginWeights> {
+        let lead = self.config.cost_lead;
         let steer = |(watch, cost): (&mut Watch, &CostEstimate)| {
             let before = watch.cost.get();
             watch.cost.update(cost.rollout);
@@ -295,7 +288,7 @@ impl Kfcpo {
 
 impl Algorithm for Kfcpo {
     fn update(&mut self, policy: &mut Policy, batch: &Samples, context: &Context) -> Result<Update> {
-        let mut weights = self.steer(context.costs, context.progress);
+        let mut weights = self.steer(context.costs);
         let prices = self.prices(context);
         if prices.is_some() && self.price.steers() && self.config.steering == Steering::Margin {
             // What the margin says of a cost that is mostly noise is noise: its price decides.
