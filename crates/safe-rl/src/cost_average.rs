@@ -269,6 +269,9 @@ mod tests {
         assert_eq!(swinging.ahead(Some(before), 0.0), Some(now));
         assert_eq!(swinging.ahead(None, 3.0), Some(now), "nothing is known of a change");
         assert_eq!(swinging.ahead(Some(now + 100.0), 3.0), Some(0.0), "no cost is negative");
+        let mut restored = CostAverage::new(25.0, 0.8);
+        restored.load_state(&swinging.state().unwrap()).unwrap();
+        assert_eq!(restored, swinging);
         let noisy = swing(&mut noise(1).map(|x| 25.0 + 10.0 * x));
         assert_eq!((noisy.swing(), noisy.ahead(Some(3.0), 3.0)), (0.0, noisy.get()));
         assert_eq!(CostAverage::new(25.0, 0.8).ahead(None, 3.0), None);
