@@ -73,8 +73,8 @@ pub struct KfcpoConfig {
     /// Longest average of the episodic cost that the margin is computed from, as a decay: as much of it is used as the cost's
     /// noise warrants; 0 takes the last rollout alone.
     pub cost_decay: f64,
-    /// Iterations that the episodic cost is looked ahead along its last change, where it swings about its limit and is no noise; 0
-    /// steers by the cost as it is.
+    /// Iterations that the episodic cost is looked ahead along its last change, where it swings about its limit and is no noise; 0, the
+    /// default, steers by the cost as it is (an experiment: AL in the log of experiments).
     pub cost_lead: f64,
     /// Decay of the moving average of the gradients; 0 takes the minibatch's alone.
     pub gradient_decay: f64,
@@ -113,7 +113,7 @@ impl Default for KfcpoConfig {
             log_std_hold: 0.6,
             log_std_band: 0.3,
             cost_decay: 0.8,
-            cost_lead: 3.0,
+            cost_lead: 0.0,
             gradient_decay: 0.8,
             policy_average: 0.05,
             limit_share: 0.88,
