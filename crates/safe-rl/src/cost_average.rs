@@ -166,9 +166,9 @@ impl CostAverage {
         self.average = Some(state.get_f64("average")?).filter(|average| average.is_finite());
         self.last = [state.get_f64("last")?, state.get_f64("difference")?];
         self.moments = [state.get_f64("product")?, state.get_f64("square")?];
-        self.beyond = state.get_f64("beyond")? > 0.0;
-        self.reached = state.get_f64("reached")? > 0.0;
-        self.swings = state.get_f64("swings")? > 0.0;
+        // States of before costs were looked ahead lack them; those runs go on.
+        let flag = |name| state.get_f64(name).is_ok_and(|value| value > 0.0);
+        (self.beyond, self.reached, self.swings) = (flag("beyond"), flag("reached"), flag("swings"));
         Ok(())
     }
 
@@ -272,6 +272,16 @@ mod tests {
         let mut restored = CostAverage::new(25.0, 0.8);
         restored.load_state(&swinging.state().unwrap()).unwrap();
         assert_eq!(restored, swinging);
+        let mut former = State::new();
+        for (name, value) in &swinging.entries()[..5] {
+            former.put_f64(name, *value).unwrap();
+        }
+        restored.load_state(&former).unwrap();
+        assert_eq!(
+            (restored.get(), restored.noise(), restored.swing()),
+            (swinging.get(), 0.0, 0.0),
+            "of an earlier version"
+        );
         let noisy = swing(&mut noise(1).map(|x| 25.0 + 10.0 * x));
         assert_eq!((noisy.swing(), noisy.ahead(Some(3.0), 3.0)), (0.0, noisy.get()));
         assert_eq!(CostAverage::new(25.0, 0.8).ahead(None, 3.0), None);
