@@ -35,6 +35,19 @@ impl HostTensor {
         }
     }
 
+    /// The array of these little-endian float32 values, as files hold them.
+    ///
+    /// # Errors
+    /// [`ComputeError::Unfilled`] when their number and the shape disagree.
+    pub fn from_le_bytes(shape: impl Into<Vec<usize>>, bytes: &[u8]) -> Result<Self, ComputeError> {
+        Self::new(shape, floats(bytes))
+    }
+
+    /// Appends the values, little-endian, as files hold them.
+    pub fn append_le_bytes(&self, bytes: &mut Vec<u8>) {
+        bytes.extend(self.values.iter().flat_map(|value| value.to_le_bytes()));
+    }
+
     /// Uploads the array to `device`, `shape` being its sizes.
     ///
     /// # Panics
@@ -42,6 +55,11 @@ impl HostTensor {
     fn upload<const D: usize>(&self, shape: [usize; D], device: &Device) -> Tensor<D> {
         Tensor::from_data(TensorData::new(self.values.clone(), shape), device)
     }
+}
+
+fn floats(bytes: &[u8]) -> Vec<f32> {
+    let (words, _) = bytes.as_chunks();
+    words.iter().map(|word| f32::from_le_bytes(*word)).collect()
 }
 
 /// Named arrays and scalars of a run. Names are dotted paths (`policy.params`, `critics.adam.first`).

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 
 use burn::tensor::Tensor;
 
-use crate::elementwise::{less, over, square};
+use crate::elementwise::{less, mean as mean_of, over, square};
 
 /// Keeps a constant advantage from dividing by zero.
 const STD_FLOOR: f32 = 1e-8;
@@ -29,9 +29,11 @@ pub fn standardize_by<const D: usize, E>(
     x: Tensor<D>,
     mean: impl Fn(Tensor<1>) -> Result<Tensor<1>, E>,
 ) -> Result<(Tensor<D>, Tensor<1>), E> {
-    let centred = center_by(x, &mean)?;
-    let std = mean(square(&centred).mean())?.sqrt() + STD_FLOOR;
-    Ok((over(&centred, &std), std))
+    let shape = x.dims();
+    let x: Tensor<1> = x.reshape([-1]);
+    let centred = less(&x, &mean(mean_of(&x))?);
+    let std = mean(mean_of_squares(&centred))?.sqrt() + STD_FLOOR;
+    Ok((over(&centred, &std).reshape(shape), std))
 }
 
 /// `x - mean`; any shape.
@@ -48,8 +50,13 @@ pub fn center_by<const D: usize, E>(
     x: Tensor<D>,
     mean: impl FnOnce(Tensor<1>) -> Result<Tensor<1>, E>,
 ) -> Result<Tensor<D>, E> {
-    let mean = mean(x.clone().mean())?;
-    Ok(less(&x, &mean))
+    let shape = x.dims();
+    let x: Tensor<1> = x.reshape([-1]);
+    Ok(less(&x, &mean(mean_of(&x))?).reshape(shape))
+}
+
+fn mean_of_squares(x: &Tensor<1>) -> Tensor<1> {
+    mean_of(&square(x))
 }
 
 #[cfg(test)]

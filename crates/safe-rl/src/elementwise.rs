@@ -1,16 +1,44 @@
 //! Number by number and end to end: what whole rollouts pass through between the operations proper.
 //!
-//! The bits are those of burn's operations on every backend. They stand here because these run over every number of every
-//! rollout, and a development build does not optimise burn.
+//! The bits are those of burn's operations on every backend, but for [`mean`]. They stand here because these run over every
+//! number of every rollout, and a development build does not optimise burn. Nor does it optimise the program that calls this
+//! crate, where generic functions are compiled: what loops here is of one rank.
 
 mod cpu;
 
 use burn::tensor::Tensor;
 use compute::first_of;
 
+/// Mean of all numbers, `[1]`. On the CPU the order of the sum is the same on every processor.
+pub(crate) fn mean(x: &Tensor<1>) -> Tensor<1> {
+    first_of!(cpu::mean(x), x.clone().mean())
+}
+
 /// `x - y`.
 pub(crate) fn difference<const D: usize>(x: &Tensor<D>, y: &Tensor<D>) -> Tensor<D> {
     first_of!(cpu::zip(x, y, |x, y| x - y), x.clone() - y.clone())
+}
+
+/// `x + 2 y`.
+pub(crate) fn plus_twice(x: &Tensor<1>, y: &Tensor<1>) -> Tensor<1> {
+    first_of!(cpu::zip(x, y, |x, y| x + 2.0 * y), x.clone() + y.clone() * 2.0)
+}
+
+/// `decay average + (1 - decay) new`: what a running average becomes, of tensors of one shape.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+///
+/// let of = |x| Tensor::<2>::full([1, 2], x, &Device::flex());
+/// let average = safe_rl::running_average(&of(1.0), &of(5.0), 0.75);
+/// assert_eq!(compute::read("average", average).unwrap(), [2.0, 2.0]);
+/// ```
+pub fn running_average(average: &Tensor<2>, new: &Tensor<2>, decay: f32) -> Tensor<2> {
+    let fraction = 1.0 - decay;
+    first_of!(
+        cpu::zip(average, new, |average, new| average * decay + new * fraction),
+        average.clone() * decay + new.clone() * fraction
+    )
 }
 
 /// `x - y` of one number `y` `[1]`.
@@ -60,12 +88,15 @@ mod tests {
         let (x, y) = (Tensor::cat(vec![noise(0), odd.clone()], 0), Tensor::cat(vec![odd, noise(1)], 0));
         let one = Tensor::<1>::from_floats([0.3], &device);
         let row = x.clone().narrow(0, 7, 1).reshape([9]);
+        let flat = |x: &Tensor<2>| -> Tensor<1> { x.clone().reshape([-1]) };
         let bits = |x: Tensor<2>| read("x", x).unwrap().iter().map(|x| x.to_bits()).collect::<Vec<_>>();
         for (got, expected) in [
             (difference(&x, &y), x.clone() - y.clone()),
             (less(&x, &one), x.clone() - one.clone().unsqueeze()),
             (over(&x, &one), x.clone() / one.clone().unsqueeze()),
             (square(&x), x.clone().square()),
+            (running_average(&x, &y, 0.9), x.clone() * 0.9 + y.clone() * (1.0 - 0.9_f32)),
+            (plus_twice(&flat(&x), &flat(&y)).reshape(x.dims()), x.clone() + y.clone() * 2.0),
             (scaled_squares(&x, &row), x.clone() * x.clone() * row.clone().unsqueeze_dim::<2>(0)),
             // Parts that lie in memory otherwise than they read.
             (concat(vec![x.clone(), y.clone().flip([1])]), Tensor::cat(vec![x.clone(), y.clone().flip([1])], 0)),
@@ -84,5 +115,18 @@ mod tests {
         assert_eq!(stacked.dims(), [2, 3, 2]);
         let expected = [0.0, 1.0, 10.0, 11.0, 20.0, 21.0, 2.0, 3.0, 12.0, 13.0, 22.0, 23.0];
         assert_eq!(read("x", stacked).unwrap(), expected);
+    }
+    #[test]
+    fn a_mean_is_that_of_all_numbers() {
+        let device = test_device();
+        // Fewer than the running sums, as many, and a rest.
+        for count in [1, 31, 32, 33, 1000] {
+            let numbers: Vec<f32> = (0..count).map(|i| (i * i % 97) as f32 - 40.0).collect();
+            let expected = numbers.iter().sum::<f32>() / count as f32;
+            let got = read("mean", mean(&Tensor::<1>::from_floats(numbers.as_slice(), &device))).unwrap()[0];
+            assert!((got - expected).abs() <= 1e-6 * expected.abs(), "{count}: {got} {expected}");
+        }
+        let odd = mean(&Tensor::<1>::from_floats([1.0, f32::NAN, 2.0], &device));
+        assert!(read("mean", odd).unwrap()[0].is_nan());
     }
 }

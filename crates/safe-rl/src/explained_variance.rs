@@ -2,18 +2,20 @@
 
 use burn::tensor::Tensor;
 
-use crate::elementwise::{difference, less, square};
+use crate::elementwise::{difference, less, mean, square};
 
 /// Fraction of the targets' variance that the values explain: `1 - Var(target - value) / Var(target)`, `[1]`.
 ///
 /// Zero for constant targets, where it has no meaning. Any shape, the same for both.
 pub fn explained_variance<const D: usize>(value: &Tensor<D>, target: &Tensor<D>) -> Tensor<1> {
-    let variance = |x: Tensor<D>| {
-        let mean = x.clone().mean();
-        square(&less(&x, &mean)).mean()
-    };
-    let total = variance(target.clone());
-    let rest = variance(difference(target, value));
+    assert_eq!(value.dims(), target.dims(), "a value per target");
+    explained(&value.clone().reshape([-1]), &target.clone().reshape([-1]))
+}
+
+fn explained(value: &Tensor<1>, target: &Tensor<1>) -> Tensor<1> {
+    let variance = |x: &Tensor<1>| mean(&square(&less(x, &mean(x))));
+    let total = variance(target);
+    let rest = variance(&difference(target, value));
     let constant = total.clone().lower_equal_scalar(0.0);
     ((-rest / total.mask_fill(constant.clone(), 1.0)) + 1.0).mask_fill(constant, 0.0)
 }

@@ -55,6 +55,7 @@ pub use blend::{Blend, blend};
 pub use conjugate_gradient::conjugate_gradient;
 pub use cost_average::CostAverage;
 pub use decision::{Decision, Flag, all_finite, all_finite_in};
+pub use elementwise::running_average;
 pub use episode::{EpisodeStatistics, EpisodeTracker, FinishedEpisode, RECENT_EPISODES};
 pub use error::SafeRlError;
 pub use explained_variance::explained_variance;
@@ -64,6 +65,7 @@ pub use kl_guard::{GuardReport, KlGuard, KlGuardConfig};
 pub use margin::{Margin, MarginConfig, MarginWeights};
 pub use minibatch::{
     Samples, gather_columns, gather_rows, minibatch_indices, minibatches, minibatches_of_a_part, permutation,
+    permutation_index,
 };
 pub use multiplier::{
     AdamMultiplier, AdamMultiplierConfig, FixedMultiplier, Multiplier, PidMultiplier, PidMultiplierConfig,

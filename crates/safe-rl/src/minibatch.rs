@@ -29,6 +29,11 @@ pub fn permutation(n: usize, key: NoiseKey) -> Vec<usize> {
     order
 }
 
+/// [`permutation`] as indices on `device`, `[N]`.
+pub fn permutation_index(n: usize, key: NoiseKey, device: &Device) -> Tensor<1, Int> {
+    index_tensor(&permutation(n, key), device)
+}
+
 /// A shuffled cut of `n` samples into minibatches of at least `size` (one if `n < size`), differing by one at most.
 ///
 /// Sizes are evened out instead of leaving a small rest: a small minibatch has a noisy KL estimate.

@@ -10,10 +10,10 @@ mod scalars;
 mod tests;
 mod values;
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 use compute::read;
 
-use crate::elementwise::{concat, stack_rows};
+use crate::elementwise::{concat, mean, plus_twice, stack_rows};
 use crate::episode::FinishedEpisode;
 use crate::error::SafeRlError;
 use crate::minibatch::{gather_rows, index_tensor};
@@ -135,6 +135,16 @@ pub struct Rollout {
     truncated: Vec<usize>,
 }
 
+/// Where episodes ended.
+struct Ends {
+    /// 1 where a terminal state was reached, `[N]`.
+    terminated: Tensor<1>,
+    /// The same, plus 2 where the episode was cut off.
+    flags: Vec<f32>,
+    /// Samples at which an episode was cut off and not terminated, ascending.
+    truncated: Vec<usize>,
+}
+
 impl RolloutBuilder {
     /// An empty rollout.
     pub fn new() -> Self {
@@ -206,26 +216,50 @@ impl RolloutBuilder {
         log_std: Tensor<1>,
         normalize: impl FnOnce(Tensor<2>) -> Tensor<2>,
     ) -> Result<Rollout, SafeRlError> {
+        // In parts that are no generics: these are compiled where they are called.
+        let ends = self.ends()?;
+        let finals = (!ends.truncated.is_empty()).then(|| normalize(self.final_rows(&ends.truncated)));
+        self.assemble(ends, last_obs, log_std, finals)
+    }
+
+    /// One field of all steps, `[N]`.
+    fn flat(&self, get: fn(&RolloutStep) -> &Tensor<1>) -> Tensor<1> {
+        concat(self.steps.iter().map(|step| get(step).clone()).collect())
+    }
+
+    fn ends(&self) -> Result<Ends, SafeRlError> {
+        if self.steps.is_empty() {
+            return Err(SafeRlError::EmptyRollout);
+        }
+        let terminated = self.flat(|s| &s.terminated);
+        let flags = read("episode ends", plus_twice(&terminated, &self.flat(|s| &s.truncated)))?;
+        // An episode that is both cut off and at a terminal state is terminated: nothing to bootstrap from.
+        let cut = |n: &usize| (1.5..2.5).contains(&flags[*n]);
+        let truncated = (0..flags.len()).filter(cut).collect();
+        Ok(Ends { terminated, flags, truncated })
+    }
+
+    /// The rollout of the steps; `finals` are the normalised final observations of the truncated episodes.
+    fn assemble(
+        self,
+        ends: Ends,
+        last_obs: Tensor<2>,
+        log_std: Tensor<1>,
+        finals: Option<Tensor<2>>,
+    ) -> Result<Rollout, SafeRlError> {
+        let Ends { terminated, flags, truncated } = ends;
         let first = self.steps.first().ok_or(SafeRlError::EmptyRollout)?;
         let (steps, [envs, _]) = (self.steps.len(), first.obs.dims());
         let samples = steps * envs;
         let device = first.obs.device();
-        let flat = |get: fn(&RolloutStep) -> &Tensor<1>| concat(self.steps.iter().map(|s| get(s).clone()).collect());
+        let flat = |get| self.flat(get);
         let rows = |get: fn(&RolloutStep) -> &Tensor<2>| concat(self.steps.iter().map(|s| get(s).clone()).collect());
-
-        let (terminated, truncated) = (flat(|s| &s.terminated), flat(|s| &s.truncated));
-        let flags = read("episode ends", terminated.clone() + truncated * 2.0)?;
         let ended = |n: &usize| flags[*n] > 0.5;
-        // An episode that is both cut off and at a terminal state is terminated: nothing to bootstrap from.
-        let cut = |n: &usize| (1.5..2.5).contains(&flags[*n]);
         let done_samples: Vec<usize> = (0..samples).filter(ended).collect();
-        let truncated: Vec<usize> = (0..samples).filter(cut).collect();
 
         let mut inputs: Vec<Tensor<2>> = self.steps.iter().map(|step| step.obs.clone()).collect();
         inputs.push(last_obs);
-        if !truncated.is_empty() {
-            inputs.push(normalize(self.final_rows(&truncated, envs, &device)));
-        }
+        inputs.extend(finals);
         let critic_inputs = concat(inputs);
 
         let [constraints, _] = first.costs.dims();
@@ -235,8 +269,8 @@ impl RolloutBuilder {
         };
         let costs = stacked(|s| &s.costs);
         let cost = |k: usize| costs.clone().narrow(0, k, 1).reshape([samples]);
-        let mut summary = vec![reward.clone().mean()];
-        summary.extend((0..constraints).map(|k| cost(k).mean()));
+        let mut summary = vec![mean(&reward)];
+        summary.extend((0..constraints).map(|k| mean(&cost(k))));
         if !done_samples.is_empty() {
             let index = index_tensor(&done_samples, &device);
             let at_ends = |total: Tensor<1>| total.select(0, index.clone());
@@ -279,10 +313,11 @@ impl RolloutBuilder {
     }
 
     /// Raw final observations of the given samples, `[K, D]`, gathered step by step: rows of whole steps never move.
-    fn final_rows(&self, samples: &[usize], envs: usize, device: &Device) -> Tensor<2> {
+    fn final_rows(&self, samples: &[usize]) -> Tensor<2> {
+        let (envs, device) = (self.steps[0].obs.dims()[0], self.steps[0].obs.device());
         let per_step = samples.chunk_by(|a, b| a / envs == b / envs).map(|chunk| {
             let local: Vec<usize> = chunk.iter().map(|sample| sample % envs).collect();
-            gather_rows(&self.steps[chunk[0] / envs].final_obs, &index_tensor(&local, device))
+            gather_rows(&self.steps[chunk[0] / envs].final_obs, &index_tensor(&local, &device))
         });
         concat(per_step.collect())
     }

@@ -13,7 +13,7 @@ use std::convert::Infallible;
 use burn::tensor::Tensor;
 use compute::first_of;
 
-use crate::elementwise::scaled_squares;
+use crate::elementwise::{mean as mean_of, scaled_squares};
 use crate::kl_guard::KlGuard;
 use crate::policy::{Gaussian, LOG_STD_FISHER, clamp_log_std};
 
@@ -92,13 +92,14 @@ pub fn trust_region_step_by<E>(
     step: &TrustRegionStep,
     mean: impl FnOnce(Tensor<1>) -> Result<Tensor<1>, E>,
 ) -> Result<Tensor<1>, E> {
-    let ([samples, actions], [all]) = (step.moved.dims(), step.params.dims());
+    let ([_, actions], [all]) = (step.moved.dims(), step.params.dims());
     let parts = |x: &Tensor<1>| (x.clone().narrow(0, 0, all - actions), x.clone().narrow(0, all - actions, actions));
     let ((theta, log_std), (along, along_log_std)) = (parts(step.params), parts(step.direction));
-    let weighted = scaled_squares(step.moved, &step.policy.inverse_variance());
+    // A mean over samples and actions, times the actions.
+    let weighted = mean_of(&scaled_squares(step.moved, &step.policy.inverse_variance()).reshape([-1]));
     let of_log_std = (along_log_std.clone() * along_log_std.clone()).sum().mul_scalar(LOG_STD_FISHER);
     let kl = step.policy.mean_kl(step.old_mean, step.old_log_std);
-    let means = mean(Tensor::cat(vec![weighted.sum().div_scalar(samples as f32), kl], 0))?;
+    let means = mean(Tensor::cat(vec![weighted.mul_scalar(actions as f32), kl], 0))?;
     let quadratic = means.clone().narrow(0, 0, 1) + of_log_std;
 
     let radius = guard.radius(&means.narrow(0, 1, 1));

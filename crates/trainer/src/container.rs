@@ -34,7 +34,7 @@ pub fn to_bytes(tensors: &BTreeMap<String, HostTensor>, metadata: &BTreeMap<Stri
     bytes.extend((header.len() as u64).to_le_bytes());
     bytes.extend(header.as_bytes());
     for tensor in tensors.values() {
-        bytes.extend(tensor.values.iter().flat_map(|value| value.to_le_bytes()));
+        tensor.append_le_bytes(&mut bytes);
     }
     bytes
 }
@@ -51,9 +51,7 @@ pub fn from_bytes(bytes: &[u8]) -> Result<Content> {
     let mut tensors = BTreeMap::new();
     for (name, view) in file.tensors() {
         ensure!(view.dtype() == Dtype::F32, "array `{name}` is {:?}, not float32", view.dtype());
-        let words = view.data().chunks_exact(4);
-        let values = words.map(|w| f32::from_le_bytes([w[0], w[1], w[2], w[3]])).collect();
-        tensors.insert(name, HostTensor::new(view.shape(), values)?);
+        tensors.insert(name, HostTensor::from_le_bytes(view.shape(), view.data())?);
     }
     Ok((tensors, metadata.into_iter().collect()))
 }

@@ -4,12 +4,12 @@
 use crate::comm::Comm;
 use crate::config::{CriticConfig, TrainConfig};
 use anyhow::{Context, Result};
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use compute::State;
 use compute::noise::{NoiseKey, Stream};
 use kfac::{InitialWeights, Mlp, MlpSpec, regression_gradients};
 use rayon::prelude::*;
-use safe_rl::{Adam, AdamConfig, Samples, gather_columns, gather_rows, minibatches, permutation};
+use safe_rl::{Adam, AdamConfig, Samples, gather_columns, gather_rows, minibatches, permutation_index};
 
 /// Offset of the reward critic's initialisation seed from the run's seed, so that no two networks start alike.
 const REWARD_SEED: u64 = 0x4e3a;
@@ -107,9 +107,8 @@ impl Critics {
     fn shuffled(&self, samples: &Samples, iteration: u64, epoch: usize) -> (Tensor<2>, Tensor<2>) {
         let count = samples.len();
         let step = iteration * self.config.epochs as u64 + epoch as u64;
-        let order = permutation(count, NoiseKey { seed: self.seed, stream: Stream::CriticOrder, step });
-        let order: Vec<i32> = order.into_iter().map(|i| i as i32).collect();
-        let order = Tensor::<1, Int>::from_ints(TensorData::new(order, [count]), &samples.obs.device());
+        let key = NoiseKey { seed: self.seed, stream: Stream::CriticOrder, step };
+        let order = permutation_index(count, key, &samples.obs.device());
         (gather_rows(&samples.obs, &order), gather_columns(&samples.target, &order))
     }
 

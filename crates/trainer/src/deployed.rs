@@ -97,8 +97,7 @@ impl Deployed {
             rows.resize_with(numbers.len(), || Vec::with_capacity(steps));
             rows.iter_mut().zip(numbers).for_each(|(row, number)| row.push(number));
         }
-        let numbers = read("steps of the deployed policy", Tensor::cat(rows.concat(), 0))?;
-        Ok(StepScalars::new(numbers, steps * self.env.num_envs())?)
+        Ok(StepScalars::gather(rows)?)
     }
 
     /// What it has come to.

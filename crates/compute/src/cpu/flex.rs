@@ -1,5 +1,7 @@
 //! Views of the CPU backend's memory, and memory that is written in place.
 
+use std::ops::Range;
+
 use burn::backend::{DispatchDevice, Flex};
 use burn::tensor::{DType, Device, Int, Shape, Tensor, TensorData};
 use burn_flex::FlexTensor;
@@ -18,7 +20,11 @@ pub fn is_cpu(device: &Device) -> bool {
 /// let x = Tensor::<2>::from_floats([[1.0, 2.0], [3.0, 4.0]], &Device::flex());
 /// assert_eq!(View::of(&x.transpose()).unwrap().values(), [1.0, 3.0, 2.0, 4.0]);
 /// ```
-pub struct View(FlexTensor);
+pub struct View {
+    tensor: FlexTensor,
+    /// Where the values lie in the memory: asked for once, since a development build answers slowly.
+    place: Range<usize>,
+}
 
 impl View {
     /// A view of `tensor`, or `None` on another backend or another element type. Rows of a larger tensor are read where
@@ -27,16 +33,20 @@ impl View {
         if !is_cpu(&tensor.device()) {
             return None;
         }
-        let primitive = tensor.clone().try_into_primitive::<Flex>().ok()?;
-        if primitive.as_slice::<f32>().is_some() {
-            return Some(Self(primitive));
+        let mut primitive = tensor.clone().try_into_primitive::<Flex>().ok()?;
+        if primitive.dtype() != DType::F32 {
+            return None;
         }
-        (primitive.dtype() == DType::F32).then(|| Self(primitive.to_contiguous()))
+        if primitive.layout().contiguous_offsets().is_none() {
+            primitive = primitive.to_contiguous();
+        }
+        let (start, end) = primitive.layout().contiguous_offsets()?;
+        Some(Self { tensor: primitive, place: start..end })
     }
 
     /// Row-major values.
     pub fn values(&self) -> &[f32] {
-        self.0.as_slice::<f32>().unwrap_or(&[])
+        &self.tensor.storage::<f32>()[self.place.clone()]
     }
 }
 

@@ -56,6 +56,11 @@ impl CostKind {
         1 << self as u32
     }
 
+    /// How many of these [`crate::StepBatch::kinds`] it is among.
+    pub fn count_in(self, kinds: &[f32]) -> usize {
+        kinds.iter().filter(|kinds| **kinds as u32 & self.bit() != 0).count()
+    }
+
     /// Its name in settings and files.
     pub const fn name(self) -> &'static str {
         match self {

@@ -3,6 +3,27 @@
 use burn::tensor::Tensor;
 use compute::cpu::{View, tensor};
 
+/// Running sums of a mean: as many as the vector units of today's processors add at a time.
+const SUMS: usize = 32;
+
+/// [`super::mean`], or `None` on another backend.
+pub(super) fn mean(x: &Tensor<1>) -> Option<Tensor<1>> {
+    let view = View::of(x)?;
+    let (whole, rest) = view.values().as_chunks::<SUMS>();
+    let mut sums = [0.0_f32; SUMS];
+    for chunk in whole {
+        sums.iter_mut().zip(chunk).for_each(|(sum, x)| *sum += x);
+    }
+    sums.iter_mut().zip(rest).for_each(|(sum, x)| *sum += x);
+    let mut width = SUMS;
+    while width > 1 {
+        width /= 2;
+        let (low, high) = sums.split_at_mut(width);
+        low.iter_mut().zip(high).for_each(|(low, high)| *low += *high);
+    }
+    Some(tensor(vec![sums[0] / view.values().len() as f32], [1]))
+}
+
 /// `f` of every number of `x`.
 pub(super) fn map<const D: usize>(x: &Tensor<D>, f: impl Fn(f32) -> f32) -> Option<Tensor<D>> {
     let view = View::of(x)?;

@@ -1,5 +1,9 @@
 //! The numbers of a rollout's steps on the host: what finished, and what a step earned and cost.
 
+use burn::tensor::Tensor;
+use compute::read;
+
+use crate::elementwise::concat;
 use crate::episode::FinishedEpisode;
 use crate::error::SafeRlError;
 
@@ -32,6 +36,18 @@ impl StepScalars {
             return Err(SafeRlError::ShapeMismatch { what: "scalars", expected, got });
         }
         Ok(Self { numbers, constraints, samples })
+    }
+
+    /// The numbers of these rows, each of the tensors `[B]` of one step after the other: one read-back.
+    ///
+    /// # Errors
+    /// Those of [`StepScalars::new`], or [`SafeRlError::Compute`] if the device fails.
+    pub fn gather(rows: Vec<Vec<Tensor<1>>>) -> Result<Self, SafeRlError> {
+        let samples = rows.first().map_or(0, |row| row.iter().map(|step| step.dims()[0]).sum());
+        if samples == 0 {
+            return Err(SafeRlError::EmptyRollout);
+        }
+        Self::new(read("steps", concat(rows.concat()))?, samples)
     }
 
     /// C.

@@ -26,7 +26,7 @@ use policy_average::PolicyAverage;
 use safe_rl::{
     Blend, Cost, CostAverage, Decision, Flag, KlGuard, Margin, MarginWeights, Multiplier, Normalizer, PidMultiplier,
     PidMultiplierConfig, PriceBound, Prices, Products, ProjectionKind, Samples, TrustRegionStep, all_finite,
-    all_finite_in, blend, trust_region_step, trust_region_step_by,
+    all_finite_in, blend, running_average, trust_region_step, trust_region_step_by,
 };
 
 /// KFCPO's row of the table.
@@ -150,7 +150,7 @@ impl Kfcpo {
 
         // A minibatch's cost gradient is mostly noise: averaged over some of them it is a direction.
         let decay = self.config.gradient_decay as f32;
-        let gradients = self.average.clone() * decay + gradients * (1.0 - decay);
+        let gradients = running_average(&self.average, &gradients, decay);
         let natural = match &sample {
             Some(sample) => self.inverse(inverse, &finite, sample)?.natural_gradients(gradients.clone()),
             None => self.conjugate(&pass, &gradients, comm)?,

@@ -63,7 +63,7 @@ const STEPS_BY_BIT: [fn(&[f32]) -> f64; CostKind::COUNT] = [
 /// The horizon, which is the last of `bits`, times the share of the others that have bit `BIT`.
 fn steps_with<const BIT: u32>(bits: &[f32]) -> f64 {
     let Some((horizon, bits)) = bits.split_last() else { return f64::NAN };
-    let with = bits.iter().filter(|bits| **bits as u32 >> BIT & 1 == 1).count();
+    let with = CostKind::ALL[BIT as usize].count_in(bits);
     f64::from(*horizon) * with as f64 / bits.len() as f64
 }
 
