@@ -35,17 +35,49 @@ use crate::task::{TARGET, TIMER, TaskModel};
 pub fn replay(recording: &Recording) -> Result<ParityReport, EnvError> {
     let spec = find(&recording.env)?;
     let rows = Rows::check(recording, &spec)?;
-    let compare = for_kind!(spec.agent, spec.level.task, compare);
-    Ok(compare(recording, &spec, &rows))
+    let model = for_kind!(spec.agent, spec.level.task, Model::of)();
+    Ok(compare(&model, recording, &spec, &rows))
 }
 
-fn compare<A: AgentModel, T: TaskModel>(recording: &Recording, spec: &NavigationSpec, rows: &Rows) -> ParityReport {
+/// [`crate::agent::Agent::advance`].
+type Advance = fn(&[f32], &mut [f32], usize, &[f32], usize, &mut [f32], usize);
+
+/// What of an agent and a task a replay needs, by address: so the comparison is compiled once, and not for every pair.
+struct Model {
+    starts_touching: bool,
+    has_target: bool,
+    reset: fn(&mut [f32], usize, f32),
+    restore: fn(&mut [f32], usize, &[f64], &[f64]),
+    restore_task: fn(&[f32], &mut [f32], usize),
+    advance: Advance,
+    reward: fn(&[f32], &mut [f32], usize) -> f32,
+    costs: fn(&[f32], &mut [f32], usize) -> u32,
+    observe: fn(&[f32], &mut [f32], usize, &mut [f32], usize),
+}
+
+impl Model {
+    fn of<A: AgentModel, T: TaskModel>() -> Self {
+        Self {
+            starts_touching: A::STARTS_TOUCHING,
+            has_target: T::HAS_TARGET,
+            reset: A::reset,
+            restore: A::restore,
+            restore_task: T::restore,
+            advance: A::advance,
+            reward: T::reward,
+            costs: T::costs,
+            observe: observe::<A, T>,
+        }
+    }
+}
+
+fn compare(model: &Model, recording: &Recording, spec: &NavigationSpec, rows: &Rows) -> ParityReport {
     let params = spec.params(0);
     let (mut all, mut free, mut contact) = (Samples::default(), Samples::default(), Samples::default());
     let gremlins = spec.groups().iter().any(|group| group.kind == ObjectKind::Gremlin);
-    let first = usize::from(A::STARTS_TOUCHING || gremlins);
+    let first = usize::from(model.starts_touching || gremlins);
     for t in first..rows.steps {
-        let step = compare_step::<A, T>(recording, spec, rows, &params, t);
+        let step = compare_step(model, recording, spec, rows, &params, t);
         all.push(&step);
         if step.contact { contact.push(&step) } else { free.push(&step) }
     }
@@ -60,7 +92,8 @@ fn compare<A: AgentModel, T: TaskModel>(recording: &Recording, spec: &Navigation
 }
 
 /// Simulates step `t` from its recorded state (in lane 0 of a block) and measures the outcome.
-fn compare_step<A: AgentModel, T: TaskModel>(
+fn compare_step(
+    model: &Model,
     recording: &Recording,
     spec: &NavigationSpec,
     rows: &Rows,
@@ -70,18 +103,18 @@ fn compare_step<A: AgentModel, T: TaskModel>(
     let (before, after) = (t * rows.per_step, (t + 1) * rows.per_step);
     let mut state = vec![0.0; spec.state_dim() * LANES];
     let mut scratch = vec![0.0; SCRATCH];
-    load::<A, T>(recording, spec, rows, params, before, &mut state);
+    load(model, recording, spec, rows, params, before, &mut state);
 
     let action = &recording.action[t * spec.env.action_dim..][..spec.env.action_dim];
     let scale = spec.agent.action_scale();
     let action: Vec<f32> = action.iter().zip(scale).map(|(number, unit)| (number / unit) as f32).collect();
-    A::advance(params, &mut state, 0, &action, 0, &mut scratch, 0);
+    (model.advance)(params, &mut state, 0, &action, 0, &mut scratch, 0);
     mark_hazards(params, &mut state, 0);
-    let reward = f64::from(T::reward(params, &mut state, 0));
-    let cost = f64::from(cost_of(params, params[PARAM_COST_FIRST] as usize, T::costs(params, &mut state, 0)));
-    set_task::<T>(recording, rows, after, &mut state);
+    let reward = f64::from((model.reward)(params, &mut state, 0));
+    let cost = f64::from(cost_of(params, params[PARAM_COST_FIRST] as usize, (model.costs)(params, &mut state, 0)));
+    set_task(model, recording, rows, after, &mut state);
     let mut obs = vec![0.0; spec.env.obs_dim];
-    observe::<A, T>(params, &mut state, 0, &mut obs, 0);
+    (model.observe)(params, &mut state, 0, &mut obs, 0);
 
     let get = |field: usize| f64::from(state[field * LANES]);
     let vector = |array: &[f64], row: usize| [array[row * 3], array[row * 3 + 1]];
@@ -123,7 +156,8 @@ fn compare_step<A: AgentModel, T: TaskModel>(
 }
 
 /// Writes the recorded state of `row` into lane 0.
-fn load<A: AgentModel, T: TaskModel>(
+fn load(
+    model: &Model,
     recording: &Recording,
     spec: &NavigationSpec,
     rows: &Rows,
@@ -142,13 +176,13 @@ fn load<A: AgentModel, T: TaskModel>(
         (SIN, f64::from(sin)),
         (COS, f64::from(cos)),
     ];
-    A::reset(state, 0, yaw);
+    (model.reset)(state, 0, yaw);
     for (field, value) in agent {
         state[field * LANES] = value as f32;
     }
     let count = recording.agent_yaw.len();
     let (nq, nv) = (recording.qpos.len() / count, recording.qvel.len() / count);
-    A::restore(state, 0, &recording.qpos[row * nq..][..nq], &recording.qvel[row * nv..][..nv]);
+    (model.restore)(state, 0, &recording.qpos[row * nq..][..nq], &recording.qvel[row * nv..][..nv]);
     for (field, position) in rows.statics.iter().zip(recording.static_pos.chunks_exact(3)) {
         if let Some(field) = field {
             state[field * LANES] = position[0] as f32;
@@ -175,17 +209,17 @@ fn load<A: AgentModel, T: TaskModel>(
     }
     let step = f64::from(spec.agent.substep()) * 10.0;
     state[AGE * LANES] = recording.time.get(row).map_or(0.0, |time| (time / step).round() as f32);
-    set_task::<T>(recording, rows, row, state);
-    T::restore(params, state, 0);
+    set_task(model, recording, rows, row, state);
+    (model.restore_task)(params, state, 0);
 }
 
 /// Writes what the task chose by `row`: the goal's place, the target button and its timer.
-fn set_task<T: TaskModel>(recording: &Recording, rows: &Rows, row: usize, state: &mut [f32]) {
+fn set_task(model: &Model, recording: &Recording, rows: &Rows, row: usize, state: &mut [f32]) {
     if let (Some(field), Some(goal)) = (rows.goal, recording.goal_pos.get(row * 3..row * 3 + 2)) {
         state[field * LANES] = goal[0] as f32;
         state[(field + 1) * LANES] = goal[1] as f32;
     }
-    if T::HAS_TARGET {
+    if model.has_target {
         state[TIMER * LANES] = recording.button_timer[row] as f32;
         state[TARGET * LANES] = recording.goal_button[row] as f32;
     }
