@@ -32,7 +32,7 @@ pub fn standardize_by<const D: usize, E>(
     let shape = x.dims();
     let x: Tensor<1> = x.reshape([-1]);
     let centred = less(&x, &mean(mean_of(&x))?);
-    let std = mean(mean_of_squares(&centred))?.sqrt() + STD_FLOOR;
+    let std = mean(mean_of(&square(&centred)))?.sqrt() + STD_FLOOR;
     Ok((over(&centred, &std).reshape(shape), std))
 }
 
@@ -53,10 +53,6 @@ pub fn center_by<const D: usize, E>(
     let shape = x.dims();
     let x: Tensor<1> = x.reshape([-1]);
     Ok(less(&x, &mean(mean_of(&x))?).reshape(shape))
-}
-
-fn mean_of_squares(x: &Tensor<1>) -> Tensor<1> {
-    mean_of(&square(x))
 }
 
 #[cfg(test)]
