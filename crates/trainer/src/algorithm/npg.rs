@@ -26,6 +26,7 @@ pub const INFO: AlgorithmInfo = AlgorithmInfo {
     sections: &[SectionInfo::of::<TrpoConfig>()],
     protocol: None,
     weights: InitialWeights::Orthogonal,
+    critic_epochs: 3,
     build: |setup| Ok(Box::new(NaturalPolicyGradient::new(setup, Lagrangian::none()))),
 };
 
@@ -36,6 +37,7 @@ pub const LAGRANGIAN: AlgorithmInfo = AlgorithmInfo {
     sections: &[SectionInfo::of::<TrpoConfig>(), SectionInfo::of::<AdamMultiplierConfig>()],
     protocol: None,
     weights: InitialWeights::Orthogonal,
+    critic_epochs: 3,
     build: |setup| Ok(Box::new(NaturalPolicyGradient::new(setup, Lagrangian::learned(setup, None)?))),
 };
 

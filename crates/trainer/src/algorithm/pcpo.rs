@@ -33,6 +33,7 @@ pub const INFO: AlgorithmInfo = AlgorithmInfo {
     sections: &[SectionInfo::of::<TrpoConfig>(), SectionInfo::of::<PcpoConfig>()],
     protocol: None,
     weights: InitialWeights::Orthogonal,
+    critic_epochs: 3,
     build: |setup| Ok(Box::new(Pcpo::new(setup)?)),
 };
 

@@ -34,6 +34,7 @@ pub const INFO: AlgorithmInfo = AlgorithmInfo {
     sections: &[SectionInfo::of::<TrpoConfig>(), SectionInfo::of::<PcrpoConfig>()],
     protocol: None,
     weights: InitialWeights::Orthogonal,
+    critic_epochs: 3,
     build: |setup| Ok(Box::new(Pcrpo::new(setup))),
 };
 

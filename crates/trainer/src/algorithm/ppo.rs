@@ -25,6 +25,7 @@ pub const INFO: AlgorithmInfo = AlgorithmInfo {
     sections: &[SectionInfo::of::<PpoConfig>()],
     protocol: None,
     weights: InitialWeights::Uniform,
+    critic_epochs: 3,
     build: |setup| Ok(Box::new(Ppo::unconstrained(setup)?)),
 };
 
@@ -35,6 +36,7 @@ pub const LAGRANGIAN: AlgorithmInfo = AlgorithmInfo {
     sections: &[SectionInfo::of::<PpoConfig>(), SectionInfo::of::<AdamMultiplierConfig>()],
     protocol: None,
     weights: InitialWeights::Uniform,
+    critic_epochs: 3,
     build: |setup| Ok(Box::new(Ppo::lagrangian(setup)?)),
 };
 
@@ -45,6 +47,7 @@ pub const PID: AlgorithmInfo = AlgorithmInfo {
     sections: &[SectionInfo::of::<PpoConfig>(), SectionInfo::of::<PidMultiplierConfig>()],
     protocol: None,
     weights: InitialWeights::Uniform,
+    critic_epochs: 3,
     build: |setup| Ok(Box::new(Ppo::pid(setup)?)),
 };
 

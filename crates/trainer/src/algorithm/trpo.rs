@@ -23,6 +23,7 @@ pub const INFO: AlgorithmInfo = AlgorithmInfo {
     sections: &[SectionInfo::of::<TrpoConfig>()],
     protocol: None,
     weights: InitialWeights::Orthogonal,
+    critic_epochs: 3,
     build: |setup| Ok(Box::new(Trpo::new(setup, Lagrangian::none()))),
 };
 
@@ -33,6 +34,7 @@ pub const LAGRANGIAN: AlgorithmInfo = AlgorithmInfo {
     sections: &[SectionInfo::of::<TrpoConfig>(), SectionInfo::of::<AdamMultiplierConfig>()],
     protocol: None,
     weights: InitialWeights::Orthogonal,
+    critic_epochs: 3,
     build: |setup| Ok(Box::new(Trpo::new(setup, Lagrangian::learned(setup, None)?))),
 };
 
@@ -43,6 +45,7 @@ pub const PID: AlgorithmInfo = AlgorithmInfo {
     sections: &[SectionInfo::of::<TrpoConfig>(), SectionInfo::of::<PidMultiplierConfig>()],
     protocol: None,
     weights: InitialWeights::Orthogonal,
+    critic_epochs: 3,
     build: |setup| Ok(Box::new(Trpo::new(setup, Lagrangian::controlled(setup)?))),
 };
 
