@@ -178,9 +178,6 @@ pub struct AlgorithmInfo {
     /// How the first weights of policy and critics are drawn unless a setting says so: the first-order methods learn far faster
     /// from uniform ones, as OmniSafe draws them; the others gain nothing by them (experiments AA to AF of the log).
     pub weights: InitialWeights,
-    /// Passes of the critics over a rollout unless a setting says so. KFCPO learns as well with one as with three (experiment AN of
-    /// the log), and a run takes seven tenths of the time.
-    pub critic_epochs: usize,
     /// Makes it.
     pub build: fn(&Setup) -> Result<Box<dyn Algorithm>>,
 }

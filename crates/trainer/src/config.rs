@@ -156,8 +156,8 @@ pub struct CriticConfig {
     pub weights: Option<InitialWeights>,
     /// Adam's learning rate (OmniSafe: 1e-3).
     pub learning_rate: f64,
-    /// Passes over a rollout; null leaves it to the algorithm: one for KFCPO, three for the others.
-    pub epochs: Option<usize>,
+    /// Passes over a rollout.
+    pub epochs: usize,
     /// Samples of one Adam step.
     pub minibatch_size: usize,
     /// Weight of the sum of a network's squared parameters in its loss (OmniSafe: 1e-3).
@@ -171,7 +171,7 @@ impl Default for CriticConfig {
             activation: Activation::Tanh,
             weights: None,
             learning_rate: 1e-3,
-            epochs: None,
+            epochs: 3,
             minibatch_size: 1024,
             l2: 0.0,
         }
@@ -216,12 +216,6 @@ impl TrainConfig {
         })
     }
 
-    /// Passes of the critics over a rollout, by `critic.epochs` or else the algorithm.
-    pub fn critic_epochs(&self) -> usize {
-        let own = || crate::algorithm::find(&self.algo).map_or(1, |row| row.critic_epochs);
-        self.critic.epochs.unwrap_or_else(own)
-    }
-
     /// A copy of an algorithm's section.
     pub fn section<T: Section>(&self) -> T {
         self.sections.get()
@@ -261,7 +255,7 @@ impl TrainConfig {
         within("policy.initial_log_std", self.policy.initial_log_std, -5.0, 2.0)?;
         positive("policy.output_gain", self.policy.output_gain)?;
         positive("critic.learning_rate", self.critic.learning_rate)?;
-        count("critic.epochs", self.critic_epochs())?;
+        count("critic.epochs", self.critic.epochs)?;
         count("critic.minibatch_size", self.critic.minibatch_size)?;
         at_least("critic.l2", self.critic.l2, 0.0)?;
         positive("normalizer.clip", self.normalizer.clip)?;
@@ -315,20 +309,6 @@ mod tests {
     use crate::runner::Runner;
     use burn::tensor::Device;
     use compute::read;
-
-    #[test]
-    fn passes_of_the_critics_are_the_algorithms_unless_a_setting_says_so() {
-        let passes = |algo: &str, epochs| {
-            let mut config = TrainConfig { algo: algo.into(), ..TrainConfig::default() };
-            config.critic.epochs = epochs;
-            config.critic_epochs()
-        };
-        assert_eq!((passes("kfcpo", None), passes("ppo-lag", None), passes("trpo-lag", None)), (1, 3, 3));
-        assert_eq!((passes("kfcpo", Some(9)), passes("ppo-lag", Some(1))), (9, 1));
-        let mut none = TrainConfig::default();
-        none.critic.epochs = Some(0);
-        assert!(none.validate().unwrap_err().to_string().contains("critic.epochs"));
-    }
 
     #[test]
     fn first_weights_are_the_algorithms_unless_a_setting_says_so() {

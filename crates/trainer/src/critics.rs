@@ -20,7 +20,6 @@ const COST_SEED: u64 = 0xc057;
 #[derive(Clone)]
 pub struct Critics {
     config: CriticConfig,
-    epochs: usize,
     seed: u64,
     /// A network of their shape.
     network: Mlp,
@@ -36,7 +35,7 @@ impl Critics {
     /// When the layer widths are not usable.
     pub fn new(config: &TrainConfig, objectives: usize, obs_dim: usize, device: &Device) -> Result<Self> {
         let weights = config.first_weights(config.critic.weights);
-        let (epochs, seed, config) = (config.critic_epochs(), config.seed, config.critic.clone());
+        let (seed, config) = (config.seed, config.critic.clone());
         let sizes = [&[obs_dim], config.hidden.as_slice(), &[1]].concat();
         let spec = MlpSpec::new(sizes, config.activation)?;
         let offset = |s: usize| if s == 0 { REWARD_SEED } else { COST_SEED ^ ((s as u64 - 1) << 32) };
@@ -47,7 +46,7 @@ impl Critics {
         let params = (0..objectives).map(|s| fresh(s).theta().clone()).collect();
         let rate = AdamConfig { learning_rate: config.learning_rate, ..Default::default() };
         let adam = Adam::new(objectives, spec.num_params(), rate, device)?;
-        Ok(Self { config, epochs, seed, network: fresh(0), params: Tensor::cat(params, 0), adam })
+        Ok(Self { config, seed, network: fresh(0), params: Tensor::cat(params, 0), adam })
     }
 
     /// Number S of objectives.
@@ -76,7 +75,7 @@ impl Critics {
         let count = samples.len();
         let parts = minibatches(count, comm.size(), self.config.minibatch_size);
         let mut losses = Vec::new();
-        for epoch in 0..self.epochs {
+        for epoch in 0..self.config.epochs {
             let (obs, target) = self.shuffled(samples, iteration, epoch);
             let target = target.unsqueeze_dim::<3>(2);
             losses.clear();
@@ -107,7 +106,7 @@ impl Critics {
     /// Observations `[N, obs_dim]` and targets `[S, N]` in the order of an epoch.
     fn shuffled(&self, samples: &Samples, iteration: u64, epoch: usize) -> (Tensor<2>, Tensor<2>) {
         let count = samples.len();
-        let step = iteration * self.epochs as u64 + epoch as u64;
+        let step = iteration * self.config.epochs as u64 + epoch as u64;
         let key = NoiseKey { seed: self.seed, stream: Stream::CriticOrder, step };
         let order = permutation_index(count, key, &samples.obs.device());
         (gather_rows(&samples.obs, &order), gather_columns(&samples.target, &order))

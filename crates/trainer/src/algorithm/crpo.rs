@@ -24,7 +24,6 @@ pub const INFO: AlgorithmInfo = AlgorithmInfo {
     sections: &[SectionInfo::of::<TrpoConfig>(), SectionInfo::of::<CrpoConfig>()],
     protocol: None,
     weights: InitialWeights::Orthogonal,
-    critic_epochs: 3,
     build: |setup| Ok(Box::new(OnCrpo::new(setup))),
 };
 

@@ -36,7 +36,6 @@ pub const INFO: AlgorithmInfo = AlgorithmInfo {
     ],
     protocol: None,
     weights: InitialWeights::Uniform,
-    critic_epochs: 3,
     build: |setup| Ok(Box::new(Cup::new(setup)?)),
 };
 

@@ -28,7 +28,6 @@ pub const INFO: AlgorithmInfo = AlgorithmInfo {
     sections: &[SectionInfo::of::<FocopsConfig>(), SectionInfo::of::<AdamMultiplierConfig>()],
     protocol: None,
     weights: InitialWeights::Uniform,
-    critic_epochs: 3,
     build: |setup| Ok(Box::new(Focops::new(setup)?)),
 };
 

@@ -30,7 +30,6 @@ pub const INFO: AlgorithmInfo = AlgorithmInfo {
     sections: &[SectionInfo::of::<PpoConfig>(), SectionInfo::of::<IpoConfig>()],
     protocol: None,
     weights: InitialWeights::Uniform,
-    critic_epochs: 3,
     build: |setup| Ok(Box::new(Ipo::new(setup)?)),
 };
 

@@ -36,7 +36,6 @@ pub const INFO: AlgorithmInfo = AlgorithmInfo {
     sections: &[SectionInfo::of::<KfcpoConfig>(), SectionInfo::of::<PidMultiplierConfig>()],
     protocol: None,
     weights: InitialWeights::Orthogonal,
-    critic_epochs: 1,
     build: |setup| Ok(Box::new(Kfcpo::new(setup)?)),
 };
 

@@ -26,7 +26,6 @@ pub const INFO: AlgorithmInfo = AlgorithmInfo {
     sections: &[SectionInfo::of::<TrpoConfig>()],
     protocol: None,
     weights: InitialWeights::Orthogonal,
-    critic_epochs: 3,
     build: |setup| Ok(Box::new(NaturalPolicyGradient::new(setup, Lagrangian::none()))),
 };
 
@@ -37,7 +36,6 @@ pub const LAGRANGIAN: AlgorithmInfo = AlgorithmInfo {
     sections: &[SectionInfo::of::<TrpoConfig>(), SectionInfo::of::<AdamMultiplierConfig>()],
     protocol: None,
     weights: InitialWeights::Orthogonal,
-    critic_epochs: 3,
     build: |setup| Ok(Box::new(NaturalPolicyGradient::new(setup, Lagrangian::learned(setup, None)?))),
 };
 

@@ -29,7 +29,6 @@ pub const INFO: AlgorithmInfo = AlgorithmInfo {
     sections: &[SectionInfo::of::<PpoConfig>(), SectionInfo::of::<P3oConfig>()],
     protocol: None,
     weights: InitialWeights::Uniform,
-    critic_epochs: 3,
     build: |setup| Ok(Box::new(P3o::new(setup)?)),
 };
 

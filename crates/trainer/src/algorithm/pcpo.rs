@@ -33,7 +33,6 @@ pub const INFO: AlgorithmInfo = AlgorithmInfo {
     sections: &[SectionInfo::of::<TrpoConfig>(), SectionInfo::of::<PcpoConfig>()],
     protocol: None,
     weights: InitialWeights::Orthogonal,
-    critic_epochs: 3,
     build: |setup| Ok(Box::new(Pcpo::new(setup)?)),
 };
 

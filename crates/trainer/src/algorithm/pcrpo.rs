@@ -34,7 +34,6 @@ pub const INFO: AlgorithmInfo = AlgorithmInfo {
     sections: &[SectionInfo::of::<TrpoConfig>(), SectionInfo::of::<PcrpoConfig>()],
     protocol: None,
     weights: InitialWeights::Orthogonal,
-    critic_epochs: 3,
     build: |setup| Ok(Box::new(Pcrpo::new(setup))),
 };
 

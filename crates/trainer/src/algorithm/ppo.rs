@@ -25,7 +25,6 @@ pub const INFO: AlgorithmInfo = AlgorithmInfo {
     sections: &[SectionInfo::of::<PpoConfig>()],
     protocol: None,
     weights: InitialWeights::Uniform,
-    critic_epochs: 3,
     build: |setup| Ok(Box::new(Ppo::unconstrained(setup)?)),
 };
 
@@ -36,7 +35,6 @@ pub const LAGRANGIAN: AlgorithmInfo = AlgorithmInfo {
     sections: &[SectionInfo::of::<PpoConfig>(), SectionInfo::of::<AdamMultiplierConfig>()],
     protocol: None,
     weights: InitialWeights::Uniform,
-    critic_epochs: 3,
     build: |setup| Ok(Box::new(Ppo::lagrangian(setup)?)),
 };
 
@@ -47,7 +45,6 @@ pub const PID: AlgorithmInfo = AlgorithmInfo {
     sections: &[SectionInfo::of::<PpoConfig>(), SectionInfo::of::<PidMultiplierConfig>()],
     protocol: None,
     weights: InitialWeights::Uniform,
-    critic_epochs: 3,
     build: |setup| Ok(Box::new(Ppo::pid(setup)?)),
 };
 

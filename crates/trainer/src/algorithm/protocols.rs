@@ -14,7 +14,6 @@ pub const PPO_EARLY_TERMINATED: AlgorithmInfo = AlgorithmInfo {
     sections: &[SectionInfo::of::<PpoConfig>()],
     protocol: Some(EARLY_TERMINATED),
     weights: InitialWeights::Uniform,
-    critic_epochs: 3,
     ..ppo::INFO
 };
 
@@ -25,7 +24,6 @@ pub const TRPO_EARLY_TERMINATED: AlgorithmInfo = AlgorithmInfo {
     sections: &[SectionInfo::of::<TrpoConfig>()],
     protocol: Some(EARLY_TERMINATED),
     weights: InitialWeights::Orthogonal,
-    critic_epochs: 3,
     ..trpo::INFO
 };
 
@@ -36,7 +34,6 @@ pub const PPO_SAUTE: AlgorithmInfo = AlgorithmInfo {
     sections: &[SectionInfo::of::<PpoConfig>(), SectionInfo::of::<SauteConfig>()],
     protocol: Some(SAUTE),
     weights: InitialWeights::Uniform,
-    critic_epochs: 3,
     ..ppo::INFO
 };
 
@@ -47,7 +44,6 @@ pub const TRPO_SAUTE: AlgorithmInfo = AlgorithmInfo {
     sections: &[SectionInfo::of::<TrpoConfig>(), SectionInfo::of::<SauteConfig>()],
     protocol: Some(SAUTE),
     weights: InitialWeights::Orthogonal,
-    critic_epochs: 3,
     ..trpo::INFO
 };
 
@@ -58,7 +54,6 @@ pub const PPO_SIMMER: AlgorithmInfo = AlgorithmInfo {
     sections: &[SectionInfo::of::<PpoConfig>(), SectionInfo::of::<SauteConfig>(), SectionInfo::of::<SimmerConfig>()],
     protocol: Some(SIMMER),
     weights: InitialWeights::Uniform,
-    critic_epochs: 3,
     ..ppo::INFO
 };
 
@@ -69,6 +64,5 @@ pub const TRPO_SIMMER: AlgorithmInfo = AlgorithmInfo {
     sections: &[SectionInfo::of::<TrpoConfig>(), SectionInfo::of::<SauteConfig>(), SectionInfo::of::<SimmerConfig>()],
     protocol: Some(SIMMER),
     weights: InitialWeights::Orthogonal,
-    critic_epochs: 3,
     ..trpo::INFO
 };

@@ -23,7 +23,6 @@ pub const INFO: AlgorithmInfo = AlgorithmInfo {
     sections: &[SectionInfo::of::<TrpoConfig>()],
     protocol: None,
     weights: InitialWeights::Orthogonal,
-    critic_epochs: 3,
     build: |setup| Ok(Box::new(Trpo::new(setup, Lagrangian::none()))),
 };
 
@@ -34,7 +33,6 @@ pub const LAGRANGIAN: AlgorithmInfo = AlgorithmInfo {
     sections: &[SectionInfo::of::<TrpoConfig>(), SectionInfo::of::<AdamMultiplierConfig>()],
     protocol: None,
     weights: InitialWeights::Orthogonal,
-    critic_epochs: 3,
     build: |setup| Ok(Box::new(Trpo::new(setup, Lagrangian::learned(setup, None)?))),
 };
 
@@ -45,7 +43,6 @@ pub const PID: AlgorithmInfo = AlgorithmInfo {
     sections: &[SectionInfo::of::<TrpoConfig>(), SectionInfo::of::<PidMultiplierConfig>()],
     protocol: None,
     weights: InitialWeights::Orthogonal,
-    critic_epochs: 3,
     build: |setup| Ok(Box::new(Trpo::new(setup, Lagrangian::controlled(setup)?))),
 };
 

@@ -99,7 +99,7 @@ pub fn phase(phase: Phase, config: &TrainConfig, spec: &NavigationSpec) -> Resul
     let policy_sizes = [&[spec.env.obs_dim][..], &config.policy.hidden, &[spec.env.action_dim]].concat();
     let policy = Network::new(&policy_sizes);
     let critic = Network::new(&[&[spec.env.obs_dim][..], &config.critic.hidden, &[1]].concat());
-    let (epochs, actor_epochs) = (config.critic_epochs() as f64, config.section::<KfcpoConfig>().epochs as f64);
+    let (epochs, actor_epochs) = (config.critic.epochs as f64, config.section::<KfcpoConfig>().epochs as f64);
     let record = obs + 2.0 * actions + SCALARS;
     // Operations and numbers of one sample, and calls.
     let (operations, numbers, calls) = match phase {
