@@ -121,6 +121,8 @@ else
     for envs in 2048 16384 65536; do
         limit=30 && bench train --env PointGoal1 --num-envs "$envs"
     done
+    # Launches of the critics' regression recorded and replayed as one.
+    limit=30 && bench train --env PointGoal1 --num-envs 2048 --set critic.graph=true
     figure=ms_per_update
     for hidden in 64,64 256,256; do
         for fisher in exact sampled; do

@@ -80,3 +80,8 @@ fn an_iteration_is_the_cpus_and_repeats_its_bits() {
     holds("train/iteration");
     holds("train/repeat");
 }
+
+#[test]
+fn a_recorded_regression_has_the_bits_of_its_launches() {
+    holds("train/graph");
+}

@@ -57,13 +57,14 @@ macro_rules! first_of {
             None => $reference,
         }
     };
-    (gpu::$gpu:ident($($on_gpu:tt)*), $reference:expr $(,)?) => {
-        'found: {
-            #[cfg(feature = "gpu")]
-            if let Some(found) = gpu::$gpu($($on_gpu)*) {
-                break 'found found;
-            }
-            $reference
+    (gpu::$gpu:ident($($on_gpu:tt)*), $reference:expr $(,)?) => {{
+        #[cfg(feature = "gpu")]
+        let found = gpu::$gpu($($on_gpu)*);
+        #[cfg(not(feature = "gpu"))]
+        let found = None;
+        match found {
+            Some(found) => found,
+            None => $reference,
         }
-    };
+    }};
 }

@@ -6,6 +6,7 @@
 //! - [`noise`]: random numbers as a hash of (seed, stream, step, element), and the register of all streams.
 //! - [`State`]: named arrays and scalars on the host, from which a run continues.
 //! - [`Uploaded`]: numbers that are copied to a device once.
+//! - [`Graph`]: a function of tensors whose launches a GPU records and replays as one.
 //! - [`read`]: the one way back from a device, counted by [`read_backs`].
 //!
 //! # One operation, one folder
@@ -20,6 +21,7 @@ pub mod cpu;
 mod error;
 mod first_of;
 pub mod gpu;
+mod graph;
 pub mod noise;
 mod read;
 mod state;
@@ -29,6 +31,7 @@ mod uploaded;
 use test_support::device as test_device;
 
 pub use error::ComputeError;
+pub use graph::{Graph, GraphUse, replays};
 pub use read::{read, read_backs};
 pub use state::{HostTensor, State};
 pub use uploaded::Uploaded;

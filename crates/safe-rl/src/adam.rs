@@ -74,6 +74,17 @@ pub struct Adam {
     steps: u64,
     /// Steps that each network skipped for a gradient that is not finite, `[S]`.
     skipped: Tensor<1>,
+    /// What changes from one of the next steps to another, where a GPU is to read it from its memory.
+    planned: Option<Planned>,
+}
+
+/// What changes from step to step, on the device.
+#[derive(Debug, Clone)]
+struct Planned {
+    /// Step size and correction of each step, `[2 * steps]`.
+    rates: Tensor<1>,
+    /// Steps asked for before the first of them.
+    before: u64,
 }
 
 /// One step's constants, as float32.
@@ -99,7 +110,7 @@ impl Adam {
         config.validate()?;
         let zeros = Tensor::zeros([networks * parameters], device);
         let skipped = Tensor::zeros([networks], device);
-        Ok(Self { config, first: zeros.clone(), second: zeros, steps: 0, skipped })
+        Ok(Self { config, first: zeros.clone(), second: zeros, steps: 0, skipped, planned: None })
     }
 
     /// Changes the step size, for a schedule.
@@ -130,9 +141,55 @@ impl Adam {
         )
     }
 
+    /// Step size and second correction of the next `count` steps, one after the other `[2 * count]`: what [`Adam::planned`] takes.
+    pub fn rates_ahead(&self, count: usize) -> Tensor<1> {
+        let ahead = (1..=count as u64).flat_map(|step| {
+            let Rates { rate, correction, .. } = self.rates_of(self.steps + step);
+            [rate, correction]
+        });
+        Tensor::from_floats(ahead.collect::<Vec<f32>>().as_slice(), &self.first.device())
+    }
+
+    /// This optimiser with other moments, whose next steps a GPU takes by `rates`, [`Adam::rates_ahead`] of as many steps or more:
+    /// its launches depend on nothing but tensors, so that they can be recorded. `moments` are as [`Adam::moments`] returns them.
+    pub fn planned(&self, moments: [Tensor<1>; 3], rates: Tensor<1>) -> Self {
+        let [first, second, skipped] = moments;
+        Self {
+            config: self.config,
+            first,
+            second,
+            steps: self.steps,
+            skipped,
+            planned: Some(Planned { rates, before: self.steps }),
+        }
+    }
+
+    /// First moments `[S * P]`, second moments `[S * P]`, and the steps that each network skipped `[S]`.
+    pub fn moments(&self) -> [Tensor<1>; 3] {
+        [self.first.clone(), self.second.clone(), self.skipped.clone()]
+    }
+
+    /// Takes what another optimiser has come to in `steps` steps from where this one stands.
+    pub fn take_over(&mut self, moments: [Tensor<1>; 3], steps: usize) {
+        [self.first, self.second, self.skipped] = moments;
+        self.steps += steps as u64;
+    }
+
+    /// The plan, and the place in it of the step that is being taken, if it has one.
+    fn planned_row(&self) -> Option<(&Tensor<1>, usize)> {
+        let Planned { rates, before } = self.planned.as_ref()?;
+        let row = (self.steps - before - 1) as usize;
+        (row < rates.dims()[0] / 2).then_some((rates, row))
+    }
+
     fn rates(&self) -> Rates {
+        self.rates_of(self.steps)
+    }
+
+    /// The constants of the step of this number, from 1.
+    fn rates_of(&self, step: u64) -> Rates {
         let [beta1, beta2, epsilon] = [self.config.beta1, self.config.beta2, self.config.epsilon].map(|x| x as f32);
-        let correction = |beta: f32| 1.0 - f64::from(beta).powi(self.steps.min(i32::MAX as u64) as i32);
+        let correction = |beta: f32| 1.0 - f64::from(beta).powi(step.min(i32::MAX as u64) as i32);
         let rate = f64::from(self.config.learning_rate as f32) / correction(beta1);
         let limit = self.config.max_grad_norm.map(|limit| limit as f32);
         Rates { rate: rate as f32, correction: correction(beta2) as f32, beta1, beta2, epsilon, limit }
@@ -154,8 +211,14 @@ impl Adam {
         };
         let next_first = first.clone() * rates.beta1 + gradient.clone() * (1.0 - rates.beta1);
         let next_second = second.clone() * rates.beta2 + gradient.square() * (1.0 - rates.beta2);
-        let root = (next_second.clone() / rates.correction).sqrt() + rates.epsilon;
-        let next = old.clone() - next_first.clone() * rates.rate / root;
+        let (corrected, scaled) = match self.planned_row() {
+            Some((ahead, row)) => {
+                let of = |i| ahead.clone().narrow(0, 2 * row + i, 1).unsqueeze::<2>();
+                (next_second.clone() / of(1), next_first.clone() * of(0))
+            }
+            None => (next_second.clone() / rates.correction, next_first.clone() * rates.rate),
+        };
+        let next = old.clone() - scaled / (corrected.sqrt() + rates.epsilon);
         let keep = bad.clone().expand(old.dims());
         let chosen = |next: Tensor<2>, old: Tensor<2>| next.mask_where(keep.clone(), old).reshape([all]);
         self.first = chosen(next_first, first);
@@ -265,6 +328,30 @@ mod tests {
             }
             assert_eq!(read("s", adam.skipped()).unwrap(), [0.0, 1.0, 0.0]);
         }
+    }
+
+    #[test]
+    fn planned_steps_have_the_bits_of_the_others() {
+        let mut own = adam(AdamConfig::default());
+        let mut theta = own.step(noise(0), noise(1));
+        let mut planned = own.planned(own.moments(), own.rates_ahead(5));
+        let mut other = theta.clone();
+        let (mut by_reference, mut plain) = (planned.clone(), own.clone());
+        let (mut third, mut fourth) = (theta.clone(), theta.clone());
+        for step in 2..7 {
+            theta = own.step(theta, noise(step));
+            other = planned.step(other, noise(step));
+            third = step_by_reference(&mut by_reference, third, noise(step));
+            fourth = step_by_reference(&mut plain, fourth, noise(step));
+        }
+        assert_eq!(read("a", theta.clone()).unwrap(), read("b", other.clone()).unwrap());
+        assert_eq!(read("c", third).unwrap(), read("d", fourth).unwrap());
+        // And the steps after them, where another takes over.
+        let mut heir = adam(AdamConfig::default());
+        heir.steps = 1;
+        heir.take_over(planned.moments(), 5);
+        let (x, y) = (own.step(theta, noise(7)), heir.step(other, noise(7)));
+        assert_eq!(read("x", x).unwrap(), read("y", y).unwrap());
     }
 
     #[test]

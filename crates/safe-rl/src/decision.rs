@@ -32,7 +32,11 @@ impl Decision {
         match self.known {
             Some(true) => candidate,
             Some(false) => current,
-            None => self.select_by_mask(candidate, current),
+            None => {
+                let shape = current.dims();
+                let [chosen] = self.select_all([(candidate.reshape([-1]), current.reshape([-1]))]);
+                chosen.reshape(shape)
+            }
         }
     }
 
@@ -47,7 +51,11 @@ impl Decision {
         }
         first_of!(
             gpu::select_all(&self.accept, &pairs),
-            pairs.map(|(candidate, current)| self.select(candidate, current))
+            pairs.map(|(candidate, current)| match self.known {
+                Some(true) => candidate,
+                Some(false) => current,
+                None => self.select_by_mask(candidate, current),
+            })
         )
     }
 

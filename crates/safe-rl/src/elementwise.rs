@@ -5,6 +5,7 @@
 //! crate, where generic functions are compiled: what loops here is of one rank.
 
 mod cpu;
+mod gpu;
 
 use burn::tensor::Tensor;
 use compute::first_of;
@@ -26,6 +27,9 @@ pub(crate) fn plus_twice(x: &Tensor<1>, y: &Tensor<1>) -> Tensor<1> {
 
 /// `decay average + (1 - decay) new`: what a running average becomes, of tensors of one shape.
 ///
+/// # Panics
+/// If the shapes differ.
+///
 /// ```
 /// use burn::tensor::{Device, Tensor};
 ///
@@ -34,9 +38,11 @@ pub(crate) fn plus_twice(x: &Tensor<1>, y: &Tensor<1>) -> Tensor<1> {
 /// assert_eq!(compute::read("average", average).unwrap(), [2.0, 2.0]);
 /// ```
 pub fn running_average(average: &Tensor<2>, new: &Tensor<2>, decay: f32) -> Tensor<2> {
+    assert_eq!(average.dims(), new.dims(), "an average has the shape of what it is of");
     let fraction = 1.0 - decay;
     first_of!(
         cpu::zip(average, new, |average, new| average * decay + new * fraction),
+        gpu::average(average, new, decay, fraction),
         average.clone() * decay + new.clone() * fraction
     )
 }

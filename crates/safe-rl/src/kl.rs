@@ -68,7 +68,9 @@ mod tests {
         let log_std = Tensor::<1>::from_floats([-0.45, 0.02], &device);
         let plain = read("plain", gaussian_kl(&old, &old_log_std, &new, &log_std).mean()).unwrap()[0];
         let leaf = read("leaf", mean_gaussian_kl(&old, &old_log_std, &new, &log_std)).unwrap()[0];
-        assert!((leaf - plain).abs() < 1e-6 * plain, "{leaf} {plain}");
+        // On a GPU burn's own sum is in another order, too, and its exponential another.
+        let bound = if test_support::device::on_cpu() { 1e-6 } else { 4e-6 };
+        assert!((leaf - plain).abs() < bound * plain, "{leaf} {plain}");
         let zero = read("zero", mean_gaussian_kl(&old, &old_log_std, &old, &old_log_std)).unwrap()[0];
         assert_eq!(zero, 0.0);
     }

@@ -162,6 +162,9 @@ pub struct CriticConfig {
     pub minibatch_size: usize,
     /// Weight of the sum of a network's squared parameters in its loss (OmniSafe: 1e-3).
     pub l2: f64,
+    /// Whether a GPU records the launches of a regression and replays them as one, with the same bits; a CPU, a GPU without
+    /// graphs and a run of several shards train as without.
+    pub graph: bool,
 }
 
 impl Default for CriticConfig {
@@ -174,6 +177,7 @@ impl Default for CriticConfig {
             epochs: 3,
             minibatch_size: 1024,
             l2: 0.0,
+            graph: false,
         }
     }
 }

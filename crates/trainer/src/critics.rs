@@ -1,12 +1,12 @@
 //! The critics: a value network per objective, the reward's first, all of one shape, trained by Adam on the mean squared
 //! error and, where it is asked for, the size of their parameters.
 
-use crate::comm::Comm;
+use crate::comm::{Alone, Comm};
 use crate::config::{CriticConfig, TrainConfig};
-use anyhow::{Context, Result};
-use burn::tensor::{Device, Tensor};
-use compute::State;
+use anyhow::{Context, Result, bail};
+use burn::tensor::{Device, Int, Tensor};
 use compute::noise::{NoiseKey, Stream};
+use compute::{Graph, GraphUse, State};
 use kfac::{InitialWeights, Mlp, MlpSpec, regression_gradients};
 use rayon::prelude::*;
 use safe_rl::{Adam, AdamConfig, Samples, gather_columns, gather_rows, minibatches, permutation_index};
@@ -26,6 +26,8 @@ pub struct Critics {
     /// Parameters, network after network, `[S * P]`.
     params: Tensor<1>,
     adam: Adam,
+    /// A whole regression's launches, where they are replayed.
+    graph: Graph,
 }
 
 impl Critics {
@@ -46,7 +48,7 @@ impl Critics {
         let params = (0..objectives).map(|s| fresh(s).theta().clone()).collect();
         let rate = AdamConfig { learning_rate: config.learning_rate, ..Default::default() };
         let adam = Adam::new(objectives, spec.num_params(), rate, device)?;
-        Ok(Self { config, seed, network: fresh(0), params: Tensor::cat(params, 0), adam })
+        Ok(Self { config, seed, network: fresh(0), params: Tensor::cat(params, 0), adam, graph: Graph::default() })
     }
 
     /// Number S of objectives.
@@ -72,12 +74,31 @@ impl Critics {
     /// # Errors
     /// When another shard fails.
     pub fn fit(&mut self, samples: &Samples, iteration: u64, comm: &dyn Comm) -> Result<Tensor<1>> {
-        let count = samples.len();
-        let parts = minibatches(count, comm.size(), self.config.minibatch_size);
+        let orders: Vec<_> = (0..self.config.epochs).map(|epoch| self.order(samples, iteration, epoch)).collect();
+        if orders.is_empty() || samples.is_empty() {
+            return Ok(Tensor::zeros([self.objectives()], &self.params.device()));
+        }
+        // Sums over shards go through the host, which no graph can.
+        if self.config.graph && comm.size() == 1 {
+            return self.fit_by_graph(samples, &orders);
+        }
+        self.regress(&samples.obs, &samples.target, &orders, comm)
+    }
+
+    /// The regression on observations `[N, obs_dim]` and targets `[S, N]`, a pass in each of `orders` `[N]`; the mean losses of the
+    /// last one, `[S]`.
+    fn regress(
+        &mut self,
+        obs: &Tensor<2>,
+        target: &Tensor<2>,
+        orders: &[Tensor<1, Int>],
+        comm: &dyn Comm,
+    ) -> Result<Tensor<1>> {
+        let count = obs.dims()[0];
+        let parts = self.parts(count, comm);
         let mut losses = Vec::new();
-        for epoch in 0..self.config.epochs {
-            let (obs, target) = self.shuffled(samples, iteration, epoch);
-            let target = target.unsqueeze_dim::<3>(2);
+        for order in orders {
+            let (obs, target) = (gather_rows(obs, order), gather_columns(target, order).unsqueeze_dim::<3>(2));
             losses.clear();
             for i in 0..parts {
                 let range = i * count / parts..(i + 1) * count / parts;
@@ -87,10 +108,48 @@ impl Critics {
                 losses.push(loss);
             }
         }
-        if losses.is_empty() {
-            return Ok(Tensor::zeros([self.objectives()], &self.params.device()));
-        }
         Ok(Tensor::stack::<2>(losses, 0).mean_dim(0).squeeze_dim(0))
+    }
+
+    /// Minibatches of a pass over `count` samples of this shard.
+    fn parts(&self, count: usize, comm: &dyn Comm) -> usize {
+        minibatches(count, comm.size(), self.config.minibatch_size)
+    }
+
+    /// The same, its launches recorded at the first call and replayed as one at later ones.
+    fn fit_by_graph(&mut self, samples: &Samples, orders: &[Tensor<1, Int>]) -> Result<Tensor<1>> {
+        let (shape, steps) = (samples.obs.dims(), orders.len() * self.parts(samples.len(), &Alone));
+        let target_shape = samples.target.dims();
+        let [first, second, skipped] = self.adam.moments();
+        let rates = self.adam.rates_ahead(steps);
+        let (obs, target) = (samples.obs.clone().flatten(0, 1), samples.target.clone().flatten(0, 1));
+        let fresh = self.clone();
+        // The host's part of it, sizes and the number of Adam steps, is the same in every iteration: `rates` holds what changes.
+        let body = |floats: &[Tensor<1>], orders: &[Tensor<1, Int>]| -> Result<Vec<Tensor<1>>> {
+            let [params, first, second, skipped, rates, obs, target] = floats else {
+                bail!("a regression has seven arguments");
+            };
+            let moments = [first, second, skipped].map(Tensor::clone);
+            let adam = fresh.adam.planned(moments, rates.clone());
+            let mut critics = Self { params: params.clone(), adam, ..fresh.clone() };
+            let (obs, target) = (obs.clone().reshape(shape), target.clone().reshape(target_shape));
+            let losses = critics.regress(&obs, &target, orders, &Alone)?;
+            let [first, second, skipped] = critics.adam.moments();
+            Ok(vec![critics.params, first, second, skipped, losses])
+        };
+        let floats = [self.params.clone(), first, second, skipped, rates, obs, target];
+        let results = self.graph.call(&floats, orders, body)?;
+        let Ok([params, first, second, skipped, losses]) = <[Tensor<1>; 5]>::try_from(results) else {
+            bail!("a regression has five results");
+        };
+        self.params = params;
+        self.adam.take_over([first, second, skipped], steps);
+        Ok(losses)
+    }
+
+    /// What came of the last regression's graph.
+    pub fn graph_use(&self) -> &GraphUse {
+        self.graph.last_use()
     }
 
     /// The gradient `[S * P]` with that of the parameters' own part of the loss.
@@ -103,13 +162,11 @@ impl Critics {
         self.adam.skipped()
     }
 
-    /// Observations `[N, obs_dim]` and targets `[S, N]` in the order of an epoch.
-    fn shuffled(&self, samples: &Samples, iteration: u64, epoch: usize) -> (Tensor<2>, Tensor<2>) {
-        let count = samples.len();
+    /// The order of an epoch's samples, `[N]`.
+    fn order(&self, samples: &Samples, iteration: u64, epoch: usize) -> Tensor<1, Int> {
         let step = iteration * self.config.epochs as u64 + epoch as u64;
         let key = NoiseKey { seed: self.seed, stream: Stream::CriticOrder, step };
-        let order = permutation_index(count, key, &samples.obs.device());
-        (gather_rows(&samples.obs, &order), gather_columns(&samples.target, &order))
+        permutation_index(samples.len(), key, &samples.obs.device())
     }
 
     /// The parameters of all networks, `[S * P]`.

@@ -30,6 +30,7 @@ use crate::policy::source::{PolicySource, Shape, Taken, ensure_fits};
 use crate::schedule::Schedule;
 use anyhow::{Context as _, Result, ensure};
 use burn::tensor::Tensor;
+use compute::GraphUse;
 use envs::VecEnv;
 use safe_rl::{GaeConfig, Normalizer, Rollout, Samples, center_by, explained_variance, gae, standardize_by};
 use std::time::Instant;
@@ -285,6 +286,11 @@ impl Runner {
     /// Figures of the deployed policy, where it is measured.
     pub fn deployed(&self) -> Option<DeployedReport> {
         self.deployed.as_ref().map(Deployed::report)
+    }
+
+    /// What came of the graph of the critics' launches in the last iteration ([`CriticConfig::graph`](crate::config::CriticConfig)).
+    pub fn graph_use(&self) -> &GraphUse {
+        self.critics.graph_use()
     }
 
     /// The policy that gathers the rollouts.

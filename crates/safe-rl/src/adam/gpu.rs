@@ -19,6 +19,7 @@ fn step_kernel(
     // sizes
     length: usize,
     cubes: usize,
+    row: usize,
     // in
     rate: f32,
     correction: f32,
@@ -26,6 +27,7 @@ fn step_kernel(
     beta2: f32,
     epsilon: f32,
     limit: f32,
+    rates: &[f32],
     theta: &[f32],
     gradient: &[f32],
     first: &[f32],
@@ -36,6 +38,7 @@ fn step_kernel(
     first_out: &mut [f32],
     second_out: &mut [f32],
     skipped_out: &mut [f32],
+    #[comptime] planned: bool,
 ) {
     let mut shared = Shared::<[f32]>::new_slice(2 * UNITS);
     let unit = UNIT_POS as usize;
@@ -61,6 +64,12 @@ fn step_kernel(
     for other in 0..UNITS {
         any = any.max(shared[other]);
         sum += shared[UNITS + other];
+    }
+    let mut rate = rate;
+    let mut correction = correction;
+    if planned {
+        rate = rates[2 * row];
+        correction = rates[2 * row + 1];
     }
     let own = (CUBE_POS % cubes) * UNITS + unit;
     if own < length {
@@ -94,6 +103,11 @@ fn step_kernel(
 pub(super) fn step(adam: &mut Adam, rates: &Rates, theta: &Tensor<1>, gradient: &Tensor<1>) -> Option<Tensor<1>> {
     let (theta, gradient) = (primitive(theta)?, primitive(gradient)?);
     let (first, second, skipped) = (primitive(&adam.first)?, primitive(&adam.second)?, primitive(&adam.skipped)?);
+    // Without a plan, or beyond its end, the constants are arguments, and in the plan's place stands a buffer that is not read.
+    let (planned, rates_ahead, row) = match adam.planned_row() {
+        Some((rates, row)) => (true, primitive(rates)?, row),
+        None => (false, theta.clone(), 0),
+    };
     let ([all], [networks]) = (adam.first.dims(), adam.skipped.dims());
     let length = all / networks;
     let out = [all, all, all, networks].map(|length| empty_like(&theta, [length]));
@@ -104,12 +118,14 @@ pub(super) fn step(adam: &mut Adam, rates: &Rates, theta: &Tensor<1>, gradient: 
         CubeDim::new_1d(UNITS as u32),
         length,
         cubes,
+        row,
         rates.rate,
         rates.correction,
         rates.beta1,
         rates.beta2,
         rates.epsilon,
         rates.limit.unwrap_or(0.0),
+        rates_ahead.into_buffer_arg(),
         theta.into_buffer_arg(),
         gradient.into_buffer_arg(),
         first.into_buffer_arg(),
@@ -119,6 +135,7 @@ pub(super) fn step(adam: &mut Adam, rates: &Rates, theta: &Tensor<1>, gradient: 
         out[1].clone().into_buffer_arg(),
         out[2].clone().into_buffer_arg(),
         out[3].clone().into_buffer_arg(),
+        planned,
     );
     let [theta, first, second, skipped] = out.map(into_tensor);
     (adam.first, adam.second, adam.skipped) = (first, second, skipped);

@@ -172,8 +172,11 @@ impl Kfcpo {
         if let Some(sample) = &sample {
             self.factors.update_if(decision.accept.number(), sample);
         }
-        self.average = decision.select(gradients, self.average.clone());
-        *policy = policy.with_params(decision.select(candidate.params().clone(), policy.params().clone()));
+        let (shape, average) = (gradients.dims(), self.average.clone().flatten(0, 1));
+        let of_params = (candidate.params().clone(), policy.params().clone());
+        let [average, params] = decision.select_all([(gradients.flatten(0, 1), average), of_params]);
+        self.average = average.reshape(shape);
+        *policy = policy.with_params(params);
         Ok(blend)
     }
 

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use burn::tensor::{Device, Tensor};
 use kfac::{Activation, Factors, FisherSeeds, Mlp, MlpSpec, Statistics};
-use safe_rl::{Adam, AdamConfig};
+use safe_rl::{Adam, AdamConfig, running_average};
 
 use super::findings::{Findings, Measure};
 use super::numbers::{noise, values, vector};
@@ -90,7 +90,7 @@ pub(super) fn passes(subject: &Subject, findings: &mut Findings) -> Result<()> {
     Ok(())
 }
 
-/// The moving average of the factors, which takes what a mask lets in.
+/// The moving averages: of the factors, which take what a mask lets in, and of gradients.
 pub(super) fn averages(subject: &Subject, findings: &mut Findings) -> Result<()> {
     let spec = MlpSpec::new([9, 17, 2], Activation::Tanh)?;
     let samples = [(1, f32::NAN, 0.0), (2, 1.0, 1.0), (3, 2.0, 0.0), (4, f32::NAN, 0.0), (5, 0.5, 1.0)];
@@ -116,6 +116,8 @@ pub(super) fn averages(subject: &Subject, findings: &mut Findings) -> Result<()>
         if let FisherSeeds::Constant(seeds) = seeds() {
             seen.push(values(seeds)?);
         }
+        let gradients = |index| noise(index, [2, 999], device);
+        seen.push(values(running_average(&gradients(7), &gradients(8), 0.7))?);
         Ok(seen)
     })?;
     for (step, (expected, got)) in expected.iter().zip(&got).enumerate() {

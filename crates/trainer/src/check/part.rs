@@ -80,7 +80,7 @@ const KERNELS: &[Row] = &[
     ("kernel/advantages", "generalised advantage estimates", actor::advantages),
     ("kernel/regression", "a critic's gradient and loss", networks::regression),
     ("kernel/passes", "forward, tangents, gradients and Kronecker factors", networks::passes),
-    ("kernel/averages", "the factors' moving average", networks::averages),
+    ("kernel/averages", "moving averages of the factors and of gradients", networks::averages),
     ("kernel/inverses", "inverses of the factors, natural gradients", networks::inverses),
     ("kernel/adam", "Adam's steps", networks::adam),
     ("kernel/gather", "a minibatch's samples", actor::gather),
@@ -106,6 +106,7 @@ const TRAINING: &[Row] = &[
     ("update/ppo-lag", "PPOLag, networks 64-64", updates::ppo_lag),
     ("train/iteration", "an iteration of training from the reference's state", training::iteration),
     ("train/repeat", "two runs of the same seed, bit for bit", training::repeat),
+    ("train/graph", "recorded launches of the critics against the launches one by one", training::graph),
     ("train/memory", "memory over 1,000 steps of training", training::memory),
 ];
 

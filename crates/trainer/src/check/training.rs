@@ -3,6 +3,7 @@
 use std::fs;
 
 use anyhow::{Context, Result};
+use compute::GraphUse;
 
 use super::findings::{Findings, Measure};
 use super::numbers::values;
@@ -16,6 +17,8 @@ const COURSE: &str = "a millionth in the state moves the policy by 0.5 % of its 
 const SAME: &str = "the bits do not depend on the number of threads";
 const REPEAT: &str = "no sum depends on the order in which units finish";
 
+const REPLAYED: &str = "a replay is the same kernels on the same numbers";
+
 /// Vector steps of the part `memory`, and after how many it is first looked at.
 const STEPS: usize = 1000;
 const WARM_STEPS: usize = 500;
@@ -23,6 +26,8 @@ const WARM_STEPS: usize = 500;
 const ITERATION: usize = 10;
 /// Growth that is no leak: a buffer that happens to be larger, a thread's cache.
 const GROWTH_MB: f64 = 8.0;
+/// Without and with recorded launches.
+const KINDS: [(bool, &str); 2] = [(false, "memory"), (true, "memory with recorded launches")];
 
 fn config(env: &str, num_envs: usize, rollout_steps: usize, width: usize) -> TrainConfig {
     let mut config = TrainConfig { env: env.into(), seed: 5, num_envs, rollout_steps, ..TrainConfig::default() };
@@ -89,29 +94,76 @@ pub(super) fn repeat(subject: &Subject, findings: &mut Findings) -> Result<()> {
     Ok(())
 }
 
-/// Memory over 1,000 vector steps of training must not grow.
+/// Two runs of the same seed, one of which replays the critics' regressions from the second on: everything that a checkpoint holds,
+/// bit for bit.
+pub(super) fn graph(subject: &Subject, findings: &mut Findings) -> Result<()> {
+    if subject.is_cpu() {
+        findings.skip("a CPU has no graphs of launches");
+        return Ok(());
+    }
+    let mut config = config("PointGoal1", 128, 8, 64);
+    let run = |config: &TrainConfig| {
+        let mut runner = Runner::new(config.clone(), subject.device().clone())?;
+        // The first iteration only sets the normaliser, the second records.
+        let replays = compute::replays();
+        for _ in 0..6 {
+            runner.iterate()?;
+        }
+        Ok::<_, anyhow::Error>((runner.save()?, runner.graph_use().clone(), compute::replays() - replays))
+    };
+    let (plain, ..) = run(&config)?;
+    config.critic.graph = true;
+    let (replayed, graph_use, replays) = run(&config)?;
+    if let GraphUse::Refused(reason) = graph_use {
+        findings.skip(&format!("the device takes no graph, training goes on without: {reason}"));
+        return Ok(());
+    }
+    findings.number(
+        "replays",
+        "missing of 4",
+        4.0 - replays.min(4) as f64,
+        0.0,
+        "six iterations, one of them without an update",
+    );
+    for (name, expected) in &plain.tensors {
+        let got = replayed.host(name)?;
+        findings.compare(name.as_str(), Measure::Differing, [&expected.values, &got.values], 0.0, REPLAYED);
+    }
+    Ok(())
+}
+
+/// Memory over 1,000 vector steps of training must not grow, on a GPU with recorded launches neither.
 pub(super) fn memory(subject: &Subject, findings: &mut Findings) -> Result<()> {
-    let config = config("PointGoal1", 128, ITERATION, 16);
-    let mut runner = Runner::new(config, subject.device().clone())?;
+    let mut config = config("PointGoal1", 128, ITERATION, 16);
+    let kinds: &[(bool, &str)] = if subject.is_cpu() { &[(false, "memory")] } else { &KINDS };
+    for (graph, name) in kinds {
+        config.critic.graph = *graph;
+        let Some(growth) = growth(subject, &config)? else {
+            findings.skip("this system does not tell how much memory a program has");
+            return Ok(());
+        };
+        let measure = format!("MB more after {STEPS} steps than after {WARM_STEPS}");
+        let reason = "a leak of a rollout's arrays would be 30 MB; buffers that happen to grow are less";
+        findings.number(name, &measure, growth, GROWTH_MB, reason);
+    }
+    Ok(())
+}
+
+/// MB that a run takes more after [`STEPS`] steps than after [`WARM_STEPS`]; `None` where nobody tells.
+fn growth(subject: &Subject, config: &TrainConfig) -> Result<Option<f64>> {
+    let mut runner = Runner::new(config.clone(), subject.device().clone())?;
     let mut seen = Vec::new();
     for iteration in 1..=STEPS / ITERATION {
         runner.iterate()?;
         if iteration * ITERATION >= WARM_STEPS {
-            let Some(bytes) = used(subject)? else {
-                findings.skip("this system does not tell how much memory a program has");
-                return Ok(());
-            };
+            let Some(bytes) = used(subject)? else { return Ok(None) };
             seen.push(bytes);
         }
     }
     // The least of the first and of the last few: what is only held for a while is no growth.
     let least = |bytes: &[f64]| bytes.iter().copied().fold(f64::INFINITY, f64::min);
     let (begin, end) = (least(&seen[..10]), least(&seen[seen.len() - 10..]));
-    let measure = format!("MB more after {STEPS} steps than after {WARM_STEPS}");
-    let growth = ((end - begin) / 1e6).max(0.0);
-    let reason = "a leak of a rollout's arrays would be 30 MB; buffers that happen to grow are less";
-    findings.number("memory", &measure, growth, GROWTH_MB, reason);
-    Ok(())
+    Ok(Some(((end - begin) / 1e6).max(0.0)))
 }
 
 /// Bytes that the device has reserved; of the CPU, what the program has in memory.

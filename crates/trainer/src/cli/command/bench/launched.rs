@@ -58,6 +58,7 @@ impl Launches {
             "by_kernel": kernels,
         });
         row["read_backs"] = json!(self.all.read_backs);
+        row["replays"] = json!(self.all.replays);
     }
 
     /// As lines; empty where nothing is launched.
@@ -68,8 +69,12 @@ impl Launches {
         let phases: Vec<String> =
             self.phases.iter().map(|(phase, n)| format!("{} {n}", format!("{phase:?}").to_lowercase())).collect();
         let kernels: Vec<String> = self.all.kernels.iter().take(NAMED).map(|(name, n)| format!("{n} {name}")).collect();
+        let replays = match self.all.replays {
+            0 => String::new(),
+            n => format!(" of them {n} replays of recorded graphs;"),
+        };
         format!(
-            "\nlaunches: {:.2} a vector step of the rollout, {} an iteration ({}); {} read-backs an iteration\n  {}",
+            "\nlaunches: {:.2} a vector step of the rollout, {} an iteration ({});{replays} {} read-backs an iteration\n  {}",
             self.per_step(),
             self.all.total(),
             phases.join(", "),
