@@ -123,7 +123,7 @@ impl Critics {
         let [first, second, skipped] = self.adam.moments();
         let rates = self.adam.rates_ahead(steps);
         let (obs, target) = (samples.obs.clone().flatten(0, 1), samples.target.clone().flatten(0, 1));
-        let fresh = self.clone();
+        let fresh = Self { graph: Graph::default(), ..self.clone() };
         // The host's part of it, sizes and the number of Adam steps, is the same in every iteration: `rates` holds what changes.
         let body = |floats: &[Tensor<1>], orders: &[Tensor<1, Int>]| -> Result<Vec<Tensor<1>>> {
             let [params, first, second, skipped, rates, obs, target] = floats else {

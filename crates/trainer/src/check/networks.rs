@@ -116,8 +116,6 @@ pub(super) fn averages(subject: &Subject, findings: &mut Findings) -> Result<()>
         if let FisherSeeds::Constant(seeds) = seeds() {
             seen.push(values(seeds)?);
         }
-        let gradients = |index| noise(index, [2, 999], device);
-        seen.push(values(running_average(&gradients(7), &gradients(8), 0.7))?);
         Ok(seen)
     })?;
     for (step, (expected, got)) in expected.iter().zip(&got).enumerate() {
@@ -135,6 +133,17 @@ pub(super) fn averages(subject: &Subject, findings: &mut Findings) -> Result<()>
     }
     let [.., masked, always, _] = got.as_slice() else { return Ok(()) };
     findings.compare("with and without a mask", Measure::Differing, [always, masked], 0.0, "the same sums");
+    let [expected, got] = subject.both(|device| {
+        let gradients = |index| noise(index, [2, 999], device);
+        values(running_average(&gradients(7), &gradients(8), 0.7))
+    })?;
+    findings.compare(
+        "gradients",
+        Measure::Relative(1.0),
+        [&expected, &got],
+        1e-6,
+        "float32, products and sum fused or not",
+    );
     Ok(())
 }
 
