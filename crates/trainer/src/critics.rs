@@ -111,12 +111,7 @@ impl Critics {
         Ok(Tensor::stack::<2>(losses, 0).mean_dim(0).squeeze_dim(0))
     }
 
-    /// Minibatches of a pass over `count` samples of this shard.
-    fn parts(&self, count: usize, comm: &dyn Comm) -> usize {
-        minibatches(count, comm.size(), self.config.minibatch_size)
-    }
-
-    /// The same, its launches recorded at the first call and replayed as one at later ones.
+    /// [`Self::regress`] of a shard alone, its launches recorded at the first call and replayed as one at later ones.
     fn fit_by_graph(&mut self, samples: &Samples, orders: &[Tensor<1, Int>]) -> Result<Tensor<1>> {
         let (shape, steps) = (samples.obs.dims(), orders.len() * self.parts(samples.len(), &Alone));
         let target_shape = samples.target.dims();
@@ -145,6 +140,11 @@ impl Critics {
         self.params = params;
         self.adam.take_over([first, second, skipped], steps);
         Ok(losses)
+    }
+
+    /// Minibatches of a pass over `count` samples of this shard.
+    fn parts(&self, count: usize, comm: &dyn Comm) -> usize {
+        minibatches(count, comm.size(), self.config.minibatch_size)
     }
 
     /// What came of the last regression's graph.

@@ -27,28 +27,13 @@ struct Recorded {
 
 /// Copies numbers into memory that stays where it is.
 #[cube(launch)]
-fn copy_floats_kernel(
+fn copy_kernel<N: Numeric>(
     // sizes
     count: usize,
     // in
-    from: &[f32],
+    from: &[N],
     // out
-    to_out: &mut [f32],
-) {
-    if ABSOLUTE_POS < count {
-        to_out[ABSOLUTE_POS] = from[ABSOLUTE_POS];
-    }
-}
-
-/// The same of indices.
-#[cube(launch)]
-fn copy_indices_kernel(
-    // sizes
-    count: usize,
-    // in
-    from: &[i32],
-    // out
-    to_out: &mut [i32],
+    to_out: &mut [N],
 ) {
     if ABSOLUTE_POS < count {
         to_out[ABSOLUTE_POS] = from[ABSOLUTE_POS];
@@ -60,16 +45,10 @@ fn len(tensor: &CubeTensor) -> usize {
     tensor.meta.num_elements()
 }
 
-fn copy_floats(from: &CubeTensor, to: &CubeTensor) {
+fn copy<N: Numeric>(from: &CubeTensor, to: &CubeTensor) {
     let (count, dim) = grid(from, len(from), CUBE);
     let (client, to) = (from.client.clone(), to.clone().into_buffer_arg());
-    copy_floats_kernel::launch(&client, count, dim, len(from), from.clone().into_buffer_arg(), to);
-}
-
-fn copy_indices(from: &CubeTensor, to: &CubeTensor) {
-    let (count, dim) = grid(from, len(from), CUBE);
-    let (client, to) = (from.client.clone(), to.clone().into_buffer_arg());
-    copy_indices_kernel::launch(&client, count, dim, len(from), from.clone().into_buffer_arg(), to);
+    copy_kernel::launch::<N>(&client, count, dim, len(from), from.clone().into_buffer_arg(), to);
 }
 
 /// The arguments as kernels take them, or `None` where one of them is none of a GPU's, or empty.
@@ -78,11 +57,6 @@ fn primitives(floats: &[Tensor<1>], indices: &[Tensor<1, Int>]) -> Option<(Vec<C
     let indices: Vec<_> = indices.iter().map(index_primitive).collect::<Option<_>>()?;
     let usable = !floats.is_empty() && floats.iter().chain(&indices).all(|tensor| len(tensor) > 0);
     usable.then_some((floats, indices))
-}
-
-/// A vector of its own with the same numbers.
-fn apart(tensor: &CubeTensor) -> CubeTensor {
-    tensor.copy()
 }
 
 impl Recorded {
@@ -96,13 +70,13 @@ impl Recorded {
     }
 
     fn replay(&self, floats: &[CubeTensor], indices: &[CubeTensor]) -> Result<Vec<Tensor<1>>, String> {
-        floats.iter().zip(&self.floats).for_each(|(from, to)| copy_floats(from, to));
-        indices.iter().zip(&self.indices).for_each(|(from, to)| copy_indices(from, to));
+        floats.iter().zip(&self.floats).for_each(|(from, to)| copy::<f32>(from, to));
+        indices.iter().zip(&self.indices).for_each(|(from, to)| copy::<i32>(from, to));
         #[allow(unsafe_code)]
         // SAFETY: the memory that the recorded kernels read and write is held by `self` or guarded by the graph, nothing outside
         // this file has hold of it, and this thread, which writes the arguments and copies the results, is the one that recorded (`call` sees to it).
         unsafe { self.graph.replay() }.map_err(|error| error.to_string())?;
-        Ok(self.results.iter().map(|result| into_tensor(apart(result))).collect())
+        Ok(self.results.iter().map(|result| into_tensor(result.copy())).collect())
     }
 }
 
@@ -115,8 +89,8 @@ fn record<E>(
 ) -> Result<(Vec<Tensor<1>>, Result<Recorded, String>), E> {
     let client = floats[0].client.clone();
     // The graph's own arguments. The tensors below share this memory, so that no operation may take it for its result.
-    let floats: Vec<CubeTensor> = floats.iter().map(apart).collect();
-    let indices: Vec<CubeTensor> = indices.iter().map(apart).collect();
+    let floats: Vec<CubeTensor> = floats.iter().map(CubeTensor::copy).collect();
+    let indices: Vec<CubeTensor> = indices.iter().map(CubeTensor::copy).collect();
     let run = || {
         let floats: Vec<Tensor<1>> = floats.iter().map(|tensor| into_tensor(tensor.clone())).collect();
         let indices: Vec<Tensor<1, Int>> =
