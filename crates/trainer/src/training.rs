@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, bail};
 use compute::State;
 
 use crate::checkpoint::{Checkpoint, Session};
@@ -25,6 +25,8 @@ use crate::shards::Shards;
 pub mod choice;
 #[cfg(test)]
 mod lengthening_tests;
+#[cfg(test)]
+mod lost_logs_tests;
 mod meta;
 
 use choice::{Choice, choose};
@@ -225,11 +227,7 @@ impl Training {
             );
         }
         if let Err(error) = logged {
-            // The message is about the log; whether the checkpoint could be written it says as well.
-            let saved = self.dir.check().and_then(|()| self.write_checkpoint());
-            let outcome =
-                if saved.is_ok() { "a checkpoint was written" } else { "no checkpoint could be written either" };
-            return Err(error.context(outcome));
+            return Err(self.save_without_logs(error));
         }
         if self.is_checkpoint_due() {
             self.save()?;
@@ -315,12 +313,24 @@ impl Training {
 
     fn save(&mut self) -> Result<()> {
         self.dir.check()?;
-        let saved = self.logs.sync().and_then(|()| self.write_checkpoint());
+        if let Err(error) = self.logs.sync() {
+            return Err(self.save_without_logs(error));
+        }
         // A directory that went away in the meantime is the reason, not the file that could not be written.
-        saved.map_err(|error| match self.dir.check() {
+        self.write_checkpoint().map_err(|error| match self.dir.check() {
             Ok(()) => error,
             Err(gone) => error.context(gone),
         })
+    }
+
+    /// Tries a last checkpoint where the logs cannot be written, for `error`: the message stays about them and says whether
+    /// there is one, or that the whole directory is gone.
+    fn save_without_logs(&mut self, error: Error) -> Error {
+        if let Err(gone) = self.dir.check() {
+            return error.context(gone);
+        }
+        let saved = self.write_checkpoint();
+        error.context(if saved.is_ok() { "a checkpoint was written" } else { "no checkpoint could be written either" })
     }
 
     fn write_checkpoint(&mut self) -> Result<()> {
