@@ -99,7 +99,7 @@ fn solve(config: TrainConfig, told: Told) -> [f64; ACTIONS] {
                 cost *= (1.0 + share * f64::from(normals(key, 1, 1)[0])).max(0.0);
             }
         }
-        let costs = [CostEstimate { rollout: cost, episodes: cost, spread: f64::NAN }];
+        let costs = [CostEstimate { rollout: cost, episodes: cost }];
         let progress = Progress { fraction: iteration as f64 / ITERATIONS as f64, iteration };
         let context = Context { costs: &costs, earned: &earned, progress, comm: &Alone };
         let update = algorithm.update(&mut policy, &samples, &context).expect("the CPU can be read");

@@ -64,7 +64,7 @@ fn update(
     cost: f64,
     iteration: u64,
 ) -> UpdateReport {
-    let costs = [CostEstimate { rollout: cost, episodes: cost, spread: f64::NAN }];
+    let costs = [CostEstimate { rollout: cost, episodes: cost }];
     let earned = ReturnEstimate::unknown(&test_device());
     let context =
         Context { costs: &costs, earned: &earned, progress: Progress { fraction: 0.0, iteration }, comm: &Alone };

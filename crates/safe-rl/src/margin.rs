@@ -24,14 +24,6 @@
 //!   anyway) or with a policy that never meets a hazard, integrating would only store a debt that is paid back later as
 //!   an overshoot of several iterations.
 //! - **Clamp** to `[-1, 1]`, the backstop.
-//!
-//! # The way to the limit
-//!
-//! A set-point below zero lets the cost settle above the limit: at `m0 = -1` at twice the limit. A run begins there, and by default
-//! the integral term alone brings it to the limit, in a third of the run where the cost answers fast. With
-//! [`MarginConfig::margin_rise`] the set-point rises by a schedule, fast at first and ever more slowly, and the integral's rate grows
-//! from zero to [`MarginConfig::margin_integral`] with the fraction of the run that is done: it comes later and more evenly, for
-//! every task about alike.
 
 use compute::State;
 
@@ -49,20 +41,11 @@ pub struct MarginConfig {
     pub margin_integral: f64,
     /// Initial set-point of the margin, in `[-1, 1]`; below zero the constraint tightens gradually at the start of a run.
     pub margin_start: f64,
-    /// How a set-point below zero rises by itself: it is at least `margin_start (1 - f)^margin_rise` after the fraction `f` of a run,
-    /// and the integral term's gain is then `f margin_integral`. Zero leaves it to that term, at its whole gain.
-    pub margin_rise: f64,
 }
 
 impl Default for MarginConfig {
     fn default() -> Self {
-        Self {
-            margin_temperature: 0.1,
-            margin_horizon: 0.25,
-            margin_integral: 0.02,
-            margin_start: -1.0,
-            margin_rise: 0.0,
-        }
+        Self { margin_temperature: 0.1, margin_horizon: 0.25, margin_integral: 0.02, margin_start: -1.0 }
     }
 }
 
@@ -82,9 +65,7 @@ impl MarginConfig {
         }
         let (gain, start) = (self.margin_integral, self.margin_start);
         ensure(gain.is_finite() && gain >= 0.0, "margin_integral", gain, "must be finite and not negative")?;
-        ensure(start.abs() <= INTEGRAL_LIMIT, "margin_start", start, "must lie in [-1, 1]")?;
-        let rise = self.margin_rise;
-        ensure(rise.is_finite() && rise >= 0.0, "margin_rise", rise, "must be finite and not negative")
+        ensure(start.abs() <= INTEGRAL_LIMIT, "margin_start", start, "must lie in [-1, 1]")
     }
 }
 
@@ -175,32 +156,17 @@ impl Margin {
         self.offset
     }
 
-    /// Keeps its distance to another limit from now on.
-    pub fn set_cost_limit(&mut self, cost_limit: f64) {
-        self.cost_limit = cost_limit;
-    }
-
     /// `m` for an episodic cost; zero while the cost is unknown.
     pub fn margin(&self, episodic_cost: Option<f64>) -> f64 {
         let limit = self.cost_limit;
         episodic_cost.filter(|cost| cost.is_finite()).map_or(0.0, |cost| (limit - cost) / limit.max(1.0))
     }
 
-    /// One iteration, after the fraction `f` of a run: raises the set-point to what its schedule asks for, integrates the margin and
-    /// returns the weights.
-    pub fn update(&mut self, episodic_cost: Option<f64>, fraction: f64) -> MarginWeights {
-        let MarginConfig { margin_start, margin_rise, margin_integral, margin_temperature, .. } = self.config;
-        let mut gain = margin_integral;
-        if margin_rise > 0.0 {
-            let fraction = fraction.clamp(0.0, 1.0);
-            gain *= fraction;
-            if margin_start < 0.0 {
-                self.offset = self.offset.max(margin_start * (1.0 - fraction).powf(margin_rise));
-            }
-        }
+    /// One iteration: integrates the margin and returns the weights.
+    pub fn update(&mut self, episodic_cost: Option<f64>) -> MarginWeights {
         let margin = self.margin(episodic_cost);
-        let increment = -gain * margin;
-        let drive = (self.offset - margin) / margin_temperature;
+        let increment = -self.config.margin_integral * margin;
+        let drive = (self.offset - margin) / self.config.margin_temperature;
         let winds_up = drive.abs() > SATURATION && drive * increment > 0.0;
         if !winds_up {
             self.offset = (self.offset + increment).clamp(-INTEGRAL_LIMIT, INTEGRAL_LIMIT);
@@ -284,10 +250,10 @@ mod tests {
     #[test]
     fn a_limit_of_zero_is_legal() {
         let mut margin = margin(0.0);
-        let weights = margin.update(Some(3.0), 0.5);
+        let weights = margin.update(Some(3.0));
         assert_eq!(weights.margin, -3.0);
         assert!(weights.safety_weight > 0.999_999 && weights.projection_strength == 1.0);
-        assert_eq!(margin.update(Some(0.0), 0.5).margin, 0.0);
+        assert_eq!(margin.update(Some(0.0)).margin, 0.0);
     }
 
     #[test]
@@ -308,7 +274,7 @@ mod tests {
     fn the_offset_integrates_near_the_limit_and_shifts_both_weights() {
         let mut margin = margin(25.0);
         for _ in 0..10 {
-            margin.update(Some(27.5), 0.5);
+            margin.update(Some(27.5));
         }
         assert!((margin.offset() - 0.02).abs() < 1e-12, "ten times 0.02 * 0.1");
         let weights = margin.weights(0.02);
@@ -319,48 +285,23 @@ mod tests {
     }
 
     #[test]
-    fn a_set_point_below_zero_rises_by_its_schedule_and_no_integral_is_taken_back() {
-        let config = MarginConfig { margin_start: -0.8, margin_rise: 2.0, margin_integral: 0.02, ..Default::default() };
-        let mut margin = Margin::new(25.0, config).unwrap();
-        // The cost is unknown: nothing is integrated.
-        for (fraction, offset) in [(0.0, -0.8), (0.5, -0.2), (0.25, -0.2), (0.75, -0.05), (1.0, 0.0), (1.1, 0.0)] {
-            margin.update(None, fraction);
-            assert!((margin.offset() - offset).abs() < 1e-12, "{fraction}: {}", margin.offset());
-        }
-        margin.update(Some(27.5), 0.5);
-        assert!((margin.offset() - 0.001).abs() < 1e-12, "half of the gain, above the schedule");
-        for config in [MarginConfig { margin_rise: 0.0, ..config }, MarginConfig { margin_start: 0.3, ..config }] {
-            let mut margin = Margin::new(25.0, config).unwrap();
-            margin.update(None, 1.0);
-            assert_eq!(margin.offset(), config.margin_start);
-        }
-    }
-
-    #[test]
-    fn a_limit_can_move() {
-        let mut margin = margin(25.0);
-        margin.set_cost_limit(20.0);
-        assert_eq!(margin.margin(Some(25.0)), -0.25);
-    }
-
-    #[test]
     fn a_saturated_weight_does_not_wind_the_offset_up() {
         let mut margin = margin(25.0);
         for _ in 0..1000 {
-            margin.update(Some(60.0), 0.5);
+            margin.update(Some(60.0));
         }
         assert_eq!(margin.offset(), 0.0, "cost far above the limit");
         for _ in 0..1000 {
-            margin.update(Some(0.0), 0.5);
+            margin.update(Some(0.0));
         }
         assert_eq!(margin.offset(), 0.0, "cost far below the limit");
         // Near the limit it integrates, stops at the edge of saturation, and comes back at once.
         for _ in 0..1000 {
-            margin.update(Some(27.5), 0.5);
+            margin.update(Some(27.5));
         }
         assert!(margin.offset() > 0.29 && margin.offset() < 0.31, "{}", margin.offset());
         let before = margin.offset();
-        margin.update(Some(20.0), 0.5);
+        margin.update(Some(20.0));
         assert!(margin.offset() < before);
     }
 
@@ -369,7 +310,7 @@ mod tests {
         let config = MarginConfig { margin_temperature: 10.0, margin_integral: 0.5, ..from_zero() };
         let mut margin = Margin::new(25.0, config).unwrap();
         for _ in 0..100 {
-            margin.update(Some(50.0), 0.5);
+            margin.update(Some(50.0));
         }
         assert_eq!(margin.offset(), 1.0);
     }
@@ -381,7 +322,6 @@ mod tests {
             (25.0, MarginConfig { margin_temperature: 0.0, ..from_zero() }),
             (25.0, MarginConfig { margin_horizon: f64::NAN, ..from_zero() }),
             (25.0, MarginConfig { margin_start: -1.5, ..from_zero() }),
-            (25.0, MarginConfig { margin_rise: -1.0, ..from_zero() }),
         ] {
             assert!(matches!(Margin::new(limit, config), Err(SafeRlError::InvalidConfig { .. })));
         }

@@ -44,8 +44,6 @@ pub struct CostEstimate {
     /// Cost of the last 100 episodes, NaN where none is known: what OmniSafe's algorithms steer by. How it is estimated says
     /// [`CostSignal`](crate::config::CostSignal).
     pub episodes: f64,
-    /// Standard deviation over the last 100 finished episodes of the actions that steer, NaN where none is known.
-    pub spread: f64,
 }
 
 impl CostEstimate {

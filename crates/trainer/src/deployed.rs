@@ -9,7 +9,7 @@ use burn::tensor::Tensor;
 use compute::noise::{NoiseKey, Stream};
 use compute::{State, read};
 use envs::{StepBatch, VecEnv};
-use safe_rl::{EpisodeStatistics, Normalizer, StepScalars};
+use safe_rl::{Normalizer, StepScalars};
 
 use crate::algorithm::CostEstimate;
 use crate::comm::Comm;
@@ -173,18 +173,17 @@ fn step_scalars(batch: StepBatch) -> Vec<Tensor<1>> {
 /// `episodes` is, by `signal`, the same with c_t averaged over as many iterations as 100 episodes have steps, and with the
 /// mean length of the last episodes for H where some have ended; or the mean over the last 100 finished episodes.
 pub fn steering(sampled: &Figures, deployed: Option<&Figures>, signal: CostSignal) -> Vec<CostEstimate> {
-    let known = |of: fn(&EpisodeStatistics) -> &Vec<f64>, figures: &Figures, k: usize| {
-        let value = figures.recent.as_ref().and_then(|recent| of(recent).get(k));
-        value.copied().unwrap_or(f64::NAN)
+    let finished = |figures: &Figures, k: usize| {
+        let mean = figures.recent.as_ref().and_then(|recent| recent.cost_mean.get(k));
+        mean.copied().unwrap_or(f64::NAN)
     };
     let difference = |k: usize| deployed.map_or(0.0, |deployed| deployed.average_costs[k] - sampled.average_costs[k]);
     let estimate = |(k, cost): (usize, &f64)| CostEstimate {
         rollout: cost + difference(k),
         episodes: match signal {
             CostSignal::Steps => (sampled.recent_costs[k] + difference(k)) * sampled.length_share,
-            CostSignal::Episodes => known(|recent| &recent.cost_mean, deployed.unwrap_or(sampled), k),
+            CostSignal::Episodes => finished(deployed.unwrap_or(sampled), k),
         },
-        spread: known(|recent| &recent.cost_std, deployed.unwrap_or(sampled), k),
     };
     sampled.step_costs.iter().enumerate().map(estimate).collect()
 }

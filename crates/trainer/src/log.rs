@@ -173,7 +173,7 @@ pub(crate) mod fixture {
             sampled: figures((iteration > 2).then_some(recent)),
             deployed: None,
             finished: Vec::new(),
-            costs: vec![CostEstimate { rollout: 12.5, episodes: f64::NAN, spread: f64::NAN }],
+            costs: vec![CostEstimate { rollout: 12.5, episodes: f64::NAN }],
             update: UpdateReport {
                 metrics: metrics.into_iter().map(|(name, value)| (name.into(), value)).collect(),
                 ..UpdateReport::default()

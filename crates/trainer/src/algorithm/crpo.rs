@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn the_constraint_furthest_beyond_its_limit_is_found() {
-        let cost = |episodes| CostEstimate { rollout: 7.0, episodes, spread: f64::NAN };
+        let cost = |episodes| CostEstimate { rollout: 7.0, episodes };
         assert_eq!(worst(&[cost(30.0), cost(8.0)], &[25.0, 1.0]), Some((1, 7.0)));
         assert_eq!(worst(&[cost(10.0), cost(0.0)], &[25.0, 1.0]), Some((1, -1.0)));
         // Before an episode has ended, the rollout's estimate stands in.

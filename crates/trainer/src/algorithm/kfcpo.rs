@@ -58,8 +58,6 @@ pub struct Kfcpo {
 
 /// The margin of a constraint and what it is computed from.
 struct Watch {
-    /// The limit that is asked for.
-    limit: f64,
     margin: Margin,
     /// What weighs safety in the margin's place, if anything does.
     multiplier: Option<PidMultiplier>,
@@ -90,13 +88,12 @@ impl Kfcpo {
         let config: KfcpoConfig = setup.config.section();
         let device = setup.policy.device();
         ensure!(!setup.constraints.is_empty(), "kfcpo steers by a cost: the environment has no constraint");
-        let watch = |(asked, limit): (f64, f64)| {
+        let watch = |limit: f64| {
             let multiplier = match config.steering {
                 Steering::Margin => None,
                 Steering::Pid => Some(PidMultiplier::new(limit, setup.config.section::<PidMultiplierConfig>())?),
             };
             Ok(Watch {
-                limit: asked,
                 margin: Margin::new(limit, config.margin)?,
                 multiplier,
                 cost: CostAverage::new(limit, config.cost_decay),
@@ -104,8 +101,7 @@ impl Kfcpo {
         };
         let limits: Vec<f64> =
             setup.constraints.iter().map(|constraint| constraint.limit * config.limit_share).collect();
-        let asked = setup.constraints.iter().map(|constraint| constraint.limit);
-        let constraints = asked.zip(limits.clone()).map(watch);
+        let constraints = limits.iter().map(|limit| watch(*limit));
         // Where samples are deployed, the rollouts are their measurement: they are of the iterates.
         let averaged = match setup.config.deployed.actions {
             Actions::Mean => config.policy_average,
@@ -266,15 +262,14 @@ impl Kfcpo {
         Ok(kl)
     }
 
-    /// Takes in the costs of the last rollout, after this fraction of the run; returns how to weigh reward and safety, per constraint.
-    fn steer(&mut self, costs: &[CostEstimate], fraction: f64) -> Vec<MarginWeights> {
-        let (lead, config) = (self.config.cost_lead, self.config.clone());
+    /// Takes in the costs of the last rollout; returns how to weigh reward and safety, per constraint.
+    fn steer(&mut self, costs: &[CostEstimate]) -> Vec<MarginWeights> {
+        let lead = self.config.cost_lead;
         let steer = |(watch, cost): (&mut Watch, &CostEstimate)| {
-            watch.margin.set_cost_limit(config.aim(watch.limit, cost.spread));
             let before = watch.cost.get();
             watch.cost.update(cost.rollout);
             let cost = watch.cost.ahead(before, lead);
-            let weights = watch.margin.update(cost, fraction);
+            let weights = watch.margin.update(cost);
             match &mut watch.multiplier {
                 Some(multiplier) => {
                     let price = multiplier.update(cost);
@@ -296,7 +291,7 @@ impl Kfcpo {
 
 impl Algorithm for Kfcpo {
     fn update(&mut self, policy: &mut Policy, batch: &Samples, context: &Context) -> Result<Update> {
-        let mut weights = self.steer(context.costs, context.progress.fraction);
+        let mut weights = self.steer(context.costs);
         let prices = self.prices(context);
         if prices.is_some() && self.price.steers() && self.config.steering == Steering::Margin {
             // What the margin says of a cost that is mostly noise is noise: its price decides.
@@ -354,7 +349,7 @@ impl Algorithm for Kfcpo {
         state.put_part("factors", self.factors.state()?)?;
         state.put_tensor("average", &self.average)?;
         state.put_part("deployed", self.deployed.state()?)?;
-        for (k, Watch { margin, multiplier, cost, .. }) in self.constraints.iter().enumerate() {
+        for (k, Watch { margin, multiplier, cost }) in self.constraints.iter().enumerate() {
             state.put_part(&format!("cost.{k}"), cost.state()?)?;
             state.put_part(&format!("margin.{k}"), margin.state()?)?;
             if let Some(multiplier) = multiplier {
@@ -370,7 +365,7 @@ impl Algorithm for Kfcpo {
         self.factors.load_state(&state.part("factors")?)?;
         self.average = state.tensor("average", self.average.dims(), &self.device)?;
         self.deployed.load_state(&state.part("deployed")?)?;
-        for (k, Watch { margin, multiplier, cost, .. }) in self.constraints.iter_mut().enumerate() {
+        for (k, Watch { margin, multiplier, cost }) in self.constraints.iter_mut().enumerate() {
             cost.load_state(&state.part(&format!("cost.{k}"))?)?;
             margin.load_state(&state.part(&format!("margin.{k}"))?)?;
             if let Some(multiplier) = multiplier {

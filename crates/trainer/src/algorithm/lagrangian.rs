@@ -135,7 +135,7 @@ mod tests {
         let setup = Setup { config: &config, policy: &policy, constraints: &constraints, horizon: 1000 };
         let mut lagrangian = Lagrangian::learned(&setup, None).unwrap();
         // The first step of Adam has the length of the learning rate: up by 0.035 beyond the limit, down to 0 below it.
-        let cost = |cost| CostEstimate { rollout: 0.0, episodes: cost, spread: f64::NAN };
+        let cost = |cost| CostEstimate { rollout: 0.0, episodes: cost };
         lagrangian.update(&[cost(60.0), cost(1.0)]);
         let advantage = Tensor::<2>::from_floats([[1.0], [2.0], [100.0]], &device);
         let got = host(&lagrangian.advantage(&advantage)).unwrap()[0];

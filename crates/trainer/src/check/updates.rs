@@ -58,7 +58,7 @@ fn update(config: &TrainConfig, shape: &Shape, device: &Device) -> Result<Update
     let mut algorithm = algorithm::build(&setup)?;
     let mut metrics = Vec::new();
     for iteration in 1..=iterations {
-        let costs = [CostEstimate { rollout: 30.0, episodes: 30.0, spread: f64::NAN }];
+        let costs = [CostEstimate { rollout: 30.0, episodes: 30.0 }];
         let earned = ReturnEstimate { rollout: 10.0, advantage_scale: Tensor::full([1], 0.5, device) };
         let progress = Progress { fraction: 0.1, iteration };
         let context = Context { costs: &costs, earned: &earned, progress, comm: &Alone };

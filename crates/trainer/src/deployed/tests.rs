@@ -143,30 +143,6 @@ fn the_cost_that_steers_is_the_rollouts_corrected_by_the_averaged_difference() {
     assert_eq!(costs(Some(&deployed), CostSignal::Steps), [11.0, 2.75]);
     // No episode has ended: the rollout stands in.
     assert_eq!(costs(Some(&deployed), CostSignal::Episodes), [32.0, 2.5]);
-    assert!(estimates(Some(&deployed), CostSignal::Steps).iter().all(|cost| cost.spread.is_nan()));
-}
-
-#[test]
-fn the_spread_of_episodes_is_that_of_the_actions_that_steer() {
-    let figures = |spread: f64| Figures {
-        episodes: 100,
-        recent: Some(EpisodeStatistics {
-            episodes: 100,
-            return_mean: 1.0,
-            return_std: 0.0,
-            cost_mean: vec![20.0],
-            cost_std: vec![spread],
-            length_mean: 1000.0,
-        }),
-        step_return: 0.0,
-        step_costs: vec![20.0],
-        average_return: 0.0,
-        average_costs: vec![20.0],
-        recent_costs: vec![20.0],
-        length_share: 1.0,
-    };
-    let spread = |deployed: Option<&Figures>| steering(&figures(30.0), deployed, CostSignal::Steps)[0].spread;
-    assert_eq!((spread(None), spread(Some(&figures(40.0)))), (30.0, 40.0));
 }
 
 /// A point on a line that is pushed to the right: what it moves is the reward, where it is costs, and so does the force.

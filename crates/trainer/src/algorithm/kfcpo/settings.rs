@@ -83,9 +83,6 @@ pub struct KfcpoConfig {
     pub policy_average: f64,
     /// The constraint aimed at while training, as a share of `cost_limit`.
     pub limit_share: f64,
-    /// How far below the limit is aimed in its place, in standard deviations of an episode's cost over the last 100, once one has ended:
-    /// as near to the limit as the cost's noise allows, from 0.6 to 0.96 of it. Null aims at `limit_share`.
-    pub limit_spread: Option<f64>,
     /// Conflict resolution.
     pub projection: ProjectionKind,
     /// Safety is weighed by the `margin`, or by a `pid` controller.
@@ -120,7 +117,6 @@ impl Default for KfcpoConfig {
             gradient_decay: 0.8,
             policy_average: 0.05,
             limit_share: 0.88,
-            limit_spread: None,
             projection: ProjectionKind::Fisher,
             steering: Steering::Margin,
             rollback: true,
@@ -137,16 +133,6 @@ impl KfcpoConfig {
         let low = initial + (last - initial) * along;
         let (lowest, highest) = LOG_STD_RANGE;
         Some([low, low + self.log_std_band].map(|bound| (bound as f32).clamp(lowest, highest)))
-    }
-}
-
-impl KfcpoConfig {
-    /// The cost that is aimed at, for a limit and the standard deviation of an episode's cost.
-    pub fn aim(&self, limit: f64, spread: f64) -> f64 {
-        match self.limit_spread {
-            Some(share) if spread.is_finite() => (limit - share * spread).clamp(0.6 * limit, 0.96 * limit),
-            _ => limit * self.limit_share,
-        }
     }
 }
 
@@ -175,7 +161,6 @@ impl Section for KfcpoConfig {
         within("kfcpo.cost_lead", self.cost_lead, 0.0, 100.0)?;
         within("kfcpo.gradient_decay", self.gradient_decay, 0.0, 0.9999)?;
         within("kfcpo.policy_average", self.policy_average, 0.0, 1.0)?;
-        optional("kfcpo.limit_spread", self.limit_spread, 0.0, 10.0)?;
         within("kfcpo.limit_share", self.limit_share, 0.1, 1.5)
     }
 }
@@ -183,16 +168,6 @@ impl Section for KfcpoConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_noisier_the_cost_the_further_below_the_limit_is_aimed() {
-        let config = KfcpoConfig { limit_spread: Some(0.1), limit_share: 0.5, ..KfcpoConfig::default() };
-        for (spread, aim) in [(20.0, 23.0), (50.0, 20.0), (1.0, 24.0), (1000.0, 15.0), (f64::NAN, 12.5)] {
-            assert!((config.aim(25.0, spread) - aim).abs() < 1e-12, "{spread}");
-        }
-        assert_eq!(config.aim(0.0, 3.0), 0.0);
-        assert_eq!(KfcpoConfig { limit_spread: None, ..config }.aim(25.0, 20.0), 12.5);
-    }
 
     #[test]
     fn log_sigma_is_held_and_then_led_to_its_end_within_the_range_of_all() {

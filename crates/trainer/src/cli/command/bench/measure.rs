@@ -74,7 +74,7 @@ pub fn update(clock: &Clock, spec: &NavigationSpec, hidden: &[usize], batch: usi
     let constraints = config.cost_limit.of(&spec.env.constraints)?;
     let mut update = algorithm::build(&Setup { config: &config, policy: &start, constraints: &constraints, horizon })?;
     let costs: Vec<CostEstimate> =
-        constraints.iter().map(|c| CostEstimate { rollout: c.limit, episodes: c.limit, spread: f64::NAN }).collect();
+        constraints.iter().map(|c| CostEstimate { rollout: c.limit, episodes: c.limit }).collect();
     let progress = Progress { fraction: 0.0, iteration: 1 };
     let earned = ReturnEstimate::unknown(device);
     clock.seconds_of(|| {
