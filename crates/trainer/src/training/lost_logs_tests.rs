@@ -26,7 +26,6 @@ fn saved(run: &Training) -> Option<u64> {
     run.dir().checkpoints().steps().last().copied()
 }
 
-#[cfg(unix)]
 #[test]
 fn a_log_that_is_lost_before_a_row_or_its_flush_leaves_a_checkpoint_of_that_iteration() {
     let (_folder, mut run) = begun();
@@ -40,7 +39,6 @@ fn a_log_that_is_lost_before_a_row_or_its_flush_leaves_a_checkpoint_of_that_iter
     assert_eq!(saved(&run), Some(4 * 32));
 }
 
-#[cfg(unix)]
 #[test]
 fn a_directory_that_is_lost_is_named_and_not_begun_anew() {
     for flush in [true, false] {
