@@ -6,6 +6,7 @@
 
 mod cpu;
 mod gpu;
+mod regularized;
 
 use burn::tensor::Tensor;
 use compute::first_of;

@@ -14,11 +14,10 @@ use burn::tensor::Tensor;
 use compute::State;
 use compute::noise::Stream;
 use kfac::InitialWeights;
-use safe_rl::{AdamMultiplierConfig, Samples};
+use safe_rl::{AdamMultiplierConfig, Gaussian, Samples};
 use serde::{Deserialize, Serialize};
 
 use super::first_order::{FirstOrder, FirstOrderSettings};
-use super::focops::kl_regularized;
 use super::lagrangian::Lagrangian;
 use super::ppo::PpoConfig;
 use super::{Algorithm, AlgorithmInfo, Context, Setup, Update};
@@ -108,7 +107,9 @@ impl Algorithm for Cup {
         let half_log_std = policy.log_std().clone();
         let projected = self.optimizer.improve(policy, &half, context, |pass, minibatch| {
             let safer = priced_cost(&minibatch.advantage, &lagrangian.values()) * -scale;
-            Ok(kl_regularized(&pass.distribution, minibatch, &safer, &half_log_std, f64::INFINITY))
+            let half = Gaussian::new(minibatch.mean.clone(), half_log_std.clone());
+            let Samples { action, log_prob, .. } = minibatch;
+            Ok(pass.distribution.regularized_surrogate(&half, action, log_prob, &safer, f32::INFINITY))
         })?;
         let mut update = Update { kl: projected.kl, ..reward };
         for (name, number) in projected.numbers.into_iter().filter(|(name, _)| name != "Train/LR") {
