@@ -73,8 +73,9 @@ fn contacts_along(scratch: &mut [f32], scratch_base: usize, slot: usize, t: f32)
 
 /// Step length along the paths of `slot` (or [`EVERY`]) and 1 if the full step crossed no edge. `slope_0` < 0 is the
 /// objective's slope at 0; the inertia's part is affine, the contacts' part piecewise affine. Ends where the slope
-/// has fallen to `tolerance` of its start.
+/// has fallen to `tolerance` of its start, or, where the step is to be `whole`, at 1.
 #[cfg_attr(feature = "gpu", cube)]
+#[allow(clippy::too_many_arguments)]
 pub(super) fn line_search(
     scratch: &mut [f32],
     scratch_base: usize,
@@ -83,6 +84,7 @@ pub(super) fn line_search(
     inertia_slope: f32,
     inertia_curvature: f32,
     tolerance: f32,
+    whole: bool,
 ) -> (f32, f32) {
     let mut t = 1.0f32;
     let mut low = 0.0f32;
@@ -93,7 +95,7 @@ pub(super) fn line_search(
         search += 1;
         let (contact_slope, contact_curvature, changed) = contacts_along(scratch, scratch_base, slot, t);
         let slope = contact_slope + inertia_slope + t * inertia_curvature;
-        if slope.abs() <= -tolerance * slope_0 {
+        if whole || slope.abs() <= -tolerance * slope_0 {
             if changed == 0.0 && search == 1 {
                 uncrossed = 1.0;
             }

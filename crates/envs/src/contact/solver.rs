@@ -13,6 +13,9 @@ use super::*;
 
 pub(super) const NEWTON_STEPS: usize = 20;
 pub(super) const CONJUGATE_STEPS: usize = 60;
+/// So many first Newton steps are taken whole; a search along each would cost more than the steps that it saves. Whole steps could
+/// only fail by going round in circles, which a search does not.
+pub(super) const FULL_STEPS: usize = 10;
 pub(super) const SWEEPS: usize = 8;
 /// A block is solved when its Newton decrement is below mass * this \[(m/s^2)^2\]: 2e-6 m/s in a substep.
 pub(super) const DECREMENT: f32 = 1e-6;
@@ -209,6 +212,7 @@ fn minimise<M: ContactBody>(
             }
         }
         previous_slope = slope;
+        let whole = !conjugate && step < FULL_STEPS;
         step += 1;
         newton_step!();
         if solved {
@@ -232,8 +236,16 @@ fn minimise<M: ContactBody>(
                 slope_0 = slope;
             }
             if slope_0 < 0.0 || !conjugate {
-                let (t, uncrossed) =
-                    line_search(scratch, scratch_base, slot, slope_0, inertia_slope, inertia_curvature, tolerance);
+                let (t, uncrossed) = line_search(
+                    scratch,
+                    scratch_base,
+                    slot,
+                    slope_0,
+                    inertia_slope,
+                    inertia_curvature,
+                    tolerance,
+                    whole,
+                );
                 for turn in first..end {
                     let one = if pair && turn > 0 { partner } else { turn };
                     if touches_of::<M>(scratch, scratch_base, one) > 0.0 {

@@ -69,11 +69,17 @@ fn add_seen<S: Simd>(contacts: &mut Pack<S>, to: usize, arm: Three<S>, motion: [
 /// The same in the floor's frame: normal z, tangents y and -x.
 #[inline(always)]
 fn add_upright<S: Simd>(contacts: &mut Pack<S>, to: usize, arm: Three<S>, motion: [Three<S>; 2], side: Lanes<S>) {
-    let [linear, angular] = motion;
-    let (v, w) = ((linear + angular.cross(arm)) * side, angular * side);
-    for (k, number) in [v.z, v.y, -v.x, w.z, w.y, -w.x].into_iter().enumerate() {
+    for (k, number) in upright(arm, motion, side).into_iter().enumerate() {
         contacts.put(to + k, contacts.get(to + k) + number);
     }
+}
+
+/// What is [`seen`] of a motion in the floor's frame.
+#[inline(always)]
+fn upright<S: Simd>(arm: Three<S>, motion: [Three<S>; 2], side: Lanes<S>) -> [Lanes<S>; 6] {
+    let [linear, angular] = motion;
+    let (v, w) = ((linear + angular.cross(arm)) * side, angular * side);
+    [v.z, v.y, -v.x, w.z, w.y, -w.x]
 }
 
 /// Adds to the agents' sums.
@@ -178,4 +184,53 @@ pub(super) fn advance<S: Simd>(like: Lanes<S>, contacts: &mut [Contact], t: Lane
             contacts.put(Y + k, contacts.get(Y + k) + t * contacts.get(DY + k));
         }
     }
+}
+
+/// [`spread`] and [`advance`] by a full step in one pass, in which the paths are not kept. Returns where an edge changed sides.
+#[inline(always)]
+pub(super) fn move_along<S: Simd>(
+    like: Lanes<S>,
+    contacts: &mut [Contact],
+    floor: &mut [Contact],
+    agents: Motion<S>,
+    objects: Motion<S>,
+) -> LaneMask<S> {
+    let mut crossed = like.below(like);
+    for contact in contacts {
+        let mut contacts = pack(like, contact);
+        let (agent, object) = (contacts.get(AGENT_SIDE), contacts.get(OBJECT_SIDE));
+        let (agent_arm, object_arm) = (contacts.get3(AGENT_ARM), contacts.get3(OBJECT_ARM));
+        let mut path = seen(contacts.axes(), agent_arm, agents.halves(), agent);
+        for (of_both, own) in path.iter_mut().zip(seen(contacts.axes(), object_arm, objects.halves(), object)) {
+            *of_both += own;
+        }
+        crossed = crossed.either(move_edges(&mut contacts, path));
+    }
+    for contact in floor {
+        let mut contacts = pack(like, contact);
+        let (arm, side) = (contacts.get3(OBJECT_ARM), contacts.get(OBJECT_SIDE));
+        let path = upright(arm, objects.halves(), side);
+        crossed = crossed.either(move_edges(&mut contacts, path));
+    }
+    crossed
+}
+
+/// Moves the contacts along all of `path`, the change of their six numbers. Returns where an edge changed sides, as
+/// [`edges_along`](crate::contact::grouped::edges_along) sees it.
+#[inline(always)]
+fn move_edges<S: Simd>(contacts: &mut Pack<S>, path: [Lanes<S>; 6]) -> LaneMask<S> {
+    let zero = contacts.like.fixed(0.0);
+    let [d0, rest @ ..] = path;
+    let y0 = contacts.get(Y);
+    let mut crossed = zero.below(zero);
+    for (i, change) in rest.into_iter().enumerate() {
+        let (mu, number) = (contacts.get(MU + i), contacts.get(Y + 1 + i));
+        let (y, d) = (mu * number, mu * change);
+        for (e, de) in [(y0 + y, d0 + d), (y0 - y, d0 - d)] {
+            crossed = crossed.either((e + de).below(zero).differs(e.below(zero)));
+        }
+        contacts.put(Y + 1 + i, number + change);
+    }
+    contacts.put(Y, y0 + d0);
+    crossed
 }

@@ -3,21 +3,21 @@
 use super::bodies::{
     Motion, Planar, advance, agents_along, answers, direction_of, objects_along, reduce, start_objects,
 };
-use super::contacts::{add_agents, add_couplings, add_objects, spread};
-use super::problem::Problem;
+use super::contacts::{add_agents, add_couplings, add_objects, move_along, spread};
+use super::problem::{Eight, Problem};
 use super::search::{Along, line_search};
 use super::*;
 use crate::contact::grouped::Registers;
-use crate::contact::solver::{DECREMENT, JOINT_DECREMENT};
+use crate::contact::solver::{DECREMENT, FULL_STEPS, JOINT_DECREMENT};
 use crate::register::{LaneMask, Lanes};
 
 /// The share of its start to which a search brings the slope.
 const TOLERANCE: f32 = 0.1;
 
 /// A Newton step of the bodies that are being solved, all others held; where an environment's agent and object both are, of both.
-/// Returns where it was the last, and adds to what [moved](Problem::moved).
+/// Of each environment so many steps are `taken` already. Returns where it was the last, and adds to what [moved](Problem::moved).
 #[inline(always)]
-pub(super) fn step<R: Registers>(like: Lanes<R>, problem: &mut Problem) -> LaneMask<R> {
+pub(super) fn step<R: Registers>(like: Lanes<R>, problem: &mut Problem, taken: &Eight) -> LaneMask<R> {
     let agents = like.below(like.load(&problem.agents.solved));
     let objects = like.below(like.load(&problem.objects.solved));
     let (any_agent, any_object) = (agents.any(), objects.any());
@@ -76,21 +76,34 @@ pub(super) fn step<R: Registers>(like: Lanes<R>, problem: &mut Problem) -> LaneM
     if !running.any() {
         return solved;
     }
-    let mut inertia = (like, like);
     let [x, y, r] = agent_path;
-    spread(like, contacts, floor, Motion([x, y, like, like, like, r]), object_path);
-    if any_agent {
-        let (slope, curvature) = agents_along(like, own, agent_pull, agent_path);
-        inertia = (slope.pick(agents, like), curvature.pick(agents, like));
-    }
-    if any_object {
-        let (slope, curvature) = objects_along(like, free, object_pull, object_path);
-        inertia.0 += slope.pick(objects, like);
-        inertia.1 += curvature.pick(objects, like);
-    }
-    let along = Along { slope, inertia, tolerance: TOLERANCE };
-    let (t, uncrossed) = line_search(contacts, floor, along, running);
-    let t = t.pick(running, like);
+    let agent_path = [x.pick(running, like), y.pick(running, like), r.pick(running, like)];
+    let object_path = object_path.only(running);
+    let [x, y, r] = agent_path;
+    let agent_motion = Motion([x, y, like, like, like, r]);
+    let whole = running.both(like.load(taken).below(like.fixed(FULL_STEPS as f32)));
+    let (t, uncrossed) = if running.both(whole.negated()).any() {
+        spread(like, contacts, floor, agent_motion, object_path);
+        let mut inertia = (like, like);
+        if any_agent {
+            let (slope, curvature) = agents_along(like, own, agent_pull, agent_path);
+            inertia = (slope.pick(agents, like), curvature.pick(agents, like));
+        }
+        if any_object {
+            let (slope, curvature) = objects_along(like, free, object_pull, object_path);
+            inertia.0 += slope.pick(objects, like);
+            inertia.1 += curvature.pick(objects, like);
+        }
+        let along = Along { slope, inertia, tolerance: TOLERANCE };
+        let (t, uncrossed) = line_search(contacts, floor, along, running, whole);
+        let t = t.pick(running, like);
+        super::contacts::advance(like, contacts, t);
+        super::contacts::advance(like, floor, t);
+        (t, uncrossed)
+    } else {
+        let crossed = move_along(like, contacts, floor, agent_motion, object_path);
+        (like.fixed(1.0), running.both(crossed.negated()))
+    };
     let mut moved = like.load(all_moved);
     if any_agent {
         let mask = agents.both(running);
@@ -102,8 +115,6 @@ pub(super) fn step<R: Registers>(like: Lanes<R>, problem: &mut Problem) -> LaneM
         let [x, y, z, p, q, r] = advance(like, &mut free.acceleration, object_path.0, t, mask);
         moved += (x + y + z + (p + q + r) * LEVER).pick(mask, like);
     }
-    super::contacts::advance(like, contacts, t);
-    super::contacts::advance(like, floor, t);
     moved.store(all_moved);
     // All edges on their old sides: the objective was quadratic and the full step solved it.
     solved.either(uncrossed)

@@ -78,7 +78,11 @@ impl Work for Solve<'_> {
         let mut solving = raw;
         while solving > 0 {
             let mut ended: Eight = [0.0; GROUP];
-            like.fixed(1.0).pick(step(like, problem), like).store(&mut ended);
+            let mut taken: Eight = [0.0; GROUP];
+            for (taken, now) in taken.iter_mut().zip(progress.iter()) {
+                *taken = if let Some(now) = now { now.steps as f32 } else { 0.0 };
+            }
+            like.fixed(1.0).pick(step(like, problem, &taken), like).store(&mut ended);
             for place in 0..GROUP {
                 let Some(now) = &mut progress[place] else { continue };
                 now.steps += 1;

@@ -18,13 +18,14 @@ pub(super) struct Along<S: Simd> {
     pub tolerance: f32,
 }
 
-/// Step length along the paths of those `searching`, and where the full step crossed no edge.
+/// Step length along the paths of those `searching`, and where the full step crossed no edge. Those that are `whole` take it as it is.
 #[inline(always)]
 pub(super) fn line_search<S: Simd>(
     contacts: &mut [Contact],
     floor: &mut [Contact],
     along: Along<S>,
     mut searching: LaneMask<S>,
+    whole: LaneMask<S>,
 ) -> (Lanes<S>, LaneMask<S>) {
     let like = along.slope.fixed(0.0);
     let mut t = like.fixed(1.0);
@@ -39,8 +40,9 @@ pub(super) fn line_search<S: Simd>(
             contacts_along::<S, false>(contacts, floor, t)
         };
         let slope = slope + along.inertia.0 + t * along.inertia.1;
-        let found = enough.below(slope.magnitude()).negated();
+        let mut found = enough.below(slope.magnitude()).negated();
         if search == 0 {
+            found = found.either(whole);
             uncrossed = searching.both(found).both(crossed.negated());
         }
         searching = searching.both(found.negated());
