@@ -3,9 +3,10 @@
 //!
 //! What training measures is of many policies in turn, one an iteration, and where the cost still moves it is not that of the last
 //! one. So a run ends with what `eval` would do next, before it says what it came to: every candidate plays the same fresh episodes,
-//! none of which training, measuring or an evaluation plays. The best of several is better by luck, too, and a hundred episodes
-//! miss what happens in one of a hundred: so the favourite plays further episodes, and loses its place if they say so, until
-//! the favourite is one that has played all of them.
+//! none of which training, measuring or an evaluation plays. A hundred episodes leave an uncertainty of some units in a cost: so
+//! whoever earns more than the favourite and may be within the limits plays further episodes. The best of several is better by
+//! luck, too, and a hundred episodes miss what happens in one of a hundred: so does the favourite, and loses its place if they say
+//! so, until it is one that has played all of them and nobody is left who might be better.
 
 use anyhow::Result;
 use burn::tensor::Device;
@@ -22,10 +23,12 @@ use crate::policy::saved::saved_policy;
 use crate::protocol;
 use crate::statistics::{mean, std};
 
+/// Part of a run's steps that all candidates' first episodes may take at most.
+const FIRST_SHARE: u64 = 10;
 /// Part of a run's steps that measuring the candidates may take at most.
-const SHARE: u64 = 10;
-/// How often the policy that is left has played `final_episodes`, where the share allows it.
-const ROUNDS: usize = 4;
+const SHARE: u64 = 5;
+/// How often the policy that is left has played `final_episodes`, where the share allows it, and how often a candidate may.
+const ROUNDS: usize = 6;
 
 /// The candidates and which of them the run leaves.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,7 +48,7 @@ pub struct Choice {
 pub struct Candidate {
     /// Environment steps it had been trained for.
     pub steps: u64,
-    /// Episodes that it played beyond those that all did, as the favourite.
+    /// Episodes that it played beyond those that all did, as the favourite or as one that might be better.
     #[serde(default)]
     pub further_episodes: u64,
     /// The return of an episode.
@@ -69,8 +72,18 @@ impl Candidate {
 
     /// Its place among others: within the limits is what stays so with a standard error added to the mean.
     fn rank(&self, episodes: u64, constraints: &[Constraint]) -> Rank {
+        self.rank_with(1.0, episodes, constraints)
+    }
+
+    /// The place that it may turn out to have: with a standard error taken off the mean.
+    fn hoped_rank(&self, episodes: u64, constraints: &[Constraint]) -> Rank {
+        self.rank_with(-1.0, episodes, constraints)
+    }
+
+    /// With so many standard errors added to the costs.
+    fn rank_with(&self, errors: f64, episodes: u64, constraints: &[Constraint]) -> Rank {
         let played = (episodes + self.further_episodes) as f64;
-        let bounds = self.costs.iter().map(|cost| cost.mean + cost.std / played.sqrt());
+        let bounds = self.costs.iter().map(|cost| cost.mean + errors * cost.std / played.sqrt());
         Rank { episodes: true, excess: largest_excess(bounds, constraints), ret: self.ret.mean }
     }
 
@@ -87,6 +100,17 @@ impl Choice {
         let better = |best: usize, next: usize| if rank(best).is_above(&rank(next)) { best } else { next };
         let chosen = (0..candidates.len()).reduce(better).unwrap_or_default();
         Self { episodes, candidates, chosen }
+    }
+
+    /// Who plays next: the best that one that may turn out better than the chosen one can hope for, else the chosen one itself; nobody
+    /// plays more than [`ROUNDS`] times. `None` where nobody is left.
+    fn next(&self, constraints: &[Constraint]) -> Option<usize> {
+        let may_play = |at: &usize| self.candidates[*at].further_episodes < (ROUNDS as u64 - 1) * self.episodes;
+        let hoped = |at: usize| self.candidates[at].hoped_rank(self.episodes, constraints);
+        let chosen = self.chosen().rank(self.episodes, constraints);
+        let better = |best: usize, next: usize| if hoped(best).is_above(&hoped(next)) { best } else { next };
+        let challengers = (0..self.candidates.len()).filter(|at| *at != self.chosen && hoped(*at).is_above(&chosen));
+        challengers.filter(may_play).reduce(better).or(Some(self.chosen).filter(may_play))
     }
 
     /// The policy that the run leaves.
@@ -126,12 +150,13 @@ pub fn choose(
 ) -> Result<Option<(Choice, Option<HostTensor>)>> {
     let (spec, episodes) = (config.env.spec()?, config.deployed.final_episodes);
     let each = (episodes * spec.env.max_episode_steps) as u64;
-    let affordable = (config.total_steps / SHARE).checked_div(each).unwrap_or(0) as usize;
-    if affordable < 2 {
+    let plays_of = |share: u64| (config.total_steps / share).checked_div(each).unwrap_or(0) as usize;
+    let most_candidates = plays_of(FIRST_SHARE);
+    if most_candidates < 2 {
         return Ok(None);
     }
     let mut policies: Vec<(u64, PolicySnapshot, Option<HostTensor>)> = Vec::new();
-    for at in store.steps().into_iter().filter(|at| *at < steps).rev().take(affordable - 1) {
+    for at in store.steps().into_iter().filter(|at| *at < steps).rev().take(most_candidates - 1) {
         // One that cannot be read is no candidate.
         let Ok(checkpoint) = store.read(at) else { continue };
         let Ok(policy) = saved_policy(&checkpoint, device) else { continue };
@@ -156,13 +181,10 @@ pub fn choose(
     }
     let plays = entrants.len();
     let Some(mut choice) = favourite(&mut entrants, episodes, constraints) else { return Ok(None) };
-    for _ in plays..affordable {
-        let Entrant { policy, results, .. } = &mut entrants[choice.chosen];
-        let round = results.len() / episodes;
-        if round == ROUNDS {
-            break;
-        }
-        results.extend(play(policy, round)?);
+    for _ in plays..plays_of(SHARE) {
+        let Some(next) = choice.next(constraints) else { break };
+        let Entrant { policy, results, .. } = &mut entrants[next];
+        results.extend(play(policy, results.len() / episodes)?);
         let Some(next) = favourite(&mut entrants, episodes, constraints) else { return Ok(None) };
         choice = next;
     }
@@ -247,6 +269,28 @@ mod tests {
         assert_eq!(chosen(&[sure.clone(), candidate(2, 5.0, 10.0, 20.0)]), 1);
         let choice = Choice { episodes: 100, candidates: vec![sure], chosen: 0 };
         assert_eq!(choice.episodes_of_chosen(), 400);
+    }
+
+    #[test]
+    fn who_may_be_better_plays_next() {
+        let limit = [Constraint { name: "cost".into(), limit: 25.0 }];
+        let next = |candidates: &[Candidate]| Choice::among(candidates.to_vec(), 100, &limit).next(&limit);
+        let favourite = candidate(1, 5.0, 10.0, 30.0);
+        // 26 - 20 / 10 is within the limit, 28 - 2 is not; who earns less than the favourite is not asked.
+        let (near, nearer) = (candidate(2, 9.0, 26.0, 20.0), candidate(3, 9.5, 26.5, 20.0));
+        let (far, poor) = (candidate(4, 12.0, 28.0, 20.0), candidate(5, 4.0, 24.5, 20.0));
+        assert_eq!(next(&[favourite.clone(), far.clone(), poor.clone()]), Some(0));
+        assert_eq!(next(&[favourite.clone(), near.clone(), far, poor]), Some(1));
+        assert_eq!(next(&[nearer.clone(), favourite.clone(), near.clone()]), Some(0));
+        // Where none is surely within, who may be is.
+        assert_eq!(next(&[candidate(1, 9.0, 24.9, 20.0), candidate(2, 1.0, 26.0, 20.0)]), Some(1));
+        assert_eq!(next(&[candidate(1, 9.0, 24.9, 20.0), candidate(2, 1.0, 29.0, 20.0)]), Some(0));
+        // Who has played all of them plays no more; nobody is left where that is so of the favourite, too.
+        let done = |candidate: &Candidate| Candidate { further_episodes: 500, ..candidate.clone() };
+        let hopeful = candidate(3, 9.5, 25.5, 20.0);
+        assert_eq!(next(&[favourite.clone(), done(&hopeful)]), Some(0));
+        assert_eq!(next(&[done(&favourite), done(&hopeful)]), None);
+        assert_eq!(next(&[done(&favourite), hopeful]), Some(1));
     }
 
     #[test]
