@@ -116,6 +116,12 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_number_is_seen_in_the_gradient() {
+        let [mean, log_std, value] = numbers(f32::NAN, 0.0, 1.0, 0.0, 0.02);
+        assert!(mean.is_nan() && log_std.is_nan() && value.is_nan());
+    }
+
+    #[test]
     fn derivatives_agree_with_finite_differences() {
         let at = |mean, log_std| numbers(mean, -0.2, 0.7, log_std, 10.0);
         let [of_mean, of_log_std, _] = at(0.3, 0.2);

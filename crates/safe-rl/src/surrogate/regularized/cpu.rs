@@ -58,7 +58,8 @@ pub(super) fn surrogate(
                     shift += pull[k] * pull[k];
                 }
                 let kl = 0.5 * shift + widened;
-                if kl <= bound {
+                // What is no number must not pass for far away: it is to be seen in the gradient.
+                if kl <= bound || kl.is_nan() {
                     let weight = (at_mean - 0.5 * squares - old_log_prob[row]).exp() * (advantage[row] * scale);
                     out.value += weight - kl * scale;
                     for k in 0..actions {
